@@ -1,0 +1,80 @@
+"""Lossless image format ``.scf`` with trained codebooks, for Pillow and imageio.
+
+Importing this package registers the format with Pillow and imageio. It loads neither NumPy nor
+Numba; the first image does.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    CodebookError,
+    CodebookMismatchError,
+    CodebookNotFoundError,
+    CorruptStreamError,
+    ScfError,
+    TruncatedStreamError,
+    UnsupportedStreamError,
+)
+from .registration import register
+
+if TYPE_CHECKING:
+    from .codebook import Codebook
+    from .codebook_store import load_codebook, register_codebook
+    from .container import read_header
+    from .decoder import decode, decode_many
+    from .encoder import encode, encode_many
+    from .training import train
+    from .warming import warmup
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Codebook": "codebook",
+    "decode": "decoder",
+    "decode_many": "decoder",
+    "encode": "encoder",
+    "encode_many": "encoder",
+    "load_codebook": "codebook_store",
+    "read_header": "container",
+    "register_codebook": "codebook_store",
+    "train": "training",
+    "warmup": "warming",
+}
+
+__all__ = [
+    "Codebook",
+    "CodebookError",
+    "CodebookMismatchError",
+    "CodebookNotFoundError",
+    "CorruptStreamError",
+    "ScfError",
+    "TruncatedStreamError",
+    "UnsupportedStreamError",
+    "__version__",
+    "decode",
+    "decode_many",
+    "encode",
+    "encode_many",
+    "load_codebook",
+    "read_header",
+    "register",
+    "register_codebook",
+    "train",
+    "warmup",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+register()

@@ -1,0 +1,432 @@
+"""The container: what surrounds a payload in an ``.scf`` file (SPEC 2 and 3).
+
+Pure Python on purpose: opening a file and reading its size needs neither NumPy nor Numba.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass, field, replace
+from typing import IO
+
+from .errors import CorruptStreamError, TruncatedStreamError, UnsupportedStreamError
+
+MAGIC = b"\xf7SC"
+FORMAT_VERSION = 0
+
+# Coders (SPEC 2.4)
+STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR = range(5)
+CODER_NAMES = {0: "stored", 1: "shapes", 2: "context", 3: "bilevel", 4: "few-colour"}
+READABLE_CODERS = (STORED, SHAPES)
+
+# Segments (SPEC 3.1); bit 7 marks the ancillary ones
+SEGMENT_END = 0x00
+SEGMENT_PALETTE = 0x01
+SEGMENT_TRANSPARENCY = 0x02
+SEGMENT_ARRAY = 0x03
+SEGMENT_TILES = 0x04
+SEGMENT_FRAMES = 0x05
+SEGMENT_JPEG_PAST = 0x06
+SEGMENT_EXIF = 0x81
+SEGMENT_ICC = 0x82
+SEGMENT_XMP = 0x83
+SEGMENT_DPI = 0x84
+SEGMENT_TEXT = 0x85
+SEGMENT_CODEBOOK = 0x86
+SEGMENT_SET_INDEX = 0x87
+SEGMENT_FILE_CHECK = 0x88
+SEGMENT_CODEBOOK_NAME = 0x89
+SEGMENT_NAMES = {
+    SEGMENT_PALETTE: "palette",
+    SEGMENT_TRANSPARENCY: "transparency",
+    SEGMENT_ARRAY: "array description",
+    SEGMENT_TILES: "tiles",
+    SEGMENT_FRAMES: "frame table",
+    SEGMENT_JPEG_PAST: "JPEG past",
+    SEGMENT_EXIF: "EXIF",
+    SEGMENT_ICC: "ICC profile",
+    SEGMENT_XMP: "XMP",
+    SEGMENT_DPI: "DPI",
+    SEGMENT_TEXT: "text",
+    SEGMENT_CODEBOOK: "embedded codebook",
+    SEGMENT_SET_INDEX: "set index",
+    SEGMENT_FILE_CHECK: "file check",
+    SEGMENT_CODEBOOK_NAME: "codebook name",
+}
+
+REFERENCE_LENGTHS = (0, 4, 8, 32)
+_FLAG_REFERENCE = 0b0011
+_FLAG_SEGMENTS = 0b0100
+_FLAG_SET = 0b1000
+
+MAX_SIDE = 2**31 - 1
+"""Largest width or height of the format (SPEC 2.3)."""
+
+MAX_SEGMENT_BYTES = 1 << 30
+"""Largest segment that this program reads; its limit, not the format's."""
+
+MAX_SEGMENTS = 1024
+"""Most segments that this program reads in one file; its limit, not the format's."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One entry of the registry of modes (SPEC 2.2).
+
+    Attributes
+    ----------
+    identifier : int
+        0..30, as stored.
+    name : str
+        Name in messages.
+    pillow_mode : str or None
+        The Pillow mode of the same samples, None where Pillow has none.
+    bits_per_sample, n_planes : int
+        Bits of a sample, and samples of a pixel.
+    channel_axis : bool
+        Whether the array has a third axis.
+    """
+
+    identifier: int
+    name: str
+    pillow_mode: str | None
+    bits_per_sample: int
+    n_planes: int
+    channel_axis: bool
+
+    def raw_size(self, width: int, height: int) -> int:
+        """Bytes of the canonical samples: bilevel rows are padded to whole bytes (SPEC 2.5)."""
+        if self.bits_per_sample == 1:
+            return (width * self.n_planes + 7) // 8 * height
+        return width * height * self.n_planes * (self.bits_per_sample // 8)
+
+
+MODES = {
+    mode.identifier: mode
+    for mode in (
+        Mode(0, "bilevel", "1", 1, 1, channel_axis=False),
+        Mode(1, "gray8", "L", 8, 1, channel_axis=False),
+        Mode(2, "rgb8", "RGB", 8, 3, channel_axis=True),
+        Mode(3, "gray8, shape (H, W, 1)", None, 8, 1, channel_axis=True),
+        Mode(4, "bilevel, shape (H, W, 1)", None, 1, 1, channel_axis=True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A typed block between header and payload (SPEC 3)."""
+
+    kind: int
+    data: bytes
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.kind <= 0xFF:
+            raise ValueError(f"segment kind {self.kind} is outside 1..255")
+
+    @property
+    def critical(self) -> bool:
+        """Whether a reader that does not know this kind must refuse the file."""
+        return self.kind < 0x80
+
+    @property
+    def name(self) -> str:
+        """The registered name, or the number of an unregistered kind."""
+        return SEGMENT_NAMES.get(self.kind, f"kind 0x{self.kind:02x}")
+
+
+@dataclass(frozen=True)
+class Header:
+    """Everything of a single-image file but its payload (SPEC 2).
+
+    Attributes
+    ----------
+    mode : Mode
+    width, height : int
+        1..2**31 - 1.
+    coder : int
+        Entry of the registry of coders (SPEC 2.4).
+    codebook_reference : bytes
+        0, 4, 8 or 32 bytes: prefix of the codebook's ID; empty for the built-in prior.
+    checksum : int
+        CRC-32 over description and samples (SPEC 2.5).
+    segments : tuple of Segment
+    payload_offset : int
+        Where the payload starts in the file; 0 in a header that was not read from one.
+    """
+
+    mode: Mode
+    width: int
+    height: int
+    coder: int
+    codebook_reference: bytes
+    checksum: int
+    segments: tuple[Segment, ...] = ()
+    payload_offset: int = field(default=0, compare=False)
+
+    def __post_init__(self) -> None:
+        for name, value in (("width", self.width), ("height", self.height)):
+            if not 1 <= value <= MAX_SIDE:
+                raise CorruptStreamError(f"header: {name} {value} is outside 1..{MAX_SIDE}")
+        if len(self.codebook_reference) not in REFERENCE_LENGTHS:
+            raise ValueError(
+                f"codebook reference of {len(self.codebook_reference)} bytes, expected one of "
+                f"{REFERENCE_LENGTHS}"
+            )
+
+    @property
+    def raw_size(self) -> int:
+        """Bytes of the canonical samples."""
+        return self.mode.raw_size(self.width, self.height)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the decoded array."""
+        if self.mode.channel_axis:
+            return (self.height, self.width, self.mode.n_planes)
+        return (self.height, self.width)
+
+    def segment(self, kind: int) -> bytes | None:
+        """Return the data of the first segment of this kind, None where there is none."""
+        return next((s.data for s in self.segments if s.kind == kind), None)
+
+    @property
+    def codebook_name(self) -> str | None:
+        """The codebook's name, where the file carries it."""
+        data = self.segment(SEGMENT_CODEBOOK_NAME)
+        return None if data is None else data.decode("utf-8", "replace")
+
+
+def checksum(mode: Mode, width: int, height: int, samples: bytes) -> int:
+    """Return the CRC-32 over the canonical description and the samples (SPEC 2.5)."""
+    return zlib.crc32(samples, zlib.crc32(struct.pack("<BII", mode.identifier, width, height)))
+
+
+def write_varint(value: int) -> bytes:
+    """Return `value` (>= 0) as a little-endian base-128 number (SPEC 1.2)."""
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+class ByteReader:
+    """Bounds-checked reading of a byte string; every error names the offset.
+
+    Parameters
+    ----------
+    data : bytes
+    what : str
+        What is being read, for messages.
+    """
+
+    def __init__(self, data: bytes, what: str) -> None:
+        self.data = data
+        self.what = what
+        self.offset = 0
+
+    def take(self, n_bytes: int, field_name: str) -> bytes:
+        """Return the next `n_bytes` bytes."""
+        end = self.offset + n_bytes
+        if end > len(self.data):
+            raise TruncatedStreamError(
+                f"{self.what}, byte {self.offset}: {field_name} needs {n_bytes} bytes, "
+                f"only {len(self.data) - self.offset} are left"
+            )
+        piece = self.data[self.offset : end]
+        self.offset = end
+        return piece
+
+    def varint(self, field_name: str, largest: int) -> int:
+        """Return the next varint; more than `largest` or an over-long form is corrupt."""
+        start, value, shift = self.offset, 0, 0
+        while True:
+            byte = self.take(1, field_name)[0]
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+            if shift > 63:
+                raise CorruptStreamError(
+                    f"{self.what}, byte {start}: {field_name} is longer than 9 bytes"
+                )
+        if byte == 0 and shift > 7:
+            raise CorruptStreamError(
+                f"{self.what}, byte {start}: {field_name} is not in its shortest form"
+            )
+        if value > largest:
+            raise CorruptStreamError(
+                f"{self.what}, byte {start}: {field_name} is {value}, expected at most {largest}"
+            )
+        return value
+
+
+def write_segment(segment: Segment) -> bytes:
+    """Return a segment's bytes: kind, length, data, CRC-32 (SPEC 3)."""
+    head = bytes([segment.kind]) + write_varint(len(segment.data))
+    return head + segment.data + struct.pack("<I", zlib.crc32(segment.data, zlib.crc32(head)))
+
+
+def _read_segment(reader: ByteReader) -> Segment | None:
+    start = reader.offset
+    kind = reader.take(1, "segment kind")[0]
+    if kind == SEGMENT_END:
+        return None
+    name = SEGMENT_NAMES.get(kind, f"kind 0x{kind:02x}")
+    length = reader.varint(f"length of segment {name}", MAX_SEGMENT_BYTES)
+    head = reader.data[start : reader.offset]
+    data = reader.take(length, f"segment {name}")
+    (found,) = struct.unpack("<I", reader.take(4, f"checksum of segment {name}"))
+    expected = zlib.crc32(data, zlib.crc32(head))
+    if found != expected:
+        raise CorruptStreamError(
+            f"{reader.what}, byte {start}: segment {name} has checksum {found:08x}, its data "
+            f"give {expected:08x}"
+        )
+    if kind < 0x80:
+        known = "is not built yet" if kind in SEGMENT_NAMES else "is unknown"
+        raise UnsupportedStreamError(
+            f"{reader.what}, byte {start}: critical segment {name} {known}; "
+            "a newer softcomp_codec may read this file"
+        )
+    return Segment(kind, data)
+
+
+def write_header(header: Header) -> bytes:
+    """Return the bytes in front of the payload (SPEC 2.1); inverse of `read_header`."""
+    flags = REFERENCE_LENGTHS.index(len(header.codebook_reference))
+    if header.segments:
+        flags |= _FLAG_SEGMENTS
+    out = bytearray(MAGIC)
+    out.append(FORMAT_VERSION << 4 | flags)
+    out.append(header.coder << 5 | header.mode.identifier)
+    out += write_varint(header.width) + write_varint(header.height)
+    out += header.codebook_reference
+    out += struct.pack("<I", header.checksum)
+    if header.segments:
+        for segment in header.segments:
+            out += write_segment(segment)
+        out.append(SEGMENT_END)
+    return bytes(out)
+
+
+def read_header(data: bytes) -> Header:
+    """Read the header of a single-image file; inverse of `write_header`.
+
+    Parameters
+    ----------
+    data : bytes
+        The file, or enough of its beginning.
+
+    Raises
+    ------
+    CorruptStreamError
+        Foreign magic, reserved bits, sizes or checksums that cannot be.
+    TruncatedStreamError
+        `data` ends inside the header.
+    UnsupportedStreamError
+        Another format version, a mode, coder or critical segment that this release cannot read.
+    """
+    if not data.startswith(MAGIC[: len(data)]) or not data:
+        raise CorruptStreamError(
+            f"not an .scf file: it starts with {data[:3].hex(' ') or 'nothing'}, "
+            f"expected {MAGIC.hex(' ')}"
+        )
+    reader = ByteReader(data, "header")
+    reader.take(3, "magic")
+    version_flags = reader.take(1, "version")[0]
+    if version_flags >> 4 != FORMAT_VERSION:
+        raise UnsupportedStreamError(
+            f"header, byte 3: format version {version_flags >> 4}, this release reads version "
+            f"{FORMAT_VERSION}"
+        )
+    if version_flags & _FLAG_SET:
+        raise UnsupportedStreamError("header, byte 3: sets of images cannot be read yet")
+    coder, identifier = divmod(reader.take(1, "coder and mode")[0], 32)
+    mode = MODES.get(identifier)
+    if mode is None:
+        raise UnsupportedStreamError(
+            f"header, byte 4: mode {identifier} is unknown; known: {sorted(MODES)}"
+        )
+    if coder not in READABLE_CODERS:
+        raise UnsupportedStreamError(
+            f"header, byte 4: coder {coder} ({CODER_NAMES.get(coder, 'unregistered')}) cannot be "
+            "read by this release"
+        )
+    width = reader.varint("width", MAX_SIDE)
+    height = reader.varint("height", MAX_SIDE)
+    reference = reader.take(
+        REFERENCE_LENGTHS[version_flags & _FLAG_REFERENCE], "codebook reference"
+    )
+    (crc,) = struct.unpack("<I", reader.take(4, "checksum"))
+    segments: list[Segment] = []
+    if version_flags & _FLAG_SEGMENTS:
+        while (segment := _read_segment(reader)) is not None:
+            segments.append(segment)
+            if len(segments) > MAX_SEGMENTS:
+                raise CorruptStreamError(f"header: more than {MAX_SEGMENTS} segments")
+    return Header(
+        mode, width, height, coder, reference, crc, tuple(segments), payload_offset=reader.offset
+    )
+
+
+def read_header_from(stream: IO[bytes]) -> Header:
+    """Read the header from a file object without reading the payload.
+
+    The stream is left somewhere after the header; `Header.payload_offset` counts from where the
+    stream stood.
+    """
+    data = b""
+    wanted = 256
+    while True:
+        piece = stream.read(wanted)
+        data += piece
+        try:
+            return read_header(data)
+        except TruncatedStreamError:
+            if not piece:
+                raise
+        wanted = len(data)
+
+
+def write_file(header: Header, payload: bytes, *, file_check: bool = False) -> bytes:
+    """Return a whole single-image file (SPEC 2); inverse of `read_file`.
+
+    Parameters
+    ----------
+    header : Header
+    payload : bytes
+        The coder's output.
+    file_check : bool
+        Whether to add a CRC-32 of the file's own bytes (SPEC 3.3).
+    """
+    if not file_check:
+        return write_header(header) + payload
+    marked = replace(header, segments=(Segment(SEGMENT_FILE_CHECK, bytes(4)), *header.segments))
+    data = write_header(marked) + payload
+    before, after = _file_check_gap(replace(marked, segments=header.segments))
+    crc = zlib.crc32(data[after:], zlib.crc32(data[:before]))
+    segment = write_segment(Segment(SEGMENT_FILE_CHECK, struct.pack("<I", crc)))
+    return data[:before] + segment[2:] + data[after:]
+
+
+def _file_check_gap(header: Header) -> tuple[int, int]:
+    """Where data and checksum of the file check lie: it is always the first segment."""
+    bare = len(write_header(replace(header, segments=())))
+    return bare + 2, bare + 10
+
+
+def file_check_matches(data: bytes, header: Header) -> bool | None:
+    """Whether the bytes of a file match its file check; None where it has none (SPEC 3.3)."""
+    if not header.segments or header.segments[0].kind != SEGMENT_FILE_CHECK:
+        return None
+    before, after = _file_check_gap(header)
+    crc = zlib.crc32(data[after:], zlib.crc32(data[:before]))
+    return header.segments[0].data == struct.pack("<I", crc)
+
+
+def read_file(data: bytes) -> tuple[Header, bytes]:
+    """Split a whole file into header and payload; inverse of `write_file`."""
+    header = read_header(data)
+    return header, data[header.payload_offset :]

@@ -1,0 +1,183 @@
+"""From the bytes of an ``.scf`` file to the exact image: the table of contents of decoding."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import codebook_store, container, planes, shapes_coder
+from .container import Header
+from .errors import CodebookMismatchError, CorruptStreamError, TruncatedStreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from .codebook import Codebook
+
+MAX_RAW_BYTES = 1 << 31
+"""Largest picture that is decoded, in bytes of raw samples; this program's limit, not the format's."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a file holds.
+
+    Attributes
+    ----------
+    header : Header
+    array : ndarray
+        Shape and dtype that were encoded.
+    codebook : Codebook or None
+    complete : bool
+        False only where truncation was allowed and met; the checksum was not compared then.
+    """
+
+    header: Header
+    array: NDArray[Any]
+    codebook: Codebook | None
+    complete: bool = True
+
+
+def decode(data: bytes, *, codebooks: Sequence[Codebook] = ()) -> NDArray[Any]:
+    """Decode the bytes of an ``.scf`` file.
+
+    Parameters
+    ----------
+    data : bytes-like
+    codebooks : sequence of Codebook
+        Tried before those of the usual places.
+
+    Returns
+    -------
+    ndarray
+        Exactly the samples, dtype and shape that were encoded.
+
+    Raises
+    ------
+    ScfError
+        One of its kinds: corrupt, truncated or unsupported data, or a codebook that is missing.
+    """
+    return decode_file(data, codebooks=codebooks).array
+
+
+def decode_many(
+    files: Iterable[bytes], *, threads: int | None = None, codebooks: Sequence[Codebook] = ()
+) -> list[NDArray[Any]]:
+    """Decode files on threads, in the same order; see `decode`."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda data: decode(data, codebooks=codebooks), files))
+
+
+def decode_file(
+    data: bytes,
+    *,
+    source: str | None = None,
+    codebooks: Sequence[Codebook] = (),
+    allow_truncated: bool = False,
+) -> Decoded:
+    """Decode a file with all that surrounds the picture.
+
+    Parameters
+    ----------
+    data : bytes-like
+    source : str, optional
+        The file's path: codebooks are also looked for beside it.
+    codebooks : sequence of Codebook
+        Tried before those of the usual places.
+    allow_truncated : bool
+        Return what could be decoded of a truncated payload, the rest 0.
+    """
+    header, payload = container.read_file(bytes(data))
+    if header.raw_size > MAX_RAW_BYTES:
+        raise CorruptStreamError(
+            f"header: {header.width} x {header.height} {header.mode.name} is "
+            f"{header.raw_size} bytes of samples, more than this program's limit {MAX_RAW_BYTES}"
+        )
+    if header.coder == container.STORED:
+        return _decode_stored(header, payload, allow_truncated)
+    if not header.codebook_reference:
+        array, complete = shapes_coder.decode_payload(payload, header, None, allow_truncated)
+        _check_reserved(header)
+        if complete:
+            _check_samples(header, array)
+        return Decoded(header, array, None, complete)
+    return _decode_with_codebooks(header, payload, source, codebooks, allow_truncated)
+
+
+def _check_reserved(header: Header) -> None:
+    for kind in (container.SEGMENT_CODEBOOK, container.SEGMENT_CODEBOOK_NAME):
+        if header.segment(kind) is not None:
+            raise CorruptStreamError(
+                f"header: segment {container.SEGMENT_NAMES[kind]} in a file without codebook"
+            )
+
+
+def _decode_stored(header: Header, payload: bytes, allow_truncated: bool) -> Decoded:
+    if header.codebook_reference:
+        raise CorruptStreamError("header: a stored picture must not refer to a codebook")
+    _check_reserved(header)
+    complete = len(payload) >= header.raw_size
+    if not complete and not allow_truncated:
+        raise TruncatedStreamError(
+            f"stored payload: {len(payload)} bytes, expected {header.raw_size}"
+        )
+    if len(payload) > header.raw_size:
+        raise CorruptStreamError(
+            f"stored payload: {len(payload) - header.raw_size} bytes follow the picture"
+        )
+    try:
+        array = planes.array_from_samples(
+            payload.ljust(header.raw_size, b"\0"), header.mode, header.width, header.height
+        )
+    except ValueError as error:
+        raise CorruptStreamError(f"stored payload: {error}") from error
+    if complete:
+        _check_samples(header, array)
+    return Decoded(header, array, None, complete)
+
+
+def _decode_with_codebooks(
+    header: Header,
+    payload: bytes,
+    source: str | None,
+    codebooks: Sequence[Codebook],
+    allow_truncated: bool,
+) -> Decoded:
+    """Try each codebook that the reference names; the checksum decides between them."""
+    failure: CorruptStreamError | None = None
+    found = codebook_store.find_codebooks(header, source=source, extra=codebooks)
+    for book in found:
+        if not book.fits(header.mode):
+            failure = CorruptStreamError(
+                f"codebook {book.name!r} has no part for {header.mode.name} pictures"
+            )
+            continue
+        try:
+            array, complete = shapes_coder.decode_payload(payload, header, book, allow_truncated)
+            if complete:
+                _check_samples(header, array)
+        except CorruptStreamError as error:
+            failure = error
+        else:
+            return Decoded(header, array, book, complete)
+    assert failure is not None
+    if len(found) > 1:
+        names = ", ".join(f"{book.name} ({book.identifier.hex()})" for book in found)
+        raise CodebookMismatchError(
+            f"{len(found)} codebooks match {header.codebook_reference.hex()} and none decodes to "
+            f"the exact picture: {names}; last failure: {failure}"
+        ) from failure
+    raise failure
+
+
+def _check_samples(header: Header, array: NDArray[Any]) -> None:
+    samples = planes.canonical_samples(array, header.mode)
+    found = container.checksum(header.mode, header.width, header.height, samples)
+    if found != header.checksum:
+        raise CorruptStreamError(
+            f"checksum of the decoded picture is {found:08x}, the file says "
+            f"{header.checksum:08x}: the file is damaged, or its codebook is another one"
+        )
