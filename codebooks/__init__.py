@@ -1,0 +1,1 @@
+"""The bundled pretrained codebooks; see README.md in this folder."""

@@ -1,0 +1,400 @@
+"""The codebook that encoder and decoder share, and its ``.scfb`` file (SPEC 6)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import lzma
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import arithmetic, container, huffman, planes
+from .atomic_files import write_atomically
+from .container import ByteReader, write_varint
+from .errors import CodebookError, CorruptStreamError, ScfError, UnsupportedStreamError
+from .kernels.entropy_kernels import N_CONTEXTS
+from .kernels.residual_kernels import GAP, MED, NO_PREDICTOR
+from .shapes import N_GAP_SYMBOLS, ShapeSet, shape_set
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    from .arithmetic import States
+    from .container import Mode
+
+MAGIC = b"\xf7SB"
+FORMAT_VERSION = 0
+
+SECTION_RECORD = 0x01
+SECTION_SHAPES = 0x02
+RAW, XZ = 0, 1
+
+MAX_CODEBOOK_BYTES = 1 << 26
+"""Largest serialised codebook that is read; this program's limit, not the format's."""
+
+KIND_NAMES = {0: "bilevel", 1: "gray8", 2: "rgb8"}
+_KIND_OF_MODE = {0: 0, 1: 1, 2: 2, 3: 1, 4: 0}
+
+
+
+
+def kind_of(mode: Mode) -> int:
+    """Return the kind of image (SPEC 6.2) that a mode is: 0 bilevel, 1 gray8, 2 rgb8."""
+    return _KIND_OF_MODE[mode.identifier]
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneBook:
+    """What a codebook knows about one plane (SPEC 6.3).
+
+    Attributes
+    ----------
+    sample_bits : int
+        Bits of the mapped residuals: 1 bilevel, 8, or 9 after a colour transform.
+    predictor : int
+        NO_PREDICTOR, MED or GAP.
+    low_bits : int
+        0..sample_bits; where equal, the plane has no shape layer.
+    cell_value : int
+        What the encoder saves by covering a cell, in 1/256 bit.
+    shapes : ShapeSet
+    low_states : ndarray, uint32, shape (16, 2**low_bits), or full_states where the bits are equal
+        Initial states of the low layer beside a shape layer.
+    full_states : ndarray, uint32, shape (1, 2**sample_bits)
+        Initial states for planes that are coded without a shape layer.
+    """
+
+    sample_bits: int
+    predictor: int
+    low_bits: int
+    cell_value: int
+    shapes: ShapeSet
+    low_states: States
+    full_states: States
+
+    @property
+    def n_shapes(self) -> int:
+        """Number of shapes."""
+        return len(self.shapes)
+
+    def states(self, low_bits: int) -> States:
+        """Return the initial states of a low layer of `low_bits` bits (SPEC 5.9)."""
+        if low_bits == self.sample_bits:
+            return self.full_states
+        if low_bits == self.low_bits:
+            return self.low_states
+        return arithmetic.neutral_states(low_bits, N_CONTEXTS)
+
+
+@dataclass(frozen=True, eq=False)
+class KindBook:
+    """The part of a codebook for one kind of image: its colour transform and planes."""
+
+    transform: int
+    planes: tuple[PlaneBook, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Codebook:
+    """What was learned from a set of similar images; encoder and decoder share it.
+
+    Attributes
+    ----------
+    record : dict
+        The training record: ``name``, what it was trained on, and ``report``.
+    parts : dict of int to KindBook
+        By kind of image.
+
+    Examples
+    --------
+    >>> book = load_codebook("fashion-mnist")
+    >>> book.kinds
+    ('gray8',)
+    """
+
+    record: dict[str, Any]
+    parts: dict[int, KindBook]
+
+    @property
+    def name(self) -> str:
+        """The codebook's name."""
+        return str(self.record["name"])
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the kinds of images that it serves."""
+        return tuple(KIND_NAMES[kind] for kind in sorted(self.parts))
+
+    def planes_of(self, kind: str) -> tuple[PlaneBook, ...]:
+        """Return the plane books of a kind of image, by its name."""
+        return next(part.planes for key, part in self.parts.items() if KIND_NAMES[key] == kind)
+
+    def fits(self, mode: Mode) -> bool:
+        """Whether it serves images of this mode."""
+        return kind_of(mode) in self.parts
+
+    @cached_property
+    def serialised(self) -> bytes:
+        """The canonical serialisation, whose SHA-256 is the ID (SPEC 6.2)."""
+        record = json.dumps(self.record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        sections = [(SECTION_RECORD, record.encode())]
+        sections += [
+            (SECTION_SHAPES, _write_part(kind, self.parts[kind])) for kind in sorted(self.parts)
+        ]
+        return b"".join(
+            bytes([section]) + write_varint(len(data)) + data for section, data in sections
+        )
+
+    @cached_property
+    def identifier(self) -> bytes:
+        """The 32-byte ID: SHA-256 of the canonical serialisation."""
+        return hashlib.sha256(self.serialised).digest()
+
+    @cached_property
+    def _file(self) -> bytes:
+        packed = lzma.compress(self.serialised, format=lzma.FORMAT_XZ, preset=9)
+        method, data = min((XZ, packed), (RAW, self.serialised), key=lambda pair: len(pair[1]))
+        head = MAGIC + bytes([FORMAT_VERSION << 4 | method]) + self.identifier
+        return head + write_varint(len(self.serialised)) + data
+
+    def to_bytes(self) -> bytes:
+        """Return the ``.scfb`` file; inverse of `from_bytes`."""
+        return self._file
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the ``.scfb`` file, atomically."""
+        write_atomically(Path(path), self.to_bytes())
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Codebook:
+        """Read a ``.scfb`` file; `CodebookError` or another `ScfError` names it if it is bad."""
+        try:
+            return cls.from_bytes(Path(path).read_bytes())
+        except ScfError as error:
+            raise type(error)(f"{path}: {error}") from error
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Codebook:
+        """Read the bytes of a ``.scfb`` file; inverse of `to_bytes`.
+
+        Raises
+        ------
+        CorruptStreamError, TruncatedStreamError, UnsupportedStreamError
+        """
+        if data[:3] != MAGIC:
+            raise CorruptStreamError(
+                f"not a codebook: it starts with {data[:3].hex(' ') or 'nothing'}, expected "
+                f"{MAGIC.hex(' ')}"
+            )
+        reader = ByteReader(data, "codebook")
+        reader.take(3, "magic")
+        version, method = divmod(reader.take(1, "version")[0], 16)
+        if version != FORMAT_VERSION or method not in (RAW, XZ):
+            raise UnsupportedStreamError(
+                f"codebook, byte 3: version {version}, compression {method}; this release reads "
+                f"version {FORMAT_VERSION}, compression 0 and 1"
+            )
+        identifier = reader.take(32, "ID")
+        length = reader.varint("serialised length", MAX_CODEBOOK_BYTES)
+        serialised = _unpack(data[reader.offset :], method, length)
+        if hashlib.sha256(serialised).digest() != identifier:
+            raise CorruptStreamError(
+                f"codebook: its content has ID {hashlib.sha256(serialised).hexdigest()}, the file "
+                f"says {identifier.hex()}"
+            )
+        return cls._parse(serialised)
+
+    @classmethod
+    def _parse(cls, serialised: bytes) -> Codebook:
+        reader = ByteReader(serialised, "codebook")
+        record: dict[str, Any] | None = None
+        parts: dict[int, KindBook] = {}
+        while reader.offset < len(serialised):
+            section = reader.take(1, "section")[0]
+            length = reader.varint("section length", MAX_CODEBOOK_BYTES)
+            data = reader.take(length, f"section {section}")
+            if section == SECTION_RECORD:
+                record = _read_record(data)
+            elif section == SECTION_SHAPES:
+                kind, part = _read_part(data)
+                parts[kind] = part
+            elif section < 0x80:
+                raise UnsupportedStreamError(f"codebook: critical section {section} is unknown")
+        if record is None or not parts:
+            raise CorruptStreamError("codebook: a training record and a part are needed")
+        book = cls(record, parts)
+        if book.serialised != serialised:
+            raise CorruptStreamError("codebook: it is not in its canonical form")
+        return book
+
+
+def _unpack(data: bytes, method: int, length: int) -> bytes:
+    if method == XZ:
+        try:
+            unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=1 << 28)
+            unpacked = unpacker.decompress(data, max_length=length + 1)
+        except lzma.LZMAError as error:
+            raise CorruptStreamError(f"codebook: compressed data are damaged: {error}") from error
+        if not unpacker.eof or unpacker.unused_data:
+            raise CorruptStreamError("codebook: compressed data do not end where they should")
+        data = unpacked
+    if len(data) != length:
+        raise CorruptStreamError(f"codebook: {len(data)} bytes of content, expected {length}")
+    return data
+
+
+def _read_record(data: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise CorruptStreamError(f"codebook: its training record is no JSON: {error}") from error
+    if not isinstance(record, dict) or not isinstance(record.get("name"), str):
+        raise CorruptStreamError("codebook: its training record has no name")
+    return record
+
+
+def _write_states(states: States) -> bytes:
+    """Probability and count of each node 1.. of each context (SPEC 6.3)."""
+    nodes = states[:, 1:].ravel()
+    return (nodes >> 16).astype("<u2").tobytes() + (nodes & 1023).astype(np.uint8).tobytes()
+
+
+def _read_states(reader: ByteReader, low_bits: int, n_contexts: int) -> States:
+    n_nodes = n_contexts * ((1 << low_bits) - 1)
+    probabilities = np.frombuffer(reader.take(2 * n_nodes, "probabilities"), "<u2")
+    counts = np.frombuffer(reader.take(n_nodes, "counts"), np.uint8)
+    states = arithmetic.neutral_states(low_bits, n_contexts)
+    nodes = probabilities.astype(np.uint32) << np.uint32(16) | counts
+    states[:, 1:] = nodes.reshape(n_contexts, -1)
+    return states
+
+
+def rounded_states(states: States) -> States:
+    """Return states as they come back from a file (SPEC 6.3)."""
+    return states & np.uint32(0xFFFF00FF)
+
+
+def _write_part(kind: int, part: KindBook) -> bytes:
+    out = bytearray([kind, part.transform, len(part.planes)])
+    for plane in part.planes:
+        shapes = plane.shapes
+        out += bytes([plane.sample_bits, plane.predictor, plane.low_bits])
+        out += write_varint(plane.cell_value) + write_varint(len(shapes))
+        out += shapes.heights.astype(np.uint8).tobytes() + shapes.widths.astype(np.uint8).tobytes()
+        out += shapes.cells.astype(np.uint8).tobytes()
+        out += shapes.code_lengths.tobytes() + shapes.gap_lengths.tobytes()
+        if plane.low_bits != plane.sample_bits:
+            out += _write_states(plane.low_states)
+        out += _write_states(plane.full_states)
+    return bytes(out)
+
+
+def _read_part(data: bytes) -> tuple[int, KindBook]:
+    reader = ByteReader(data, "codebook part")
+    kind, transform, n_planes = reader.take(3, "kind, transform and number of planes")
+    if kind not in KIND_NAMES:
+        raise UnsupportedStreamError(f"codebook: kind of image {kind} is unknown")
+    mode = container.MODES[kind]
+    if n_planes != mode.n_planes or transform not in planes.TRANSFORM_NAMES:
+        raise CorruptStreamError(
+            f"codebook part {KIND_NAMES[kind]}: {n_planes} planes with colour transform {transform}"
+        )
+    if transform != planes.NO_TRANSFORM and n_planes != 3:
+        raise CorruptStreamError("codebook: a colour transform needs three planes")
+    ranges = planes.plane_ranges(mode, transform)
+    books = tuple(_read_plane(reader, high - low) for low, high in ranges)
+    if reader.offset != len(data):
+        raise CorruptStreamError("codebook: bytes follow the last plane of a part")
+    return kind, KindBook(transform, books)
+
+
+def _read_plane(reader: ByteReader, largest: int) -> PlaneBook:
+    sample_bits, predictor, low_bits = reader.take(3, "sample bits, predictor and low bits")
+    if (
+        sample_bits != largest.bit_length()
+        or predictor not in (NO_PREDICTOR, MED, GAP)
+        or low_bits > sample_bits
+        or sample_bits - low_bits > 8
+    ):
+        raise CorruptStreamError(
+            f"codebook: plane of {sample_bits} bits, predictor {predictor}, {low_bits} low bits"
+        )
+    cell_value = reader.varint("cell value", 1 << 20)
+    n_shapes = reader.varint("number of shapes", 1 << 22)
+    heights = np.frombuffer(reader.take(n_shapes, "heights"), np.uint8).astype(np.int32)
+    widths = np.frombuffer(reader.take(n_shapes, "widths"), np.uint8).astype(np.int32)
+    if n_shapes and min(heights.min(), widths.min()) == 0:
+        raise CorruptStreamError("codebook: a shape without cells")
+    offsets = np.zeros(n_shapes + 1, np.int64)
+    np.cumsum(heights.astype(np.int64) * widths, out=offsets[1:])
+    cells = np.frombuffer(reader.take(int(offsets[-1]), "cells"), np.uint8).astype(np.uint16)
+    first_row_ends = offsets[:-1] + widths
+    n_filled = np.concatenate([[0], np.cumsum(cells != 0)])
+    if (n_filled[first_row_ends] == n_filled[offsets[:-1]]).any():
+        raise CorruptStreamError("codebook: a shape whose first row is empty")
+    if len(cells) and int(cells.max()) > largest >> low_bits:
+        raise CorruptStreamError(f"codebook: a shape holds {cells.max()}, too large for its plane")
+    code_lengths = np.frombuffer(reader.take(n_shapes + 1, "code lengths"), np.uint8).copy()
+    gap_lengths = np.frombuffer(reader.take(N_GAP_SYMBOLS, "gap lengths"), np.uint8).copy()
+    if not huffman.is_prefix_code(code_lengths) or not huffman.is_prefix_code(gap_lengths):
+        raise CorruptStreamError("codebook: code lengths that no prefix code has")
+    low_states = None
+    if low_bits != sample_bits:
+        low_states = _read_states(reader, low_bits, N_CONTEXTS)
+    full_states = _read_states(reader, sample_bits, 1)
+    if low_states is None:
+        low_states = full_states
+    shapes = ShapeSet(heights, widths, offsets, cells, code_lengths, gap_lengths)
+    return PlaneBook(
+        sample_bits, predictor, low_bits, cell_value, shapes, low_states, full_states
+    )
+
+
+_BUILT_IN_SIDES = (1, 2, 4, 8, 16, 32, 64)
+_BUILT_IN_GAPS = np.array([7] * 103 + [8] * 50, np.uint8)
+
+
+@cache
+def built_in_part(kind: int, transform: int) -> KindBook:
+    """Return the prior that needs no codebook (SPEC 5.10)."""
+    mode = container.MODES[kind]
+    if mode.bits_per_sample == 1:
+        sizes = sorted(
+            ((height, width) for height in _BUILT_IN_SIDES for width in _BUILT_IN_SIDES),
+            key=lambda size: (size[0] * size[1], size),
+        )
+        lengths: NDArray[np.uint8] = np.array([5] * 14 + [6] * 36, np.uint8)
+        shapes = shape_set([np.ones(size, np.uint16) for size in sizes], lengths, _BUILT_IN_GAPS)
+        low_states = arithmetic.neutral_states(0, N_CONTEXTS)
+        full_states = arithmetic.neutral_states(1, 1)
+        book = PlaneBook(1, NO_PREDICTOR, 0, 512, shapes, low_states, full_states)
+        return KindBook(transform, (book,))
+    empty = shape_set([], np.array([1], np.uint8), _BUILT_IN_GAPS)
+    books = []
+    for low, high in planes.plane_ranges(mode, transform):
+        bits = (high - low).bit_length()
+        neutral = arithmetic.neutral_states(bits, 1)
+        books.append(PlaneBook(bits, MED, bits, 0, empty, neutral, neutral))
+    return KindBook(transform, tuple(books))
+
+
+def part_for(book: Codebook | None, mode: Mode, transform: int) -> KindBook:
+    """Return what codes an image: the codebook's part, or the built-in prior (SPEC 5.10).
+
+    A codebook's part is used for its own colour transform only.
+    """
+    kind = kind_of(mode)
+    if book is None:
+        return built_in_part(kind, transform)
+    if kind not in book.parts:
+        raise CodebookError(f"codebook {book.name!r} has no part for {mode.name} images")
+    part = book.parts[kind]
+    return part if part.transform == transform else built_in_part(kind, transform)
+
+

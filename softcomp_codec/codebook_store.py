@@ -1,0 +1,198 @@
+"""Finding a codebook by name, ID or reference (SPEC 6.4)."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platformdirs import user_data_path
+
+from . import container
+from .codebook import Codebook
+from .errors import CodebookError, CodebookNotFoundError, ScfError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from os import PathLike
+
+SUFFIX = ".scfb"
+PATH_VARIABLE = "SOFTCOMP_CODEBOOK_PATH"
+
+_registered: dict[bytes, Codebook] = {}
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class StoredCodebook:
+    """A codebook and where it was found.
+
+    Attributes
+    ----------
+    book : Codebook
+    origin : str
+        ``"registered"``, ``"bundled"``, ``"$SOFTCOMP_CODEBOOK_PATH"`` or ``"user"``.
+    path : str
+        Its file; empty for a registered one.
+    """
+
+    book: Codebook
+    origin: str
+    path: str
+
+
+def register_codebook(book: Codebook) -> None:
+    """Make a codebook known to this process, by its ID and name."""
+    with _lock:
+        _registered[book.identifier] = book
+
+
+@lru_cache(maxsize=64)
+def _read_file(path: str, _modified_ns: int, _size: int) -> Codebook:
+    return _shared(Codebook.load(path))
+
+
+_by_identifier: dict[bytes, Codebook] = {}
+
+
+def _shared(book: Codebook) -> Codebook:
+    """Return the one object of this content, so that tables are built once for all threads."""
+    with _lock:
+        return _by_identifier.setdefault(book.identifier, book)
+
+
+def _load_path(path: Path) -> Codebook:
+    status = path.stat()
+    return _read_file(str(path), status.st_mtime_ns, status.st_size)
+
+
+@cache
+def bundled_codebooks() -> tuple[Codebook, ...]:
+    """Return the codebooks that travel with the package, by name."""
+    folder = files("softcomp_codec.codebooks")
+    books = [
+        _shared(Codebook.from_bytes(entry.read_bytes()))
+        for entry in folder.iterdir()
+        if entry.name.endswith(SUFFIX)
+    ]
+    return tuple(sorted(books, key=lambda book: book.name))
+
+
+def user_folder() -> Path:
+    """Return the user's folder of codebooks."""
+    return user_data_path("softcomp-codec", appauthor=False) / "codebooks"
+
+
+def _folders(source: str | None) -> Iterator[tuple[str, Path]]:
+    for entry in os.environ.get(PATH_VARIABLE, "").split(os.pathsep):
+        if entry:
+            yield f"${PATH_VARIABLE}", Path(entry)
+    yield "user", user_folder()
+    if source is not None:
+        yield "beside the file", Path(source).resolve().parent
+
+
+def _in_folder(folder: Path) -> Iterator[tuple[Path, Codebook]]:
+    """Readable codebooks of a folder; a damaged one must not hide the others."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
+    except OSError:
+        return
+    for path in paths:
+        try:
+            yield path, _load_path(path)
+        except (ScfError, OSError):
+            continue
+
+
+def list_codebooks() -> list[StoredCodebook]:
+    """Return every codebook of the usual places, in the order of look-up."""
+    found = [StoredCodebook(book, "registered", "") for book in _registered.values()]
+    folder = files("softcomp_codec.codebooks")
+    found += [
+        StoredCodebook(book, "bundled", str(folder / f"{book.name}{SUFFIX}"))
+        for book in bundled_codebooks()
+    ]
+    for origin, place in _folders(None):
+        found += [StoredCodebook(book, origin, str(path)) for path, book in _in_folder(place)]
+    return found
+
+
+def load_codebook(choice: str | PathLike[str] | Codebook) -> Codebook:
+    """Return a codebook by name, hexadecimal ID (8 digits or more) or path.
+
+    Raises
+    ------
+    CodebookNotFoundError
+        No such codebook, or several of different content.
+    """
+    if isinstance(choice, Codebook):
+        return choice
+    text = os.fspath(choice)
+    if text.endswith(SUFFIX) or os.path.sep in text:
+        path = Path(text)
+        if not path.is_file():
+            raise CodebookNotFoundError(b"", text, (str(path),))
+        return _load_path(path)
+    matching = {
+        stored.book.identifier: stored.book
+        for stored in reversed(list_codebooks())
+        if stored.book.name == text
+        or (len(text) >= 8 and stored.book.identifier.hex().startswith(text.lower()))
+    }
+    if not matching:
+        raise CodebookNotFoundError(b"", text, _places(None))
+    if len(matching) > 1:
+        identifiers = ", ".join(sorted(identifier.hex()[:16] for identifier in matching))
+        raise CodebookError(f"{len(matching)} codebooks are called {text!r}; name one by ID: "
+                            f"{identifiers}")  # fmt: skip
+    return next(iter(matching.values()))
+
+
+def _places(source: str | None) -> tuple[str, ...]:
+    folders = tuple(f"{origin} {place}" for origin, place in _folders(source))
+    return ("registered in this process", "bundled with the package", *folders)
+
+
+def find_codebooks(
+    header: container.Header, *, source: str | None = None, extra: Sequence[Codebook] = ()
+) -> list[Codebook]:
+    """Return every codebook that a file's reference names, in the order of look-up.
+
+    Embedded, `extra`, registered, bundled, ``$SOFTCOMP_CODEBOOK_PATH``, the user's folder, beside
+    the file. Nothing after the first place that has one is opened for a full-length reference.
+
+    Raises
+    ------
+    CodebookNotFoundError
+        None was found.
+    """
+    reference = header.codebook_reference
+    embedded = header.segment(container.SEGMENT_CODEBOOK)
+    if embedded is not None:
+        book = _embedded(embedded)
+        if not book.identifier.startswith(reference):
+            raise CodebookError(
+                f"the embedded codebook has ID {book.identifier.hex()}, the file refers to "
+                f"{reference.hex()}"
+            )
+        return [book]
+    near = [*extra, *_registered.values(), *bundled_codebooks()]
+    found = {book.identifier: book for book in near if book.identifier.startswith(reference)}
+    if not found:
+        for _, place in _folders(source):
+            for _, book in _in_folder(place):
+                if book.identifier.startswith(reference):
+                    found.setdefault(book.identifier, book)
+    if not found:
+        raise CodebookNotFoundError(reference, header.codebook_name, _places(source))
+    return list(found.values())
+
+
+@lru_cache(maxsize=8)
+def _embedded(data: bytes) -> Codebook:
+    return _shared(Codebook.from_bytes(data))

@@ -1,0 +1,113 @@
+"""The decorator of every kernel: compiled without the GIL, cached by the content of all kernels.
+
+Numba's own cache does not notice an edit in another file, and an upgrade may leave machine code of
+the older release in place: pixels would silently decode wrongly. Ours lives in a folder named
+after a hash of every kernel source, so stale code cannot be found. Where no folder can be written
+the kernels compile in every process instead of failing.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import caching
+from platformdirs import user_cache_path
+
+_OFF = ("0", "off", "no")
+
+
+@cache
+def source_stamp() -> str:
+    """Return a hash of all kernel sources and of Numba's version."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    package = files(__package__)
+    for entry in sorted(package.iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".py"):
+            digest.update(entry.name.encode() + b"\0" + entry.read_bytes())
+    return digest.hexdigest()[:24]
+
+
+@cache
+def cache_folder() -> str | None:
+    """Return the folder of compiled kernels, None where caching is off or nothing is writable.
+
+    ``SOFTCOMP_NUMBA_CACHE`` may be 0 (no caching) or a folder; ``NUMBA_CACHE_DIR`` is honoured;
+    else the user's cache folder.
+    """
+    choice = os.environ.get("SOFTCOMP_NUMBA_CACHE", "")
+    if choice.lower() in _OFF:
+        return None
+    try:
+        if choice not in ("", "1"):
+            base = Path(choice)
+        elif numba.config.CACHE_DIR:
+            base = Path(numba.config.CACHE_DIR) / "softcomp_codec"
+        else:
+            base = user_cache_path("softcomp-codec", appauthor=False) / "kernels"
+        folder = base / source_stamp()
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except (OSError, RuntimeError):
+        return None
+    return str(folder)
+
+
+def has_compiled_kernels() -> bool:
+    """Whether this machine has compiled some of these kernels before."""
+    folder = cache_folder()
+    return folder is not None and any(name.endswith(".nbi") for name in os.listdir(folder))
+
+
+class _Locator(caching._CacheLocator):  # type: ignore[misc]
+    """Tells Numba where a kernel's machine code lives."""
+
+    def __init__(self, py_func: Callable[..., Any], folder: str) -> None:
+        self._line = py_func.__code__.co_firstlineno
+        self._folder = folder
+
+    def get_cache_path(self) -> str:
+        return self._folder
+
+    def get_source_stamp(self) -> str:
+        return source_stamp()
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], _py_file: str) -> "_Locator | None":
+        folder = cache_folder()
+        return None if folder is None else cls(py_func, folder)
+
+
+def _make_cache(py_func: Callable[..., Any]) -> Any:
+    class Implementation(caching.FunctionCache._impl_class):  # type: ignore[misc]
+        _locator_classes = (_Locator,)
+
+    class KernelCache(caching.FunctionCache):  # type: ignore[misc]
+        _impl_class = Implementation
+
+    return KernelCache(py_func)
+
+
+def kernel(py_func: Callable[..., Any]) -> Any:
+    """Compile a kernel at its first call; the decorator of every public kernel."""
+    dispatcher = numba.njit(nogil=True, error_model="numpy")(py_func)
+    if cache_folder() is not None and not numba.config.DISABLE_JIT:
+        try:
+            dispatcher._cache = _make_cache(py_func)
+        except (AttributeError, RuntimeError, OSError):
+            return dispatcher
+    return dispatcher
+
+
+def inlined(py_func: Callable[..., Any]) -> Any:
+    """Compile a helper into the kernels that call it."""
+    return numba.njit(nogil=True, error_model="numpy")(py_func)

@@ -1,0 +1,173 @@
+"""The Pillow plugin: `ScfImageFile` reads, `save` and `save_all` write.
+
+Opening an image reads its header only; NumPy, Numba and the codebook are needed by `load` alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import IO, TYPE_CHECKING
+
+from PIL import Image, ImageFile
+
+from .container import (
+    FORMAT_VERSION,
+    MAGIC,
+    Header,
+    file_check_matches,
+    read_header,
+    read_header_from,
+)
+from .errors import CorruptStreamError
+from .file_objects import path_of, write_all
+from .save_options import frames_error, save_options
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from PIL._imaging import PixelAccess
+
+
+class ScfImageFile(ImageFile.ImageFile):
+    """An ``.scf`` file that Pillow opened.
+
+    ``info`` holds ``scf_version`` and, where the file refers to a codebook, ``codebook_id`` (its
+    first bytes in hexadecimal) and ``codebook_name``. Where loading fails because the codebook is
+    missing, it can be tried again once the codebook is there.
+    """
+
+    format = "SCF"
+    format_description = "Soft compression (lossless, trained codebooks)"
+
+    _data: bytes | None = None
+    """The whole file, from the first attempt to load it until that succeeds."""
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        self._start = self.fp.tell()
+        if self.fp.read(len(MAGIC)) != MAGIC:
+            raise SyntaxError("not an SCF file")
+        self.fp.seek(self._start)
+        header = read_header_from(self.fp)
+        if header.mode.pillow_mode is None:
+            raise SyntaxError(
+                f"Pillow cannot hold {header.mode.name}; read it by imageio or softcomp_codec"
+            )
+        self._mode = header.mode.pillow_mode
+        self._size = (header.width, header.height)
+        self._source = path_of(self.fp, self.filename)
+        self.info.update(header_info(header))
+
+    def load(self) -> PixelAccess | None:
+        """Decode the pixels, once.
+
+        Raises
+        ------
+        ScfError
+            One of its kinds. A truncated picture is none where
+            ``PIL.ImageFile.LOAD_TRUNCATED_IMAGES`` is set: what is missing stays black then.
+        """
+        if self._im is None:
+            self.im = self._decode(allow_truncated=ImageFile.LOAD_TRUNCATED_IMAGES).im
+            self.readonly = 0
+            self._data = None
+        return Image.Image.load(self)
+
+    def verify(self) -> None:
+        """Check the file against its checksums, of the bytes where it has one and of the pixels.
+
+        As in Pillow's own plugins it must be called right after opening, and the image must be
+        opened again to load it.
+
+        Raises
+        ------
+        ScfError
+            One of its kinds.
+        RuntimeError
+            The image was already loaded or closed.
+        """
+        if self._im is not None or getattr(self, "fp", None) is None:
+            raise RuntimeError("verify must be called directly after open")
+        try:
+            data = self._read_file()
+            if file_check_matches(data, read_header(data)) is False:
+                raise CorruptStreamError("the bytes of the file do not match its file check")
+            self._decode(allow_truncated=False)
+        finally:
+            self._data = None
+            super().verify()
+
+    def close(self) -> None:
+        """Close the file and release the memory."""
+        self._data = None
+        super().close()
+
+    def _decode(self, *, allow_truncated: bool) -> Image.Image:
+        from . import decoder, planes
+
+        decoded = decoder.decode_file(
+            self._read_file(), source=self._source, allow_truncated=allow_truncated
+        )
+        header = decoded.header
+        if (header.mode.pillow_mode, (header.width, header.height)) != (self.mode, self.size):
+            raise CorruptStreamError("the file changed between opening and loading")
+        samples = planes.canonical_samples(decoded.array, header.mode)
+        return Image.frombytes(self.mode, self.size, samples)
+
+    def _read_file(self) -> bytes:
+        """Return the whole file; closes the file object if it is ours, as loading must."""
+        if self._data is None:
+            if self.fp is None:
+                raise ValueError("cannot load the image: its file was closed")
+            self.fp.seek(self._start)
+            self._data = self.fp.read()
+            if self._exclusive_fp and self._close_exclusive_fp_after_loading:
+                self.fp.close()
+            self.fp = None
+        return self._data
+
+
+def header_info(header: Header) -> dict[str, Any]:
+    """Return what a header tells about version and codebook, for ``info`` and metadata."""
+    info: dict[str, Any] = {"scf_version": FORMAT_VERSION}
+    if header.codebook_reference:
+        info["codebook_id"] = header.codebook_reference.hex()
+    if header.codebook_name is not None:
+        info["codebook_name"] = header.codebook_name
+    return info
+
+
+def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
+    """Write one image; Pillow calls this for ``image.save``.
+
+    The options ``codebook``, ``effort``, ``embed_codebook``, ``reference_bytes`` and ``file_check``
+    are those of `softcomp_codec.encode`; others are ignored, as by Pillow's own plugins. The output
+    need not be seekable, and nothing is written unless encoding succeeds. Pillow, however, empties
+    an existing file before it calls any plugin: to replace a file only by a complete one, use
+    `softcomp_codec.atomic_files.write_atomically` with `softcomp_codec.encode`.
+
+    Raises
+    ------
+    OSError
+        A mode that the format does not hold, or an output that cannot be written.
+    TypeError, ValueError
+        An option that cannot be.
+    """
+    from .encoder import encode
+
+    write_all(stream, encode(image, **save_options(image.encoderinfo)))
+
+
+def save_all(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
+    """Write the only frame of an image; Pillow calls this for ``image.save(save_all=True)``.
+
+    Raises
+    ------
+    OSError
+        There are several frames.
+    """
+    appended = image.encoderinfo.get("append_images") or ()
+    frames = sum(getattr(each, "n_frames", 1) for each in itertools.chain([image], appended))
+    if frames > 1:
+        raise frames_error(f"{frames} frames")
+    save(image, stream, filename)

@@ -1,0 +1,106 @@
+"""Compiling all kernels ahead of the first picture."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import codebook_store, container, planes, shapes, shapes_coder, training
+from .bitstream import BitReader, BitWriter
+from .codebook import built_in_part, kind_of
+from .container import Header
+from .decoder import decode
+from .encoder import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from .codebook import Codebook
+    from .container import Mode
+
+_SIDE = 24
+
+
+def warmup(progress: Callable[[str, int, int], None] | None = None) -> float:
+    """Train on, encode and decode tiny images of every mode, so that all kernels are compiled.
+
+    Compiled kernels are kept on disk where that is possible, so that later processes only load
+    them. Call it, or the command ``scf warmup``, after an installation or in an image's build.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Called with (stage, done, total).
+
+    Returns
+    -------
+    float
+        Seconds that it took.
+    """
+    start = perf_counter()
+    tell = progress or _silent
+    images = list(_tiny_images())
+    stages = len(images) + 2
+    tell("shapes", 0, stages)
+    _warm_shapes()
+    for done, array in enumerate(images, 1):
+        mode = planes.mode_of_array(array)
+        tell(f"{mode.name} images", done, stages)
+        for book in _books_for(mode):
+            _warm_coder(array, mode, book)
+    tell("training", stages - 1, stages)
+    training.train(images[:1], name="warmup", holdout=0)
+    tell("done", stages, stages)
+    return perf_counter() - start
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+def _tiny_images() -> Iterator[NDArray[Any]]:
+    """A disc, a slope, and three slopes as colours."""
+    rows, columns = np.mgrid[0:_SIDE, 0:_SIDE]
+    slope = (3 * rows + 2 * columns + rows * columns % 7).astype(np.uint8)
+    yield (rows - 12) ** 2 + (columns - 12) ** 2 < 60
+    yield slope
+    yield np.stack([slope, slope[::-1], slope.T], axis=2)
+
+
+def _books_for(mode: Mode) -> Iterator[Codebook | None]:
+    """No codebook, and the first bundled one of this kind: others take the same kernels."""
+    yield None
+    yield from [book for book in codebook_store.bundled_codebooks() if book.fits(mode)][:1]
+
+
+def _warm_coder(array: NDArray[Any], mode: Mode, book: Codebook | None) -> None:
+    """Code an image, whether or not the coder pays."""
+    for effort in (1, 9):
+        payload = shapes_coder.encode_payload(array, mode, book, effort=effort)
+        header = Header(mode, _SIDE, _SIDE, container.SHAPES, b"", 0)
+        restored, _ = shapes_coder.decode_payload(payload, header, book)
+        _check(np.array_equal(restored, array))
+        _check(np.array_equal(decode(encode(array, codebook=book, effort=effort)), array))
+
+
+def _warm_shapes() -> None:
+    """Match and paint shapes, which tiny images may do without."""
+    disc = next(_tiny_images()).astype(np.uint16)
+    book = built_in_part(kind_of(container.MODES[0]), planes.NO_TRANSFORM).planes[0]
+    placements = shapes.match_shapes(disc, book.shapes, book.cell_value)
+    assert placements is not None  # a single cell is a shape
+    n_bits, parameter = shapes.placement_bits(placements, book.shapes)
+    writer = BitWriter()
+    shapes.write_placements(writer, placements, book.shapes, parameter, n_bits)
+    painted = np.zeros_like(disc)
+    shapes.read_placements(BitReader(writer.to_bytes()), book.shapes, parameter, 1, painted)
+    _check(np.array_equal(painted, disc))
+
+
+def _check(same: bool) -> None:
+    if not same:
+        raise AssertionError("a tiny image was not restored exactly; please report this")
