@@ -337,7 +337,8 @@ class _Trainer:
             )
             if best is not None and total >= best[0]:
                 break
-            best = (total, book, cell_value)
+            if round_:  # the first book holds every candidate, used or not
+                best = (total, book, cell_value)
             _, uses, gap_uses = self._placed(f"{stage}, all images", high, book, cell_value)
             windows, counts = self._kept(windows, uses, largest)
             gap_counts = gap_uses + 1

@@ -1,0 +1,102 @@
+"""Rebuild the bundled codebooks from their data: the same data give the same IDs.
+
+    python codebooks/build.py --data DIR --fashion-mnist DIR [--only NAME] [--check]
+
+``--data`` holds ``mnist/*.gz`` and ``drive/train/*.png``, ``--fashion-mnist`` the IDX files of
+Debian's package dataset-fashion-mnist. ``--check`` compares IDs and writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import softcomp_codec
+from softcomp_codec.training import TrainingOptions
+
+HERE = Path(__file__).parent
+DEFAULT_FASHION = Path("/usr/share/datasets/fashion-mnist")
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """Return the images of a gzipped IDX file, (n, H, W) uint8."""
+    data = gzip.decompress(path.read_bytes())
+    n_images, height, width = (int.from_bytes(data[i : i + 4], "big") for i in (4, 8, 12))
+    if data[:4] != b"\0\0\x08\x03" or len(data) != 16 + n_images * height * width:
+        sys.exit(f"{path}: not an IDX file of gray images")
+    return np.frombuffer(data, np.uint8, offset=16).reshape(n_images, height, width)
+
+
+def digits(folder: Path, threshold: int) -> list[NDArray[Any]]:
+    """Return MNIST's training digits, thresholded."""
+    return list(read_idx(folder / "mnist" / "train-images-idx3-ubyte.gz") > threshold)
+
+
+def pictures(folder: Path) -> list[NDArray[Any]]:
+    """Return all PNG images of a folder."""
+    return [np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))]
+
+
+def recipes(data: Path, fashion: Path) -> dict[str, tuple[Callable[[], list[Any]], dict[str, Any]]]:
+    """Return loader and training arguments of each bundled codebook."""
+    many = TrainingOptions(n_candidates=60_000, max_shapes=16_000)
+    return {
+        "fashion-mnist": (
+            lambda: list(read_idx(fashion / "train-images-idx3-ubyte.gz")),
+            {"source": "Fashion-MNIST, 60,000 training images (MIT)", "options": many},
+        ),
+        "mnist-binary": (
+            lambda: digits(data, 0),
+            {"source": "MNIST, 60,000 training images, thresholded at > 0", "options": many},
+        ),
+        "mnist-binary-127": (
+            lambda: digits(data, 127),
+            {"source": "MNIST, 60,000 training images, thresholded at > 127", "options": many},
+        ),
+        "retina": (
+            lambda: pictures(data / "drive" / "train"),
+            {"source": "DRIVE, 20 training images (research use)"},
+        ),
+    }
+
+
+def main() -> int:
+    """Build or check; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--fashion-mnist", type=Path, default=DEFAULT_FASHION)
+    parser.add_argument("--only", action="append", metavar="NAME")
+    parser.add_argument("--check", action="store_true", help="compare IDs, write nothing")
+    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("-j", type=int, default=2, metavar="THREADS")
+    arguments = parser.parse_args()
+    differing = 0
+    for name, (load, options) in recipes(arguments.data, arguments.fashion_mnist).items():
+        if arguments.only and name not in arguments.only:
+            continue
+        start = time.monotonic()
+        book = softcomp_codec.train(load(), name=name, workers=arguments.j, **options)
+        path = arguments.out / f"{name}.scfb"
+        line = f"{name}: {book.identifier.hex()}, {len(book.to_bytes()):,} bytes"
+        if arguments.check:
+            same = path.exists() and softcomp_codec.Codebook.load(path).identifier == book.identifier
+            differing += not same
+            line += ", the same ID" if same else ", ANOTHER ID than the bundled one"
+        else:
+            book.save(path)
+        report = book.record["report"]
+        print(f"{line}; {time.monotonic() - start:.0f} s; held out: {report}", flush=True)
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
