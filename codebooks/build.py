@@ -88,7 +88,9 @@ def main() -> int:
         path = arguments.out / f"{name}.scfb"
         line = f"{name}: {book.identifier.hex()}, {len(book.to_bytes()):,} bytes"
         if arguments.check:
-            same = path.exists() and softcomp_codec.Codebook.load(path).identifier == book.identifier
+            same = (
+                path.exists() and softcomp_codec.Codebook.load(path).identifier == book.identifier
+            )
             differing += not same
             line += ", the same ID" if same else ", ANOTHER ID than the bundled one"
         else:

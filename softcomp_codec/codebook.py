@@ -42,8 +42,6 @@ KIND_NAMES = {0: "bilevel", 1: "gray8", 2: "rgb8"}
 _KIND_OF_MODE = {0: 0, 1: 1, 2: 2, 3: 1, 4: 0}
 
 
-
-
 def kind_of(mode: Mode) -> int:
     """Return the kind of image (SPEC 6.2) that a mode is: 0 bilevel, 1 gray8, 2 rgb8."""
     return _KIND_OF_MODE[mode.identifier]
@@ -351,9 +349,7 @@ def _read_plane(reader: ByteReader, largest: int) -> PlaneBook:
     if low_states is None:
         low_states = full_states
     shapes = ShapeSet(heights, widths, offsets, cells, code_lengths, gap_lengths)
-    return PlaneBook(
-        sample_bits, predictor, low_bits, cell_value, shapes, low_states, full_states
-    )
+    return PlaneBook(sample_bits, predictor, low_bits, cell_value, shapes, low_states, full_states)
 
 
 _BUILT_IN_SIDES = (1, 2, 4, 8, 16, 32, 64)
@@ -396,5 +392,3 @@ def part_for(book: Codebook | None, mode: Mode, transform: int) -> KindBook:
         raise CodebookError(f"codebook {book.name!r} has no part for {mode.name} images")
     part = book.parts[kind]
     return part if part.transform == transform else built_in_part(kind, transform)
-
-

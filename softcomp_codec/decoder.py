@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .codebook import Codebook
 
 MAX_RAW_BYTES = 1 << 31
-"""Largest picture that is decoded, in bytes of raw samples; this program's limit, not the format's."""
+"""Largest picture that is decoded, in raw bytes; this program's limit, not the format's."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -80,7 +80,9 @@ def encode(
     _check_options(effort, reference_bytes)
     array = as_array(image)
     mode = planes.mode_of_array(array)
-    payload, coder, book = _smallest_payload(array, mode, _candidates(codebook, array, mode), effort)
+    payload, coder, book = _smallest_payload(
+        array, mode, _candidates(codebook, array, mode), effort
+    )
     samples = planes.canonical_samples(array, mode)
     height, width = array.shape[:2]
     header = Header(
@@ -119,8 +121,8 @@ def encode_many(
 def as_array(image: ImageLike) -> NDArray[Any]:
     """Return the array of an array-like or of a Pillow image."""
     if hasattr(image, "getbands") and hasattr(image, "tobytes"):
-        return planes.array_from_pillow(image)  # type: ignore[arg-type]
-    return np.ascontiguousarray(image)  # type: ignore[arg-type]
+        return planes.array_from_pillow(cast("Image.Image", image))
+    return np.ascontiguousarray(image)
 
 
 def _check_options(effort: int, reference_bytes: int | None) -> None:

@@ -75,8 +75,8 @@ def codewords(lengths: NDArray[np.uint8]) -> NDArray[np.uint32]:
 def decode_table(lengths: NDArray[np.uint8]) -> DecodeTable:
     """Return (first_code, first_index, symbols) of a canonical code (SPEC 4.2).
 
-    ``first_code[n]`` is the first codeword of n bits, ``symbols[first_index[n]:first_index[n + 1]]``
-    are the symbols of that length in ascending order.
+    ``first_code[n]`` is the first codeword of n bits; the symbols of that length, in ascending
+    order, are ``symbols[first_index[n]:first_index[n + 1]]``.
     """
     symbols = np.argsort(lengths, kind="stable").astype(np.int64)
     per_length = np.bincount(lengths, minlength=MAX_CODE_LENGTH + 2).astype(np.int64)

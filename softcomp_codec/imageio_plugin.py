@@ -246,7 +246,7 @@ def _single_image(ndimage: Any, is_batch: bool | None) -> Any:
     is_list = isinstance(ndimage, list | tuple) and all(np.ndim(each) >= 2 for each in ndimage)
     if not is_list and not hasattr(ndimage, "getbands"):
         ndimage = np.asarray(ndimage)
-    shape = (len(ndimage),) if is_list else np.shape(ndimage)
+    shape: tuple[int, ...] = (len(ndimage),) if is_list else np.shape(ndimage)
     deep = len(shape) > 3 or (len(shape) == 3 and shape[2] > 4)
     if is_batch is None:
         is_batch = is_list or deep

@@ -12,6 +12,8 @@ from .shapes import hash_powers
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from .layers import Layer
 
 BUCKETS = 1 << 26
@@ -66,7 +68,14 @@ def mine_windows(
     return _most_promising(high, counts[slots], examples[slots], n_wanted)
 
 
-def _count_frequent(high, max_side, powers, buckets, threshold, progress):  # type: ignore[no-untyped-def]
+def _count_frequent(
+    high: Sequence[Layer],
+    max_side: int,
+    powers: NDArray[np.uint64],
+    buckets: NDArray[np.uint32],
+    threshold: int,
+    progress: Callable[[int, int], None],
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int32]] | None:
     """Second pass; None where the windows do not fit into the table."""
     keys = np.zeros(TABLE, np.uint64)
     counts = np.zeros(TABLE, np.int64)
@@ -85,7 +94,9 @@ def _count_frequent(high, max_side, powers, buckets, threshold, progress):  # ty
     return keys, counts, examples
 
 
-def _most_promising(high, counts, examples, n_wanted):  # type: ignore[no-untyped-def]
+def _most_promising(
+    high: Sequence[Layer], counts: NDArray[np.int64], examples: NDArray[np.int32], n_wanted: int
+) -> list[tuple[int, Layer]]:
     windows = []
     for count, (image, row, column, height, width) in zip(
         counts.tolist(), examples.tolist(), strict=True

@@ -5,7 +5,7 @@ Opening an image reads its header only; NumPy, Numba and the codebook are needed
 
 from __future__ import annotations
 
-import itertools
+from threading import Lock
 from typing import IO, TYPE_CHECKING
 
 from PIL import Image, ImageFile
@@ -23,6 +23,7 @@ from .file_objects import path_of, write_all
 from .save_options import frames_error, save_options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from PIL._imaging import PixelAccess
@@ -56,6 +57,7 @@ class ScfImageFile(ImageFile.ImageFile):
         self._mode = header.mode.pillow_mode
         self._size = (header.width, header.height)
         self._source = path_of(self.fp, self.filename)
+        self._lock = Lock()
         self.info.update(header_info(header))
 
     def load(self) -> PixelAccess | None:
@@ -68,9 +70,8 @@ class ScfImageFile(ImageFile.ImageFile):
             ``PIL.ImageFile.LOAD_TRUNCATED_IMAGES`` is set: what is missing stays black then.
         """
         if self._im is None:
-            self.im = self._decode(allow_truncated=ImageFile.LOAD_TRUNCATED_IMAGES).im
-            self.readonly = 0
-            self._data = None
+            with self._lock:
+                self._load_once()
         return Image.Image.load(self)
 
     def verify(self) -> None:
@@ -95,12 +96,18 @@ class ScfImageFile(ImageFile.ImageFile):
             self._decode(allow_truncated=False)
         finally:
             self._data = None
-            super().verify()
+            self._let_go_of_file()
 
     def close(self) -> None:
         """Close the file and release the memory."""
         self._data = None
         super().close()
+
+    def _load_once(self) -> None:
+        if self._im is None:  # else another thread was faster
+            self.im = self._decode(allow_truncated=ImageFile.LOAD_TRUNCATED_IMAGES).im
+            self.readonly = 0
+            self._data = None
 
     def _decode(self, *, allow_truncated: bool) -> Image.Image:
         from . import decoder, planes
@@ -115,16 +122,20 @@ class ScfImageFile(ImageFile.ImageFile):
         return Image.frombytes(self.mode, self.size, samples)
 
     def _read_file(self) -> bytes:
-        """Return the whole file; closes the file object if it is ours, as loading must."""
+        """Return the whole file; nothing needs the file object after that."""
         if self._data is None:
             if self.fp is None:
                 raise ValueError("cannot load the image: its file was closed")
             self.fp.seek(self._start)
             self._data = self.fp.read()
-            if self._exclusive_fp and self._close_exclusive_fp_after_loading:
-                self.fp.close()
-            self.fp = None
+            self._let_go_of_file()
         return self._data
+
+    def _let_go_of_file(self) -> None:
+        """Close the file object if it is ours; the caller's stays open."""
+        if self.fp is not None and self._exclusive_fp and self._close_exclusive_fp_after_loading:
+            self.fp.close()
+        self.fp = None
 
 
 def header_info(header: Header) -> dict[str, Any]:
@@ -149,13 +160,13 @@ def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     Raises
     ------
     OSError
-        A mode that the format does not hold, or an output that cannot be written.
+        A mode that the format does not hold, ``append_images``, or an output that cannot be
+        written.
     TypeError, ValueError
         An option that cannot be.
     """
-    from .encoder import encode
-
-    write_all(stream, encode(image, **save_options(image.encoderinfo)))
+    _refuse_frames(1, image.encoderinfo)
+    _write(image, stream)
 
 
 def save_all(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
@@ -166,8 +177,17 @@ def save_all(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> No
     OSError
         There are several frames.
     """
-    appended = image.encoderinfo.get("append_images") or ()
-    frames = sum(getattr(each, "n_frames", 1) for each in itertools.chain([image], appended))
-    if frames > 1:
-        raise frames_error(f"{frames} frames")
-    save(image, stream, filename)
+    _refuse_frames(getattr(image, "n_frames", 1), image.encoderinfo)
+    _write(image, stream)
+
+
+def _refuse_frames(n_frames: int, options: Mapping[str, Any]) -> None:
+    n_frames += sum(getattr(each, "n_frames", 1) for each in options.get("append_images") or ())
+    if n_frames > 1:
+        raise frames_error(f"{n_frames} frames")
+
+
+def _write(image: Image.Image, stream: IO[bytes]) -> None:
+    from .encoder import encode
+
+    write_all(stream, encode(image, **save_options(image.encoderinfo)))

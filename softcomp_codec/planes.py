@@ -1,7 +1,7 @@
-"""Arrays and Pillow images to and from planes, and the reversible colour transforms (SPEC 2.5, 5.2).
+"""Arrays and Pillow images to and from planes, and reversible colour transforms (SPEC 2.5, 5.2).
 
-A plane is an int32 array (H, W). The canonical samples are the bytes that the file's checksum covers
-and that the stored coder keeps.
+A plane is an int32 array (H, W). The canonical samples are the bytes that the checksum of a file
+covers and that the stored coder keeps.
 """
 
 from __future__ import annotations
@@ -44,9 +44,7 @@ def mode_of_array(array: NDArray[Any]) -> Mode:
     bits = {np.dtype(np.bool_): 1, np.dtype(np.uint8): 8}.get(array.dtype)
     for mode in MODES.values():
         shape_fits = array.ndim == 3 and array.shape[2] == mode.n_planes
-        if bits == mode.bits_per_sample and (
-            shape_fits if mode.channel_axis else array.ndim == 2
-        ):
+        if bits == mode.bits_per_sample and (shape_fits if mode.channel_axis else array.ndim == 2):
             return mode
     raise TypeError(
         f"cannot encode an array of dtype {array.dtype} and shape {array.shape}; "
@@ -105,7 +103,7 @@ def split_planes(array: NDArray[Any], mode: Mode) -> list[Plane]:
 def merge_planes(planes: list[Plane], mode: Mode) -> NDArray[Any]:
     """Return the array of planes whose samples are all in range; inverse of `split_planes`."""
     dtype = np.bool_ if mode.bits_per_sample == 1 else np.uint8
-    stack = np.stack(planes, axis=2).astype(dtype)
+    stack: NDArray[Any] = np.stack(planes, axis=2).astype(dtype)
     return stack if mode.channel_axis else stack[:, :, 0]
 
 
@@ -118,7 +116,7 @@ def plane_ranges(mode: Mode, transform: int) -> list[tuple[int, int]]:
 
 
 def transform_colours(planes: list[Plane], transform: int) -> list[Plane]:
-    """Apply a reversible colour transform to three planes (SPEC 5.2); inverse: `restore_colours`."""
+    """Apply a colour transform to three planes (SPEC 5.2); inverse of `restore_colours`."""
     if transform == NO_TRANSFORM:
         return planes
     red, green, blue = planes

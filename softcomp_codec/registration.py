@@ -74,11 +74,12 @@ def _register_with_imageio(config: ModuleType) -> None:
     """Add plugin and extension; with one of them alone imageio may write a TIFF as ``.scf``."""
     try:
         if FORMAT not in config.known_plugins:
-            config.known_plugins[FORMAT] = config.PluginConfig(
+            plugin = config.PluginConfig(
                 name=FORMAT,
                 class_name="ScfPlugin",
                 module_name="softcomp_codec.imageio_plugin",
             )
+            _insert_after_pillow(config.known_plugins, plugin)
         formats = config.known_extensions.setdefault(EXTENSION, [])
         if not any(FORMAT in known.priority for known in formats):
             extension = config.FileExtension(
@@ -95,6 +96,17 @@ def _register_with_imageio(config: ModuleType) -> None:
             stacklevel=2,
         )
     _watcher.stop()
+
+
+def _insert_after_pillow(plugins: dict[str, Any], plugin: Any) -> None:
+    """Add our plugin behind Pillow's, in whose order imageio tries them when it has no hint.
+
+    At the end, every array that Pillow cannot hold would first import and try some 30 old plugins.
+    """
+    names = list(plugins)
+    plugins[FORMAT] = plugin
+    for name in names[names.index("pillow") + 1 :] if "pillow" in names else ():
+        plugins[name] = plugins.pop(name)
 
 
 class _ConfigWatcher:

@@ -213,12 +213,11 @@ def write_placements(
     `parameter` and `n_bits` are those of `placement_bits`.
     """
     buffer = writer.reserve(n_bits)
-    writer.position = int(
-        shape_kernels.write_placements(
-            buffer, writer.position, placements.placed, placements.gaps, shapes.codewords,
-            shapes.code_lengths, shapes.gap_codewords, shapes.gap_lengths, parameter,
-        )  # fmt: skip
-    )
+    end = shape_kernels.write_placements(
+        buffer, writer.position, placements.placed, placements.gaps, shapes.codewords,
+        shapes.code_lengths, shapes.gap_codewords, shapes.gap_lengths, parameter,
+    )  # fmt: skip
+    writer.position = int(end)
 
 
 def read_placements(

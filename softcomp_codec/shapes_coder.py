@@ -304,10 +304,8 @@ def _merge(components: list[Plane], mode: Mode, complete: bool) -> NDArray[Any]:
     for index, plane in enumerate(components):
         if plane.min() < 0 or plane.max() > top:
             if complete:
-                raise CorruptStreamError(
-                    f"plane {index}: a sample is {plane.min() if plane.min() < 0 else plane.max()}, "
-                    f"expected 0..{top}"
-                )
+                found = plane.min() if plane.min() < 0 else plane.max()
+                raise CorruptStreamError(f"plane {index}: a sample is {found}, expected 0..{top}")
             np.clip(plane, 0, top, out=plane)
     return planes.merge_planes(components, mode)
 
@@ -385,5 +383,3 @@ def _decode_low_layers(
                 f"of plane {index}"
             )
     decoder.check_end()
-
-

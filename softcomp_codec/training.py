@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -179,7 +180,7 @@ def _report(
 ) -> dict[str, int]:
     progress("report on held-out images", 0, 2)
     arrays = [sample.array for sample in held_out]
-    # Arrays of shape (H, W, 1) are images of the same kind.
+
     with_book = encode_many(arrays, threads=workers, codebook=book)
     progress("report on held-out images", 1, 2)
     without = encode_many(arrays, threads=workers, codebook=None)
@@ -294,13 +295,8 @@ class _Trainer:
         best: tuple[int, States] | None = None
         for cap in COUNT_CAPS:
             states = _states_of(counts, cap)
-            cost = sum(
-                self._map(
-                    stage,
-                    lambda pair, states=states: _coded_bytes(*pair, low_bits, states),
-                    trial,
-                )
-            )
+            coded = partial(_coded_bytes, low_bits=low_bits, states=states)
+            cost = sum(self._map(stage, coded, trial))
             if best is None or cost < best[0]:
                 best = (cost, states)
         assert best is not None
@@ -317,9 +313,9 @@ class _Trainer:
             lambda done, total: self.progress(f"{self.prefix}{name}: mining", done, total),
         )  # fmt: skip
         singles = [np.array([[value]], np.uint16) for value in range(1, largest + 1)]
-        n_values = sum(np.bincount(h.ravel(), minlength=largest + 1)[1:] for h in high)
+        n_values = np.sum([np.bincount(h.ravel(), minlength=largest + 1)[1:] for h in high], axis=0)
         windows = singles + [window for _, window in candidates]
-        counts = [int(n) for n in n_values]
+        counts = n_values.tolist()
         counts += [1 + count // int(np.count_nonzero(window)) for count, window in candidates]
         counts.append(len(high))
         trial = _spread(high, 1)
@@ -408,22 +404,19 @@ def _states_of(counts: NDArray[np.int64], cap: int) -> States:
     return rounded_states(states.astype(np.uint32))
 
 
-def _coded_bytes(low: Layer, high: Layer, low_bits: int, states: States) -> int:
+def _coded_bytes(split: tuple[Layer, Layer], low_bits: int, states: States) -> int:
+    low, high = split
     encoder = arithmetic.ArithmeticEncoder(arithmetic.worst_size(low.shape, low_bits))
     encoder.encode(low, high, low_bits, states)
     return len(encoder.finish())
 
 
-def _zero_order_cost(
-    images: Sequence[Plane], predictor: int, sample_range: tuple[int, int]
-) -> int:
+def _zero_order_cost(images: Sequence[Plane], predictor: int, sample_range: tuple[int, int]) -> int:
     """Return the bytes of the mapped residuals under one adaptive order-0 model for each image."""
     low_bits = (sample_range[1] - sample_range[0]).bit_length()
     states = arithmetic.neutral_states(low_bits, 1)
     total = 0
     for plane in images:
         mapped = residuals.map_residuals(plane, predictor, sample_range)
-        total += _coded_bytes(mapped, np.zeros_like(mapped), low_bits, states)
+        total += _coded_bytes((mapped, np.zeros_like(mapped)), low_bits, states)
     return total
-
-

@@ -72,8 +72,9 @@ def _context(high_layer, row, column):
 def encode_low_layer(low_layer, high_layer, low_bits, states, interval, buffer, position):
     """Code the low layer's samples (uint16) behind `position` in `buffer` (SPEC 5.9).
 
-    `states` (N_CONTEXTS, 2**low_bits), or (1, ...) where no shape layer is, adapts; `interval` (int64, 2) is the coder's low and high.
-    Returns the new position, or -1 when the buffer is full.
+    `states`, (N_CONTEXTS, 2**low_bits) or, where no shape layer is, (1, 2**low_bits), adapts.
+    `interval` (int64, 2) is the coder's low and high. Returns the new position, -1 when the buffer
+    is full.
     """
     low, high = interval[0], interval[1]
     n_contexts = states.shape[0]

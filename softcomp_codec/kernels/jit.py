@@ -14,17 +14,22 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numba
+from numba import __version__ as numba_version
+from numba import njit
 from numba.core import caching
+from numba.core import config as numba_config
 from platformdirs import user_cache_path
+
+config: Any = numba_config
 
 _OFF = ("0", "off", "no")
 
 
 @cache
 def source_stamp() -> str:
-    """Return a hash of all kernel sources and of Numba's version."""
-    digest = hashlib.sha256(numba.__version__.encode())
+    """Return a hash of all kernel sources, of Numba's version and of how it compiles."""
+    settings = (numba_version, config.BOUNDSCHECK, config.OPT)
+    digest = hashlib.sha256(repr(settings).encode())
     package = files(__package__)
     for entry in sorted(package.iterdir(), key=lambda entry: entry.name):
         if entry.name.endswith(".py"):
@@ -45,8 +50,8 @@ def cache_folder() -> str | None:
     try:
         if choice not in ("", "1"):
             base = Path(choice)
-        elif numba.config.CACHE_DIR:
-            base = Path(numba.config.CACHE_DIR) / "softcomp_codec"
+        elif config.CACHE_DIR:
+            base = Path(config.CACHE_DIR) / "softcomp_codec"
         else:
             base = user_cache_path("softcomp-codec", appauthor=False) / "kernels"
         folder = base / source_stamp()
@@ -65,7 +70,7 @@ def has_compiled_kernels() -> bool:
     return folder is not None and any(name.endswith(".nbi") for name in os.listdir(folder))
 
 
-class _Locator(caching._CacheLocator):  # type: ignore[misc]
+class _Locator(caching._CacheLocator):
     """Tells Numba where a kernel's machine code lives."""
 
     def __init__(self, py_func: Callable[..., Any], folder: str) -> None:
@@ -88,19 +93,17 @@ class _Locator(caching._CacheLocator):  # type: ignore[misc]
 
 
 def _make_cache(py_func: Callable[..., Any]) -> Any:
-    class Implementation(caching.FunctionCache._impl_class):  # type: ignore[misc]
-        _locator_classes = (_Locator,)
+    base: Any = caching.FunctionCache
+    implementation = type("Implementation", (base._impl_class,), {"_locator_classes": (_Locator,)})
+    kernel_cache = type("KernelCache", (base,), {"_impl_class": implementation})
 
-    class KernelCache(caching.FunctionCache):  # type: ignore[misc]
-        _impl_class = Implementation
-
-    return KernelCache(py_func)
+    return kernel_cache(py_func)
 
 
 def kernel(py_func: Callable[..., Any]) -> Any:
     """Compile a kernel at its first call; the decorator of every public kernel."""
-    dispatcher = numba.njit(nogil=True, error_model="numpy")(py_func)
-    if cache_folder() is not None and not numba.config.DISABLE_JIT:
+    dispatcher: Any = njit(nogil=True, error_model="numpy")(py_func)
+    if cache_folder() is not None and not config.DISABLE_JIT:
         try:
             dispatcher._cache = _make_cache(py_func)
         except (AttributeError, RuntimeError, OSError):
@@ -110,4 +113,4 @@ def kernel(py_func: Callable[..., Any]) -> Any:
 
 def inlined(py_func: Callable[..., Any]) -> Any:
     """Compile a helper into the kernels that call it."""
-    return numba.njit(nogil=True, error_model="numpy")(py_func)
+    return njit(nogil=True, error_model="numpy")(py_func)

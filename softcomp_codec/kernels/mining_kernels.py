@@ -20,9 +20,7 @@ def _dense_row_runs(layer, max_height, max_width, runs):
                 if layer[row, column + width - 1] == 0:
                     n_zeros += 1
                 below = runs[row + 1, column, width] if row + 1 < n_rows else 0
-                runs[row, column, width] = (
-                    min(below + 1, max_height) if 2 * n_zeros <= width else 0
-                )
+                runs[row, column, width] = min(below + 1, max_height) if 2 * n_zeros <= width else 0
 
 
 @kernel

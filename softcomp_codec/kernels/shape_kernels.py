@@ -255,16 +255,12 @@ def read_placements(
     cursor = np.int64(0)
     n_placed = 0
     while True:
-        shape, position = read_codeword(
-            data, position, shape_code[0], shape_code[1], shape_code[2]
-        )
+        shape, position = read_codeword(data, position, shape_code[0], shape_code[1], shape_code[2])
         if shape < 0:
             return status.TRUNCATED if shape == -1 else status.BAD_CODEWORD, position, n_placed
         if shape == end:
             return status.OK, position, n_placed
-        gap, position = _read_gap(
-            data, position, parameter, gap_code[0], gap_code[1], gap_code[2]
-        )
+        gap, position = _read_gap(data, position, parameter, gap_code[0], gap_code[1], gap_code[2])
         if gap < 0:
             return status.TRUNCATED if gap == -1 else status.BAD_CODEWORD, position, n_placed
         while cursor < n_rows * n_columns:
