@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from .codebook import Codebook
     from .codebook_store import load_codebook, register_codebook
     from .container import read_header
-    from .decoder import decode, decode_many
-    from .encoder import encode, encode_many
+    from .decoder import decode, decode_frames, decode_many
+    from .encoder import encode, encode_frames, encode_many
     from .training import train
     from .warming import warmup
 
@@ -32,8 +32,10 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Codebook": "codebook",
     "decode": "decoder",
+    "decode_frames": "decoder",
     "decode_many": "decoder",
     "encode": "encoder",
+    "encode_frames": "encoder",
     "encode_many": "encoder",
     "load_codebook": "codebook_store",
     "read_header": "container",
@@ -53,8 +55,10 @@ __all__ = [
     "UnsupportedStreamError",
     "__version__",
     "decode",
+    "decode_frames",
     "decode_many",
     "encode",
+    "encode_frames",
     "encode_many",
     "load_codebook",
     "read_header",

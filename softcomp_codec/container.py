@@ -6,6 +6,8 @@ Pure Python on purpose: opening a file and reading its size needs neither NumPy 
 import struct
 import zlib
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import accumulate
 from typing import IO
 
 from .errors import CorruptStreamError, TruncatedStreamError, UnsupportedStreamError
@@ -52,6 +54,9 @@ SEGMENT_NAMES = {
     SEGMENT_FILE_CHECK: "file check",
     SEGMENT_CODEBOOK_NAME: "codebook name",
 }
+
+READABLE_SEGMENTS = (SEGMENT_FRAMES,)
+"""Critical segments that this release knows."""
 
 REFERENCE_LENGTHS = (0, 4, 8, 32)
 _FLAG_REFERENCE = 0b0011
@@ -135,8 +140,30 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """One entry of the frame table (SPEC 3.4).
+
+    Attributes
+    ----------
+    coder : int
+        Entry of the registry of coders (SPEC 2.4).
+    built_in : bool
+        Whether the frame is coded by the built-in prior although the file names a codebook.
+    n_bytes : int
+        Length of its payload.
+    checksum : int
+        CRC-32 over description and samples (SPEC 2.5).
+    """
+
+    coder: int
+    built_in: bool
+    n_bytes: int
+    checksum: int
+
+
+@dataclass(frozen=True)
 class Header:
-    """Everything of a single-image file but its payload (SPEC 2).
+    """Everything of a file but its payloads (SPEC 2).
 
     Attributes
     ----------
@@ -144,12 +171,14 @@ class Header:
     width, height : int
         1..2**31 - 1.
     coder : int
-        Entry of the registry of coders (SPEC 2.4).
+        Entry of the registry of coders (SPEC 2.4); of the first frame.
     codebook_reference : bytes
         0, 4, 8 or 32 bytes: prefix of the codebook's ID; empty for the built-in prior.
     checksum : int
-        CRC-32 over description and samples (SPEC 2.5).
+        CRC-32 over description and samples (SPEC 2.5); of the first frame.
     segments : tuple of Segment
+    frames : tuple of Frame
+        The frame table; empty where the file holds one image.
     payload_offset : int
         Where the payload starts in the file; 0 in a header that was not read from one.
     """
@@ -161,6 +190,7 @@ class Header:
     codebook_reference: bytes
     checksum: int
     segments: tuple[Segment, ...] = ()
+    frames: tuple[Frame, ...] = ()
     payload_offset: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
@@ -174,8 +204,18 @@ class Header:
             )
 
     @property
+    def n_frames(self) -> int:
+        """Number of images, at least 1."""
+        return max(1, len(self.frames))
+
+    @cached_property
+    def frame_offsets(self) -> list[int]:
+        """Where each frame's payload starts behind the header, and where the last ends."""
+        return list(accumulate((frame.n_bytes for frame in self.frames), initial=0))
+
+    @property
     def raw_size(self) -> int:
-        """Bytes of the canonical samples."""
+        """Bytes of the canonical samples of one frame."""
         return self.mode.raw_size(self.width, self.height)
 
     @property
@@ -284,7 +324,7 @@ def _read_segment(reader: ByteReader) -> Segment | None:
             f"{reader.what}, byte {start}: segment {name} has checksum {found:08x}, its data "
             f"give {expected:08x}"
         )
-    if kind < 0x80:
+    if kind < 0x80 and kind not in READABLE_SEGMENTS:
         known = "is not built yet" if kind in SEGMENT_NAMES else "is unknown"
         raise UnsupportedStreamError(
             f"{reader.what}, byte {start}: critical segment {name} {known}; "
@@ -293,10 +333,40 @@ def _read_segment(reader: ByteReader) -> Segment | None:
     return Segment(kind, data)
 
 
+def _write_frames(frames: tuple[Frame, ...]) -> bytes:
+    """Return the data of a frame table (SPEC 3.4); inverse of `_read_frames`."""
+    out = bytearray(write_varint(len(frames)))
+    for frame in frames:
+        out.append(frame.coder << 5 | frame.built_in)
+        out += write_varint(frame.n_bytes) + struct.pack("<I", frame.checksum)
+    return bytes(out)
+
+
+def _read_frames(data: bytes, coder: int, crc: int, reference: bytes) -> tuple[Frame, ...]:
+    reader = ByteReader(data, "frame table")
+    n_frames = reader.varint("number of frames", len(data))
+    frames = []
+    for index in range(n_frames):
+        kind = reader.take(1, f"coder of frame {index}")[0]
+        n_bytes = reader.varint(f"payload length of frame {index}", 1 << 62)
+        (frame_crc,) = struct.unpack("<I", reader.take(4, f"checksum of frame {index}"))
+        if kind >> 5 not in READABLE_CODERS or kind & 0b11110 or (kind & 1 and not reference):
+            raise CorruptStreamError(f"frame table: frame {index} has coder byte 0x{kind:02x}")
+        frames.append(Frame(kind >> 5, bool(kind & 1), n_bytes, frame_crc))
+    if reader.offset != len(data):
+        raise CorruptStreamError("frame table: bytes follow the last frame")
+    if not frames or (frames[0].coder, frames[0].checksum) != (coder, crc):
+        raise CorruptStreamError("frame table: its first frame is not the header's")
+    return tuple(frames)
+
+
 def write_header(header: Header) -> bytes:
     """Return the bytes in front of the payload (SPEC 2.1); inverse of `read_header`."""
     flags = REFERENCE_LENGTHS.index(len(header.codebook_reference))
-    if header.segments:
+    segments = list(header.segments)
+    if header.frames:
+        segments.append(Segment(SEGMENT_FRAMES, _write_frames(header.frames)))
+    if segments:
         flags |= _FLAG_SEGMENTS
     out = bytearray(MAGIC)
     out.append(FORMAT_VERSION << 4 | flags)
@@ -304,15 +374,15 @@ def write_header(header: Header) -> bytes:
     out += write_varint(header.width) + write_varint(header.height)
     out += header.codebook_reference
     out += struct.pack("<I", header.checksum)
-    if header.segments:
-        for segment in header.segments:
+    if segments:
+        for segment in segments:
             out += write_segment(segment)
         out.append(SEGMENT_END)
     return bytes(out)
 
 
 def read_header(data: bytes) -> Header:
-    """Read the header of a single-image file; inverse of `write_header`.
+    """Read the header of a file; inverse of `write_header`.
 
     Parameters
     ----------
@@ -366,8 +436,19 @@ def read_header(data: bytes) -> Header:
             segments.append(segment)
             if len(segments) > MAX_SEGMENTS:
                 raise CorruptStreamError(f"header: more than {MAX_SEGMENTS} segments")
+    tables = [segment.data for segment in segments if segment.kind == SEGMENT_FRAMES]
+    if len(tables) > 1:
+        raise CorruptStreamError("header: more than one frame table")
     return Header(
-        mode, width, height, coder, reference, crc, tuple(segments), payload_offset=reader.offset
+        mode,
+        width,
+        height,
+        coder,
+        reference,
+        crc,
+        tuple(segment for segment in segments if segment.kind != SEGMENT_FRAMES),
+        _read_frames(tables[0], coder, crc, reference) if tables else (),
+        payload_offset=reader.offset,
     )
 
 
@@ -391,13 +472,13 @@ def read_header_from(stream: IO[bytes]) -> Header:
 
 
 def write_file(header: Header, payload: bytes, *, file_check: bool = False) -> bytes:
-    """Return a whole single-image file (SPEC 2); inverse of `read_file`.
+    """Return a whole file (SPEC 2); inverse of `read_file`.
 
     Parameters
     ----------
     header : Header
     payload : bytes
-        The coder's output.
+        The coder's output, of all frames.
     file_check : bool
         Whether to add a CRC-32 of the file's own bytes (SPEC 3.3).
     """
@@ -405,7 +486,7 @@ def write_file(header: Header, payload: bytes, *, file_check: bool = False) -> b
         return write_header(header) + payload
     marked = replace(header, segments=(Segment(SEGMENT_FILE_CHECK, bytes(4)), *header.segments))
     data = write_header(marked) + payload
-    before, after = _file_check_gap(replace(marked, segments=header.segments))
+    before, after = _file_check_gap(header)
     crc = zlib.crc32(data[after:], zlib.crc32(data[:before]))
     segment = write_segment(Segment(SEGMENT_FILE_CHECK, struct.pack("<I", crc)))
     return data[:before] + segment[2:] + data[after:]
@@ -413,7 +494,7 @@ def write_file(header: Header, payload: bytes, *, file_check: bool = False) -> b
 
 def _file_check_gap(header: Header) -> tuple[int, int]:
     """Where data and checksum of the file check lie: it is always the first segment."""
-    bare = len(write_header(replace(header, segments=())))
+    bare = len(write_header(replace(header, segments=(), frames=())))
     return bare + 2, bare + 10
 
 
@@ -430,3 +511,46 @@ def read_file(data: bytes) -> tuple[Header, bytes]:
     """Split a whole file into header and payload; inverse of `write_file`."""
     header = read_header(data)
     return header, data[header.payload_offset :]
+
+
+def frame_payload(header: Header, payload: bytes, index: int) -> bytes:
+    """Return one frame's part of a file's payload (SPEC 3.4).
+
+    The last frame gets all that is left, so that its coder sees what is missing or follows; of an
+    earlier one less is returned only where the file is truncated.
+
+    Raises
+    ------
+    IndexError
+        There is no such frame.
+    TruncatedStreamError
+        The file ends before the frame.
+    """
+    if not 0 <= index < header.n_frames:
+        raise IndexError(f"frame {index} of a file of {header.n_frames}")
+    if not header.frames:
+        return payload
+    start = header.frame_offsets[index]
+    if start > len(payload):
+        raise TruncatedStreamError(
+            f"frame {index} starts at payload byte {start}, the payload has {len(payload)}"
+        )
+    end = start + header.frames[index].n_bytes
+    if index == len(header.frames) - 1 and end < len(payload):
+        raise CorruptStreamError(f"{len(payload) - end} bytes follow the last frame")
+    return payload[start:end]
+
+
+def frame_header(header: Header, index: int) -> Header:
+    """Return the header of one frame as that of a file of its own."""
+    if not header.frames:
+        return header
+    frame = header.frames[index]
+    reference = b"" if frame.built_in or frame.coder == STORED else header.codebook_reference
+    return replace(
+        header,
+        coder=frame.coder,
+        checksum=frame.checksum,
+        codebook_reference=reference,
+        frames=(),
+    )

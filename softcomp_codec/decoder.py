@@ -32,7 +32,7 @@ class Decoded:
         Shape and dtype that were encoded.
     codebook : Codebook or None
     complete : bool
-        False only where truncation was allowed and met; the checksum was not compared then.
+        Whether this is the exact picture; False only where truncation was allowed and met.
     """
 
     header: Header
@@ -42,7 +42,7 @@ class Decoded:
 
 
 def decode(data: bytes, *, codebooks: Sequence[Codebook] = ()) -> NDArray[Any]:
-    """Decode the bytes of an ``.scf`` file.
+    """Decode the image of an ``.scf`` file, or the first of several; see `decode_frames`.
 
     Parameters
     ----------
@@ -63,6 +63,13 @@ def decode(data: bytes, *, codebooks: Sequence[Codebook] = ()) -> NDArray[Any]:
     return decode_file(data, codebooks=codebooks).array
 
 
+def decode_frames(data: bytes, *, codebooks: Sequence[Codebook] = ()) -> list[NDArray[Any]]:
+    """Decode all images of an ``.scf`` file; inverse of `encode_frames`. See `decode`."""
+    data = bytes(data)
+    n_frames = container.read_header(data).n_frames
+    return [decode_file(data, frame=i, codebooks=codebooks).array for i in range(n_frames)]
+
+
 def decode_many(
     files: Iterable[bytes], *, threads: int | None = None, codebooks: Sequence[Codebook] = ()
 ) -> list[NDArray[Any]]:
@@ -74,40 +81,51 @@ def decode_many(
 def decode_file(
     data: bytes,
     *,
+    frame: int = 0,
     source: str | None = None,
     codebooks: Sequence[Codebook] = (),
     allow_truncated: bool = False,
 ) -> Decoded:
-    """Decode a file with all that surrounds the picture.
+    """Decode one frame of a file with all that surrounds the picture.
 
     Parameters
     ----------
     data : bytes-like
+    frame : int
+        0 up to the number of frames - 1, else ``IndexError``.
     source : str, optional
         The file's path: codebooks are also looked for beside it.
     codebooks : sequence of Codebook
         Tried before those of the usual places.
     allow_truncated : bool
-        Return what could be decoded of a truncated payload, the rest 0.
+        Return what could be decoded of a truncated payload, the rest 0, and do not insist on the
+        checksum.
     """
-    header, payload = container.read_file(bytes(data))
+    header, payloads = container.read_file(bytes(data))
     if header.raw_size > MAX_RAW_BYTES:
         raise CorruptStreamError(
             f"header: {header.width} x {header.height} {header.mode.name} is "
             f"{header.raw_size} bytes of samples, more than this program's limit {MAX_RAW_BYTES}"
         )
-    if header.coder == container.STORED:
-        return _decode_stored(header, payload, allow_truncated)
-    if not header.codebook_reference:
-        array, complete = shapes_coder.decode_payload(payload, header, None, allow_truncated)
-        _check_reserved(header)
-        if complete:
-            _check_samples(header, array)
-        return Decoded(header, array, None, complete)
-    return _decode_with_codebooks(header, payload, source, codebooks, allow_truncated)
+    _check_codebook_segments(header)
+    payload = container.frame_payload(header, payloads, frame)
+    single = container.frame_header(header, frame)
+    if single.coder == container.STORED:
+        array = _decode_stored(single, payload, allow_truncated)
+        complete = len(payload) == single.raw_size
+        return Decoded(header, array, None, _exact(single, array, complete, allow_truncated))
+    if not single.codebook_reference:
+        array, complete = shapes_coder.decode_payload(payload, single, None, allow_truncated)
+        return Decoded(header, array, None, _exact(single, array, complete, allow_truncated))
+    return _decode_with_codebooks(header, single, payload, source, codebooks, allow_truncated)
 
 
-def _check_reserved(header: Header) -> None:
+def _check_codebook_segments(header: Header) -> None:
+    """A file must not carry what only a codebook explains, nor name one in vain (SPEC 3.1)."""
+    if header.codebook_reference:
+        if header.coder == container.STORED and not header.frames:
+            raise CorruptStreamError("header: a stored picture must not refer to a codebook")
+        return
     for kind in (container.SEGMENT_CODEBOOK, container.SEGMENT_CODEBOOK_NAME):
         if header.segment(kind) is not None:
             raise CorruptStreamError(
@@ -115,12 +133,8 @@ def _check_reserved(header: Header) -> None:
             )
 
 
-def _decode_stored(header: Header, payload: bytes, allow_truncated: bool) -> Decoded:
-    if header.codebook_reference:
-        raise CorruptStreamError("header: a stored picture must not refer to a codebook")
-    _check_reserved(header)
-    complete = len(payload) >= header.raw_size
-    if not complete and not allow_truncated:
+def _decode_stored(header: Header, payload: bytes, allow_truncated: bool) -> NDArray[Any]:
+    if len(payload) < header.raw_size and not allow_truncated:
         raise TruncatedStreamError(
             f"stored payload: {len(payload)} bytes, expected {header.raw_size}"
         )
@@ -129,18 +143,16 @@ def _decode_stored(header: Header, payload: bytes, allow_truncated: bool) -> Dec
             f"stored payload: {len(payload) - header.raw_size} bytes follow the picture"
         )
     try:
-        array = planes.array_from_samples(
+        return planes.array_from_samples(
             payload.ljust(header.raw_size, b"\0"), header.mode, header.width, header.height
         )
     except ValueError as error:
         raise CorruptStreamError(f"stored payload: {error}") from error
-    if complete:
-        _check_samples(header, array)
-    return Decoded(header, array, None, complete)
 
 
 def _decode_with_codebooks(
     header: Header,
+    single: Header,
     payload: bytes,
     source: str | None,
     codebooks: Sequence[Codebook],
@@ -155,14 +167,12 @@ def _decode_with_codebooks(
                 f"codebook {book.name!r} has no part for {header.mode.name} pictures"
             )
             continue
+        lenient = allow_truncated and book is found[-1]
         try:
-            array, complete = shapes_coder.decode_payload(payload, header, book, allow_truncated)
-            if complete:
-                _check_samples(header, array)
+            array, complete = shapes_coder.decode_payload(payload, single, book, lenient)
+            return Decoded(header, array, book, _exact(single, array, complete, lenient))
         except CorruptStreamError as error:
             failure = error
-        else:
-            return Decoded(header, array, book, complete)
     assert failure is not None
     if len(found) > 1:
         names = ", ".join(f"{book.name} ({book.identifier.hex()})" for book in found)
@@ -173,11 +183,15 @@ def _decode_with_codebooks(
     raise failure
 
 
-def _check_samples(header: Header, array: NDArray[Any]) -> None:
+def _exact(header: Header, array: NDArray[Any], complete: bool, allow_truncated: bool) -> bool:
+    """Whether the picture is the exact one; raises where it is not and must be (SPEC 2.5)."""
+    if not complete:
+        return False
     samples = planes.canonical_samples(array, header.mode)
     found = container.checksum(header.mode, header.width, header.height, samples)
-    if found != header.checksum:
+    if found != header.checksum and not allow_truncated:
         raise CorruptStreamError(
             f"checksum of the decoded picture is {found:08x}, the file says "
             f"{header.checksum:08x}: the file is damaged, or its codebook is another one"
         )
+    return found == header.checksum

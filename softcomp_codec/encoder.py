@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from . import codebook_store, container, planes, shapes_coder
 from .codebook import Codebook
-from .container import Header, Segment
+from .container import Frame, Header, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 TINY_RAW_BYTES = 4096
 """Images of fewer raw bytes refer to their codebook by 4 bytes instead of 8 (SPEC 2.6)."""
 
-EXPENSIVE_RAW_BYTES = 1 << 18
-"""Above this size `auto` compares codebooks on a crop instead of on the whole image."""
+TINY_REFERENCE = 4
+
+TRIAL_SIDE = 384
+TRIAL_FRAMES = 4
+"""`auto` compares codebooks on the middle of this size of at most so many frames."""
 
 
 def encode(
@@ -77,24 +81,33 @@ def encode(
     >>> bool((decode(encode(gradient)) == gradient).all())
     True
     """
-    _check_options(effort, reference_bytes)
-    array = as_array(image)
-    mode = planes.mode_of_array(array)
-    payload, coder, book = _smallest_payload(
-        array, mode, _candidates(codebook, array, mode), effort
-    )
-    samples = planes.canonical_samples(array, mode)
-    height, width = array.shape[:2]
-    header = Header(
-        mode,
-        width,
-        height,
-        coder,
-        _reference(book, len(samples), reference_bytes),
-        container.checksum(mode, width, height, samples),
-        _segments(book, len(samples), embed_codebook),
-    )
-    return container.write_file(header, payload, file_check=file_check)
+    return _encode([as_array(image)], codebook, effort, embed_codebook, reference_bytes, file_check)
+
+
+def encode_frames(
+    images: Iterable[ImageLike],
+    *,
+    codebook: CodebookChoice = "auto",
+    effort: int = 5,
+    embed_codebook: bool = False,
+    reference_bytes: int | None = None,
+    file_check: bool = False,
+) -> bytes:
+    """Encode images of one size and mode into one file, as its frames.
+
+    Each frame can be decoded by itself. Parameters and errors are those of `encode`; in addition
+    ``ValueError`` for no images and for images that differ in size or mode.
+    """
+    arrays = [as_array(image) for image in images]
+    if not arrays:
+        raise ValueError("no frames to encode")
+    for index, array in enumerate(arrays):
+        if (array.shape, array.dtype) != (arrays[0].shape, arrays[0].dtype):
+            raise ValueError(
+                f"frame {index} is {array.dtype} of shape {array.shape}, frame 0 is "
+                f"{arrays[0].dtype} of shape {arrays[0].shape}: all frames must be alike"
+            )
+    return _encode(arrays, codebook, effort, embed_codebook, reference_bytes, file_check)
 
 
 def encode_many(
@@ -125,52 +138,95 @@ def as_array(image: ImageLike) -> NDArray[Any]:
     return np.ascontiguousarray(image)
 
 
-def _check_options(effort: int, reference_bytes: int | None) -> None:
+def _encode(
+    arrays: list[NDArray[Any]],
+    codebook: CodebookChoice,
+    effort: int,
+    embed_codebook: bool,
+    reference_bytes: int | None,
+    file_check: bool,
+) -> bytes:
+    _check_options(effort, reference_bytes, embed_codebook, file_check)
+    mode = planes.mode_of_array(arrays[0])
+    book = _choose_codebook(codebook, arrays, mode)
+    coded = [_code_frame(array, mode, book, effort) for array in arrays]
+    frames = tuple(frame for frame, _, _ in coded)
+    if not any(uses_book for _, _, uses_book in coded):
+        book = None
+        frames = tuple(replace(frame, built_in=False) for frame in frames)
+    height, width = arrays[0].shape[:2]
+    raw_bytes = mode.raw_size(width, height)
+    header = Header(
+        mode,
+        width,
+        height,
+        frames[0].coder,
+        _reference(book, raw_bytes, reference_bytes),
+        frames[0].checksum,
+        _segments(book, raw_bytes, embed_codebook),
+        frames if len(frames) > 1 else (),
+    )
+    payload = b"".join(payload for _, payload, _ in coded)
+    return container.write_file(header, payload, file_check=file_check)
+
+
+def _check_options(effort: int, reference_bytes: int | None, *flags: bool) -> None:
+    if not all(isinstance(flag, bool) for flag in flags):
+        raise TypeError("embed_codebook and file_check are True or False")
+    if isinstance(effort, bool) or not hasattr(effort, "__index__"):
+        raise TypeError(f"effort is {effort!r}, expected an integer from 1 to 9")
     if effort not in range(1, 10):
         raise ValueError(f"effort is {effort!r}, expected 1 to 9")
     if reference_bytes not in (None, 4, 8, 32):
         raise ValueError(f"reference_bytes is {reference_bytes!r}, expected 4, 8 or 32")
 
 
-def _candidates(
-    choice: CodebookChoice, array: NDArray[Any], mode: container.Mode
-) -> list[Codebook | None]:
-    """The codebooks to try, None for the built-in prior, the likely best first."""
+def _choose_codebook(
+    choice: CodebookChoice, arrays: list[NDArray[Any]], mode: container.Mode
+) -> Codebook | None:
+    """Return the codebook to code with; `auto` tries the bundled ones on a part of the samples."""
     if choice is None or choice == "none":
-        return [None]
+        return None
     if choice != "auto":
         book = codebook_store.load_codebook(choice)
-        return [book, None] if book.fits(mode) else [None]
+        return book if book.fits(mode) else None
     fitting: list[Codebook | None] = [
         book for book in codebook_store.bundled_codebooks() if book.fits(mode)
     ]
     fitting.append(None)
-    if len(fitting) == 1 or array.size <= EXPENSIVE_RAW_BYTES:
-        return fitting
-    crop = _middle(array)
-    sizes = [len(shapes_coder.encode_payload(crop, mode, book)) for book in fitting]
-    return [fitting[sizes.index(min(sizes))]]
+    if len(fitting) == 1:
+        return None
+    trial = [_middle(array) for array in arrays[:: -(-len(arrays) // TRIAL_FRAMES)]]
+    sizes = [
+        sum(len(shapes_coder.encode_payload(array, mode, book)) for array in trial)
+        + (len(trial) * TINY_REFERENCE if book else 0)
+        for book in fitting
+    ]
+    return fitting[sizes.index(min(sizes))]
 
 
-def _middle(array: NDArray[Any], side: int = 256) -> NDArray[Any]:
-    top, left = ((length - min(length, side)) // 2 for length in array.shape[:2])
-    return np.ascontiguousarray(array[top : top + side, left : left + side])
+def _middle(array: NDArray[Any]) -> NDArray[Any]:
+    top, left = ((length - min(length, TRIAL_SIDE)) // 2 for length in array.shape[:2])
+    return np.ascontiguousarray(array[top : top + TRIAL_SIDE, left : left + TRIAL_SIDE])
 
 
-def _smallest_payload(
-    array: NDArray[Any], mode: container.Mode, books: list[Codebook | None], effort: int
-) -> tuple[bytes, int, Codebook | None]:
-    """Return payload, coder and codebook of the smallest file; earlier candidates win ties."""
-    best: tuple[int, bytes, int, Codebook | None] | None = None
-    for book in books:
-        payload = shapes_coder.encode_payload(array, mode, book, effort=effort)
-        cost = len(payload) + (4 if book else 0)
-        if best is None or cost < best[0]:
-            best = (cost, payload, container.SHAPES, book)
-    assert best is not None
-    if best[0] >= mode.raw_size(array.shape[1], array.shape[0]):
-        return planes.canonical_samples(array, mode), container.STORED, None
-    return best[1:]
+def _code_frame(
+    array: NDArray[Any], mode: container.Mode, book: Codebook | None, effort: int
+) -> tuple[Frame, bytes, bool]:
+    """Return frame, payload and whether it needs the codebook, in the smallest way tried."""
+    samples = planes.canonical_samples(array, mode)
+    payload, uses_book = shapes_coder.encode_payload(array, mode, book, effort=effort), bool(book)
+    if book is not None and effort >= 5:
+        untrained = shapes_coder.encode_payload(array, mode, None, effort=effort)
+        if len(untrained) < len(payload) + TINY_REFERENCE:
+            payload, uses_book = untrained, False
+    coder = container.SHAPES
+    if len(payload) + TINY_REFERENCE * uses_book >= len(samples):
+        payload, uses_book, coder = samples, False, container.STORED
+    height, width = array.shape[:2]
+    crc = container.checksum(mode, width, height, samples)
+    built_in = not uses_book and coder != container.STORED
+    return Frame(coder, built_in, len(payload), crc), payload, uses_book
 
 
 def _reference(book: Codebook | None, raw_bytes: int, reference_bytes: int | None) -> bytes:

@@ -42,10 +42,11 @@ class CodebookNotFoundError(CodebookError):
         self.reference = reference
         self.name = name
         self.searched = searched
-        called = f" (named {name!r})" if name else ""
+        called = f" {reference.hex()}" if reference else ""
+        called += f" {name!r}" if name and not reference else f" (named {name!r})" if name else ""
         places = "; ".join(searched) if searched else "nowhere to search"
         super().__init__(
-            f"codebook {reference.hex()}{called} was not found; searched: {places}. "
+            f"codebook{called} was not found; searched: {places}. "
             "Put its .scfb file in one of these places, or name it by the codebook option"
         )
 

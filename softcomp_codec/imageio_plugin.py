@@ -19,7 +19,7 @@ from .container import CODER_NAMES, MAGIC, Header, read_header_from
 from .file_objects import path_of, write_all
 from .pillow_plugin import header_info
 from .registration import EXTENSION
-from .save_options import SAVE_OPTIONS, frames_error, save_options
+from .save_options import SAVE_OPTIONS, save_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class ScfPlugin(PluginV3):
-    """Read or write one ``.scf`` file.
+    """Read or write one ``.scf`` file, of one image or a stack.
 
     Parameters
     ----------
@@ -60,12 +60,13 @@ class ScfPlugin(PluginV3):
         self._closed = False
 
     def read(self, *, index: Index = None, codebooks: Sequence[Codebook] = ()) -> NDArray[Any]:
-        """Decode the image.
+        """Decode an image or a stack.
 
         Parameters
         ----------
-        index : {0, None, ...}
-            The image, or with ``...`` the image as a stack of one.
+        index : int, None or ...
+            One image; ``...`` all of them as a stack; None the image of a file of one, else the
+            stack.
         codebooks : sequence of Codebook
             Tried before those of the usual places.
 
@@ -77,21 +78,26 @@ class ScfPlugin(PluginV3):
         Raises
         ------
         ValueError
-            Another index: the file holds one image.
+            There is no image of this index.
         ScfError
             One of its kinds, for bad data and for a codebook that is missing.
         """
-        from .decoder import decode_file
-
-        stacked = _is_stack(index)
-        array = decode_file(self._read_file(), source=self._source(), codebooks=codebooks).array
-        if not array.flags.writeable:
-            array = array.copy()
-        return array[np.newaxis] if stacked else array
+        frame = self._frame_of(index)
+        if frame is not None:
+            return self._decode(frame, codebooks)
+        return np.stack(list(self.iter(codebooks=codebooks)))
 
     def iter(self, *, codebooks: Sequence[Codebook] = ()) -> Iterator[NDArray[Any]]:
-        """Yield the only image; see `read`."""
-        yield self.read(index=0, codebooks=codebooks)
+        """Yield the images one by one; see `read`."""
+        for frame in range(self._read_header().n_frames):
+            yield self._decode(frame, codebooks)
+
+    def _decode(self, frame: int, codebooks: Sequence[Codebook]) -> NDArray[Any]:
+        from .decoder import decode_file
+
+        return decode_file(
+            self._read_file(), frame=frame, source=self._source(), codebooks=codebooks
+        ).array
 
     def write(
         self,
@@ -100,12 +106,14 @@ class ScfPlugin(PluginV3):
         is_batch: bool | None = None,
         **options: Any,
     ) -> bytes | None:
-        """Encode one image and write it; a local file is replaced in one step, or not at all.
+        """Encode one image or a stack and write it.
+
+        A local file is replaced in one step when it is complete, or not at all.
 
         Parameters
         ----------
         ndimage : array_like or list of array_like
-            One image, or a list or stack of one image.
+            One image, or a list or stack of images of one shape.
         is_batch : bool, optional
             Whether the first axis counts images. By default lists of images are stacks, and so are
             arrays of more than three axes and those of three whose last is longer than 4; a narrow
@@ -121,41 +129,53 @@ class ScfPlugin(PluginV3):
         Raises
         ------
         OSError
-            Several images, or an output that cannot be written.
+            A second call, or an output that cannot be written.
         TypeError, ValueError
             An array or option that cannot be.
         """
-        from .encoder import encode
+        from .encoder import encode_frames
 
         if unknown := options.keys() - set(SAVE_OPTIONS):
             raise TypeError(
                 f"unknown option {', '.join(sorted(unknown))}; known: {', '.join(SAVE_OPTIONS)}"
             )
         if self._written:
-            raise frames_error("a second image")
-        data = encode(_single_image(ndimage, is_batch), **save_options(options))
+            raise OSError("an SCF file is written by one call; pass all its images as a list")
+        data = encode_frames(_images(ndimage, is_batch), **save_options(options))
         self._put(data)
         self._written = True
         return data if self.request._uri_type == URI_BYTES else None
 
     def properties(self, index: Index = None) -> ImageProperties:
-        """Return shape and dtype, of the image or of the stack of one, without decoding."""
-        stacked = _is_stack(index)
+        """Return shape and dtype, of an image or of the stack, without decoding."""
         header = self._read_header()
+        stacked = self._frame_of(index) is None
         return ImageProperties(
-            shape=(1, *header.shape) if stacked else header.shape,
+            shape=(header.n_frames, *header.shape) if stacked else header.shape,
             dtype=np.dtype(np.bool_ if header.mode.bits_per_sample == 1 else np.uint8),
-            n_images=1 if stacked else None,
+            n_images=header.n_frames if stacked else None,
             is_batch=stacked,
         )
 
+    def _frame_of(self, index: Index) -> int | None:
+        """Return the frame that an index names, None for the stack."""
+        n_frames = self._read_header().n_frames
+        if index is ...:
+            return None
+        if index is None:
+            return 0 if n_frames == 1 else None
+        if not 0 <= operator.index(index) < n_frames:
+            raise ValueError(f"index is {index}, the file holds {n_frames} image(s), from 0")
+        return operator.index(index)
+
     def metadata(self, index: Index = None, exclude_applied: bool = True) -> dict[str, Any]:
         """Return mode, coder, version and codebook, without decoding; nothing is ever applied."""
-        _is_stack(index)
+        self._frame_of(index)
         header = self._read_header()
         return {
             "mode": header.mode.name,
             "coder": CODER_NAMES[header.coder],
+            "n_frames": header.n_frames,
             **header_info(header),
         }
 
@@ -232,30 +252,16 @@ def _check_name(request: Request) -> None:
         )
 
 
-def _is_stack(index: Index) -> bool:
-    """Whether ``...`` was asked for; refuses what is not in a file of one image."""
-    if index is ...:
-        return True
-    if index is not None and operator.index(index) != 0:
-        raise ValueError(f"index is {index}, but the file holds one image: expected 0, None or ...")
-    return False
-
-
-def _single_image(ndimage: Any, is_batch: bool | None) -> Any:
-    """Return the only image of what imageio passes: an image, a list or a stack."""
+def _images(ndimage: Any, is_batch: bool | None) -> list[Any]:
+    """Return the images of what imageio passes: an image, a list or a stack."""
     is_list = isinstance(ndimage, list | tuple) and all(np.ndim(each) >= 2 for each in ndimage)
     if not is_list and not hasattr(ndimage, "getbands"):
         ndimage = np.asarray(ndimage)
-    shape: tuple[int, ...] = (len(ndimage),) if is_list else np.shape(ndimage)
-    deep = len(shape) > 3 or (len(shape) == 3 and shape[2] > 4)
     if is_batch is None:
-        is_batch = is_list or deep
+        shape: tuple[int, ...] = () if is_list else np.shape(ndimage)
+        is_batch = is_list or len(shape) > 3 or (len(shape) == 3 and shape[2] > 4)
     if not is_batch:
-        if deep:
-            raise frames_error(f"a volume of shape {shape}")
-        return np.asarray(ndimage) if is_list else ndimage
-    if shape[0] == 0:
+        return [np.asarray(ndimage) if is_list else ndimage]
+    if len(ndimage) == 0:
         raise ValueError("cannot write a stack of no images")
-    if shape[0] > 1:
-        raise frames_error(f"{shape[0]} images")
-    return ndimage[0]
+    return list(ndimage)

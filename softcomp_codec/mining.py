@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +12,13 @@ from .shapes import hash_powers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
 
     from numpy.typing import NDArray
 
     from .layers import Layer
+
+    Table = tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int32]]
 
 BUCKETS = 1 << 26
 TABLE = 1 << 23
@@ -27,14 +31,16 @@ def mine_windows(
     high: Sequence[Layer],
     max_side: int,
     n_wanted: int,
+    pool: Executor,
+    workers: int,
     progress: Callable[[int, int], None],
 ) -> list[tuple[int, Layer]]:
     """Count every dense window of every layer; return the most promising ones.
 
     A window is dense when in each of its rows and in each of its columns at most half the cells
     are 0 (the paper's density condition). Occurrences overlap freely. A first pass counts hashes,
-    a second one the windows whose hash was frequent enough, so the result does not depend on the
-    order of the layers.
+    a second one the windows whose hash was frequent enough. Both are sums, and each thread counts a
+    share of the hashes, so the result depends neither on the order of the layers nor on `workers`.
 
     Parameters
     ----------
@@ -44,6 +50,10 @@ def mine_windows(
         Largest height and width.
     n_wanted : int
         How many windows to return.
+    pool : Executor
+        Threads, at least `workers`.
+    workers : int
+        Shares of the hashes; each visits all layers.
     progress : callable
         Called with (layers done, layers in all); each layer is visited twice or more.
 
@@ -54,54 +64,60 @@ def mine_windows(
     """
     powers = hash_powers(*np.max([layer.shape for layer in high], axis=0).tolist())
     buckets = np.zeros(BUCKETS, np.uint32)
-    empty = np.zeros((1,), np.uint64), np.zeros(1, np.int64), np.zeros((1, 5), np.int32)
-    for index, layer in enumerate(high):
-        mining_kernels.mine_windows(layer, index, max_side, max_side, powers, buckets, 0, *empty, 0)
-        if index % 64 == 0:
-            progress(index, 2 * len(high))
+
+    def count_share(share: int, threshold: int) -> Table | None:
+        """Visit all layers; None where the frequent windows do not fit into a table."""
+        size = TABLE if threshold else 1
+        table = np.zeros(size, np.uint64), np.zeros(size, np.int64), np.zeros((size, 5), np.int32)
+        n_used = 0
+        for index, layer in enumerate(high):
+            _, n_added = mining_kernels.mine_windows(
+                layer, index, max_side, max_side, powers, buckets, share, workers, threshold,
+                *table, TABLE // 2 - n_used,
+            )  # fmt: skip
+            if n_added < 0:
+                return None
+            n_used += n_added
+            if share == 0 and index % 64 == 0:
+                progress(index + (len(high) if threshold else 0), 2 * len(high))
+        return table
+
+    def count_all(threshold: int) -> list[Table | None]:
+        return list(pool.map(partial(count_share, threshold=threshold), range(workers)))
+
+    count_all(0)
     threshold = max(2, len(high) // IMAGES_PER_COUNT)
-    while (table := _count_frequent(high, max_side, powers, buckets, threshold, progress)) is None:
+    while not _fit(tables := count_all(threshold)):
         threshold *= 2
-    keys, counts, examples = table
-    slots = np.nonzero((keys != 0) & (counts >= threshold))[0]
     progress(2 * len(high), 2 * len(high))
-    return _most_promising(high, counts[slots], examples[slots], n_wanted)
+    windows = []
+    for table in tables:
+        assert table is not None
+        keys, counts, examples = table
+        slots = np.nonzero((keys != 0) & (counts >= threshold))[0]
+        windows += _windows(high, counts[slots], examples[slots])
+    windows.sort(key=lambda entry: (-entry[0], entry[2].shape, entry[2].tobytes()))
+    return [(count, np.ascontiguousarray(window)) for _, count, window in windows[:n_wanted]]
 
 
-def _count_frequent(
-    high: Sequence[Layer],
-    max_side: int,
-    powers: NDArray[np.uint64],
-    buckets: NDArray[np.uint32],
-    threshold: int,
-    progress: Callable[[int, int], None],
-) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int32]] | None:
-    """Second pass; None where the windows do not fit into the table."""
-    keys = np.zeros(TABLE, np.uint64)
-    counts = np.zeros(TABLE, np.int64)
-    examples = np.zeros((TABLE, 5), np.int32)
+def _fit(tables: Sequence[Table | None]) -> bool:
+    """Whether all windows would fit into one table, whatever the number of shares."""
     n_used = 0
-    for index, layer in enumerate(high):
-        _, n_added = mining_kernels.mine_windows(
-            layer, index, max_side, max_side, powers, buckets, threshold, keys, counts, examples,
-            TABLE // 2 - n_used,
-        )  # fmt: skip
-        if n_added < 0:
-            return None
-        n_used += n_added
-        if index % 64 == 0:
-            progress(len(high) + index, 2 * len(high))
-    return keys, counts, examples
+    for table in tables:
+        if table is None:
+            return False
+        n_used += int(np.count_nonzero(table[0]))
+    return n_used <= TABLE // 2
 
 
-def _most_promising(
-    high: Sequence[Layer], counts: NDArray[np.int64], examples: NDArray[np.int32], n_wanted: int
-) -> list[tuple[int, Layer]]:
+def _windows(
+    high: Sequence[Layer], counts: NDArray[np.int64], examples: NDArray[np.int32]
+) -> list[tuple[int, int, Layer]]:
+    """Return (rank, count, window) of the windows that a table found."""
     windows = []
     for count, (image, row, column, height, width) in zip(
         counts.tolist(), examples.tolist(), strict=True
     ):
         window = high[image][row : row + height, column : column + width]
         windows.append((count * (int(np.count_nonzero(window)) - 1), count, window))
-    windows.sort(key=lambda entry: (-entry[0], entry[2].shape, entry[2].tobytes()))
-    return [(count, np.ascontiguousarray(window)) for _, count, window in windows[:n_wanted]]
+    return windows

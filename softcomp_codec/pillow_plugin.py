@@ -8,7 +8,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import IO, TYPE_CHECKING
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageSequence
 
 from .container import (
     FORMAT_VERSION,
@@ -20,10 +20,9 @@ from .container import (
 )
 from .errors import CorruptStreamError
 from .file_objects import path_of, write_all
-from .save_options import frames_error, save_options
+from .save_options import save_options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
     from PIL._imaging import PixelAccess
@@ -34,14 +33,19 @@ class ScfImageFile(ImageFile.ImageFile):
 
     ``info`` holds ``scf_version`` and, where the file refers to a codebook, ``codebook_id`` (its
     first bytes in hexadecimal) and ``codebook_name``. Where loading fails because the codebook is
-    missing, it can be tried again once the codebook is there.
+    missing, it can be tried again once the codebook is there. A file of several frames stays in
+    memory until the image is closed.
     """
 
     format = "SCF"
     format_description = "Soft compression (lossless, trained codebooks)"
 
+    n_frames = 1
+    is_animated = False
+
+    _frame = 0
     _data: bytes | None = None
-    """The whole file, from the first attempt to load it until that succeeds."""
+    """The whole file, from the first attempt to load it until that is not needed any more."""
 
     def _open(self) -> None:
         assert self.fp is not None
@@ -56,6 +60,8 @@ class ScfImageFile(ImageFile.ImageFile):
             )
         self._mode = header.mode.pillow_mode
         self._size = (header.width, header.height)
+        self.n_frames = header.n_frames
+        self.is_animated = header.n_frames > 1
         self._source = path_of(self.fp, self.filename)
         self._lock = Lock()
         self.info.update(header_info(header))
@@ -73,6 +79,17 @@ class ScfImageFile(ImageFile.ImageFile):
             with self._lock:
                 self._load_once()
         return Image.Image.load(self)
+
+    def seek(self, frame: int) -> None:
+        """Go to a frame; ``EOFError`` where there is none."""
+        if self._seek_check(frame):
+            with self._lock:
+                self._frame = frame
+                self._im = None
+
+    def tell(self) -> int:
+        """Return the number of the frame, from 0."""
+        return self._frame
 
     def verify(self) -> None:
         """Check the file against its checksums, of the bytes where it has one and of the pixels.
@@ -93,8 +110,11 @@ class ScfImageFile(ImageFile.ImageFile):
             data = self._read_file()
             if file_check_matches(data, read_header(data)) is False:
                 raise CorruptStreamError("the bytes of the file do not match its file check")
-            self._decode(allow_truncated=False)
+            for frame in range(self.n_frames):
+                self._frame = frame
+                self._decode(allow_truncated=False)
         finally:
+            self._frame = 0
             self._data = None
             self._let_go_of_file()
 
@@ -107,13 +127,17 @@ class ScfImageFile(ImageFile.ImageFile):
         if self._im is None:  # else another thread was faster
             self.im = self._decode(allow_truncated=ImageFile.LOAD_TRUNCATED_IMAGES).im
             self.readonly = 0
-            self._data = None
+            if self.n_frames == 1:
+                self._data = None
 
     def _decode(self, *, allow_truncated: bool) -> Image.Image:
         from . import decoder, planes
 
         decoded = decoder.decode_file(
-            self._read_file(), source=self._source, allow_truncated=allow_truncated
+            self._read_file(),
+            frame=self._frame,
+            source=self._source,
+            allow_truncated=allow_truncated,
         )
         header = decoded.header
         if (header.mode.pillow_mode, (header.width, header.height)) != (self.mode, self.size):
@@ -149,7 +173,7 @@ def header_info(header: Header) -> dict[str, Any]:
 
 
 def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
-    """Write one image; Pillow calls this for ``image.save``.
+    """Write one image, the current frame; Pillow calls this for ``image.save``.
 
     The options ``codebook``, ``effort``, ``embed_codebook``, ``reference_bytes`` and ``file_check``
     are those of `softcomp_codec.encode`; others are ignored, as by Pillow's own plugins. The output
@@ -160,34 +184,33 @@ def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     Raises
     ------
     OSError
-        A mode that the format does not hold, ``append_images``, or an output that cannot be
-        written.
+        A mode that the format does not hold, ``append_images`` without ``save_all``, or an output
+        that cannot be written.
     TypeError, ValueError
         An option that cannot be.
     """
-    _refuse_frames(1, image.encoderinfo)
-    _write(image, stream)
+    from .encoder import encode
+
+    if list(image.encoderinfo.get("append_images") or ()):
+        raise OSError("append_images needs save_all=True")
+    write_all(stream, encode(image, **save_options(image.encoderinfo)))
 
 
 def save_all(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
-    """Write the only frame of an image; Pillow calls this for ``image.save(save_all=True)``.
+    """Write all frames of an image and of those of the option ``append_images``.
+
+    Pillow calls this for ``image.save(save_all=True)``. See `save`.
 
     Raises
     ------
     OSError
-        There are several frames.
+        As `save`, and frames that differ in size or mode.
     """
-    _refuse_frames(getattr(image, "n_frames", 1), image.encoderinfo)
-    _write(image, stream)
+    from .encoder import as_array, encode_frames
 
-
-def _refuse_frames(n_frames: int, options: Mapping[str, Any]) -> None:
-    n_frames += sum(getattr(each, "n_frames", 1) for each in options.get("append_images") or ())
-    if n_frames > 1:
-        raise frames_error(f"{n_frames} frames")
-
-
-def _write(image: Image.Image, stream: IO[bytes]) -> None:
-    from .encoder import encode
-
-    write_all(stream, encode(image, **save_options(image.encoderinfo)))
+    arrays = []
+    for each in (image, *(image.encoderinfo.get("append_images") or ())):
+        arrays += [as_array(frame) for frame in ImageSequence.Iterator(each)]
+    if any((a.shape, a.dtype) != (arrays[0].shape, arrays[0].dtype) for a in arrays):
+        raise OSError("cannot write frames of different sizes or modes into one SCF file")
+    write_all(stream, encode_frames(arrays, **save_options(image.encoderinfo)))

@@ -30,11 +30,3 @@ def save_options(given: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(effort, bool) or not hasattr(effort, "__index__"):
         raise TypeError(f"effort is {effort!r}, expected an integer from 1 to 9")
     return options
-
-
-def frames_error(what: str) -> OSError:
-    """Return the error of writing more than one image, with what can be written instead."""
-    return OSError(
-        f"cannot write {what}: SCF reserves files of several frames, but this release writes one "
-        "image a file: arrays of shape (H, W), (H, W, 1) and (H, W, 3), Pillow modes 1, L and RGB"
-    )

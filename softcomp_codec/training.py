@@ -123,7 +123,7 @@ def train(
     if not samples:
         raise ValueError("no images to train on")
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        trainer = _Trainer(options, pool, progress or _silent)
+        trainer = _Trainer(options, pool, max(1, workers), progress or _silent)
         record: dict[str, Any] = {
             "name": name,
             "images": len(samples),
@@ -198,10 +198,15 @@ class _Trainer:
     """Holds what all stages share: options, threads, progress."""
 
     def __init__(
-        self, options: TrainingOptions, pool: ThreadPoolExecutor, progress: Progress
+        self,
+        options: TrainingOptions,
+        pool: ThreadPoolExecutor,
+        workers: int,
+        progress: Progress,
     ) -> None:
         self.options = options
         self.pool = pool
+        self.workers = workers
         self.progress = progress
         self.prefix = ""
 
@@ -216,14 +221,13 @@ class _Trainer:
 
     def _map(self, stage: str, function: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
         """Apply `function` to all items on the threads, in order, reporting progress."""
-        results = []
+        results: list[_R] = []
         stage = self.prefix + stage
-        step = max(1, len(items) // 100)
-        for index, result in enumerate(self.pool.map(function, items)):
-            results.append(result)
-            if index % step == 0:
-                self.progress(stage, index, len(items))
-        self.progress(stage, len(items), len(items))
+        size = max(1, min(256, len(items) // (4 * self.workers)))
+        chunks = [items[start : start + size] for start in range(0, len(items), size)]
+        for chunk in self.pool.map(lambda chunk: [function(item) for item in chunk], chunks):
+            results += chunk
+            self.progress(stage, len(results), len(items))
         return results
 
     def _part(self, kind: int, samples: list[_Sample]) -> KindBook:
@@ -309,9 +313,13 @@ class _Trainer:
             return shape_set([], np.array([1], np.uint8), gap_lengths), 0
         side = self.options.max_side or (28 if max(max(h.shape) for h in high) <= 64 else 6)
         candidates = mining.mine_windows(
-            high, side, self.options.n_candidates,
+            high,
+            side,
+            self.options.n_candidates,
+            self.pool,
+            self.workers,
             lambda done, total: self.progress(f"{self.prefix}{name}: mining", done, total),
-        )  # fmt: skip
+        )
         singles = [np.array([[value]], np.uint16) for value in range(1, largest + 1)]
         n_values = np.sum([np.bincount(h.ravel(), minlength=largest + 1)[1:] for h in high], axis=0)
         windows = singles + [window for _, window in candidates]
