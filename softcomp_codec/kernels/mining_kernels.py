@@ -25,14 +25,17 @@ def _dense_row_runs(layer, max_height, max_width, runs):
 
 @kernel
 def mine_windows(
-    layer, image, max_height, max_width, powers, buckets, threshold, keys, counts, examples, room
+    layer, image, max_height, max_width, powers, buckets, share, n_shares, threshold, keys, counts,
+    examples, room,
 ):  # fmt: skip
     """Visit every dense window of more than one cell: in each row and each column at most half 0.
 
-    With `threshold` 0, count each in `buckets` (uint32, length a power of two, by its hash). Else
-    count those whose bucket reached the threshold in the table `keys` (uint64), `counts` (int64),
-    `examples` (int32: image, row, column, height, width). Returns (windows visited, table entries
-    added), the latter -1 once there would be more than `room`.
+    Only windows of one `share` of the buckets, 0..n_shares - 1, are counted; shares write to
+    different places, so they can run side by side. With `threshold` 0, each is counted in `buckets`
+    (uint32, length a power of two, by its hash). Else those whose bucket reached the threshold are
+    counted in the table `keys` (uint64), `counts` (int64), `examples` (int32: image, row, column,
+    height, width). Returns (windows visited, table entries added), the latter -1 once there would
+    be more than `room`.
     """
     n_rows, n_columns = layer.shape
     row_runs = np.zeros((n_rows, n_columns, max_width + 1), np.int16)
@@ -54,6 +57,8 @@ def mine_windows(
                         continue
                     key = window_hash(prefix, row, column, height, width, powers)
                     bucket = (key >> np.uint64(20)) & bucket_mask
+                    if np.int64(bucket) * n_shares // len(buckets) != share:
+                        continue
                     n_windows += 1
                     if threshold == 0:
                         buckets[bucket] += 1

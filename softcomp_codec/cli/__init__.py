@@ -1,0 +1,1 @@
+"""The command ``scf``: needs the extra ``cli`` (typer and rich)."""

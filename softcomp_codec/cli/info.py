@@ -1,0 +1,218 @@
+"""``scf info``: what a file is, from its header, and what its coder did, by decoding it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .. import container
+from ..errors import CodebookNotFoundError, ScfError
+from .codebook import CodebookOption, load_extra
+from .codebook_files import find_codebook, read_identifier
+from .console import complain, n_bytes, print_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..codebook import Codebook
+
+
+def info(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help=".scf files.", show_default=False)
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line for each file.")
+    ] = False,
+    details: Annotated[
+        bool,
+        typer.Option(
+            "--details/--header",
+            help="Also what the coder did, where the codebook is there, or the header alone: fast.",
+        ),
+    ] = True,
+    codebook: CodebookOption = None,
+) -> None:
+    """Show what .scf files hold.
+
+    Only the details (colour transform, predictors, layers, shapes placed) need the codebook.
+    """
+    books = load_extra(codebook)
+    failed = False
+    for path in files:
+        try:
+            facts = describe(path, books, details=details)
+        except (OSError, ValueError) as error:
+            is_codebook = path.is_file() and read_identifier(path)
+            complain("it is a codebook: see scf codebook show" if is_codebook else error, path)
+            failed = True
+            continue
+        if as_json:
+            print(json.dumps(facts))
+        else:
+            print_facts(_lines(facts), title=str(path))
+    if failed:
+        raise typer.Exit(1)
+
+
+def describe(path: Path, books: Sequence[Codebook], *, details: bool) -> dict[str, Any]:
+    """Return what there is to say about a file, ready for JSON."""
+    with path.open("rb") as stream:
+        header = container.read_header_from(stream)
+    size = path.stat().st_size
+    payload_bytes = size - header.payload_offset
+    raw_bytes = header.raw_size * header.n_frames
+    n_samples = header.width * header.height * header.mode.n_planes * header.n_frames
+    facts: dict[str, Any] = {
+        "file": str(path),
+        "format_version": container.FORMAT_VERSION,
+        "mode": header.mode.name,
+        "width": header.width,
+        "height": header.height,
+        "frames": header.n_frames,
+        "coder": container.CODER_NAMES[header.coder],
+        "codebook": _codebook(header, path, books),
+        "segments": [
+            {"name": segment.name, "bytes": len(segment.data)} for segment in header.segments
+        ],
+        "file_bytes": size,
+        "header_bytes": header.payload_offset,
+        "payload_bytes": payload_bytes,
+        "raw_bytes": raw_bytes,
+        "ratio": round(raw_bytes / size, 4),
+        "bits_per_sample": round(8 * size / n_samples, 4),
+        "picture_checksum": f"{header.checksum:08x}",
+        "file_check": _file_check(path, header),
+    }
+    if details:
+        facts["details"] = _details(path, books)
+    return facts
+
+
+def _codebook(
+    header: container.Header, path: Path, books: Sequence[Codebook]
+) -> dict[str, Any] | None:
+    reference = header.codebook_reference
+    if not reference:
+        return None
+    found: str | None
+    if any(book.identifier.startswith(reference) for book in books):
+        found = "given by --codebook"
+    else:
+        place = find_codebook(header, path)
+        found = None if place is None else str(place)
+    return {"id": reference.hex(), "name": header.codebook_name, "found": found}
+
+
+def _file_check(path: Path, header: container.Header) -> str | None:
+    if header.segment(container.SEGMENT_FILE_CHECK) is None:
+        return None
+    return "ok" if container.file_check_matches(path.read_bytes(), header) else "DAMAGED"
+
+
+def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
+    """Return what the shapes coder did; None for other coders and without the codebook."""
+    header, payload = container.read_file(path.read_bytes())
+    payload = container.frame_payload(header, payload, 0)
+    named, header = header, container.frame_header(header, 0)
+    if header.coder != container.SHAPES:
+        return None
+    from .. import codebook_store, shapes_coder
+
+    candidates: Sequence[Codebook | None] = (None,)
+    if header.codebook_reference:
+        try:
+            candidates = codebook_store.find_codebooks(named, source=str(path), extra=books)
+        except CodebookNotFoundError:
+            return None
+    failure: ScfError | None = None
+    for book in candidates:
+        try:
+            statistics = shapes_coder.describe_payload(payload, header, book)
+        except ScfError as error:
+            failure = error
+            continue
+        return {
+            "colour_transform": statistics.transform,
+            "low_layer_bytes": statistics.low_bytes,
+            "planes": [
+                {
+                    "predictor": plane.predictor,
+                    "low_bits": plane.low_bits,
+                    "sample_bits": plane.sample_bits,
+                    "shapes": plane.n_shapes,
+                    "shape_bits": plane.shape_bits,
+                    "gap_code": plane.gap_code,
+                }
+                for plane in statistics.planes
+            ],
+        }
+    assert failure is not None
+    raise failure
+
+
+def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the facts as names and values for people."""
+    lines = [
+        ("format", f"scf version {facts['format_version']}"),
+        (
+            "picture",
+            f"{facts['width']} x {facts['height']}, {facts['mode']}"
+            + (f", {facts['frames']:,} frames" if facts["frames"] > 1 else ""),
+        ),
+        ("coder", facts["coder"]),
+        ("codebook", _codebook_line(facts["codebook"])),
+        (
+            "file",
+            f"{n_bytes(facts['file_bytes'])} bytes: header {n_bytes(facts['header_bytes'])}, "
+            f"payload {n_bytes(facts['payload_bytes'])}",
+        ),
+        (
+            "raw",
+            f"{n_bytes(facts['raw_bytes'])} bytes, ratio {facts['ratio']:.3f}, "
+            f"{facts['bits_per_sample']:.3f} bits a sample",
+        ),
+        ("picture checksum", facts["picture_checksum"]),
+        ("file check", facts["file_check"] or "none"),
+    ]
+    if facts["segments"]:
+        segments = [
+            f"{each['name']} ({n_bytes(each['bytes'])} bytes)" for each in facts["segments"]
+        ]
+        lines.append(("segments", ", ".join(segments)))
+    if "details" in facts:
+        lines += _detail_lines(facts)
+    return lines
+
+
+def _codebook_line(codebook: dict[str, Any] | None) -> str:
+    if codebook is None:
+        return "none needed"
+    name = f" {codebook['name']}" if codebook["name"] else ""
+    where = f"found: {codebook['found']}" if codebook["found"] else "MISSING: only pixels need it"
+    return f"{codebook['id']}{name} ({where})"
+
+
+def _detail_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    details = facts["details"]
+    if details is None:
+        missing = facts["codebook"] is not None and facts["codebook"]["found"] is None
+        return [("details", "not without the codebook" if missing else "none of this coder")]
+    lines = [("details", "of the first frame")] if facts["frames"] > 1 else []
+    if details["planes"][1:]:
+        lines.append(("colour transform", details["colour_transform"]))
+    for index, plane in enumerate(details["planes"]):
+        low, high = plane["low_bits"], plane["sample_bits"] - plane["low_bits"]
+        shapes = (
+            f"{n_bytes(plane['shapes'])} shapes in {n_bytes(plane['shape_bits'])} bits, gap code "
+            f"{plane['gap_code']}"
+            if high
+            else "no shape layer"
+        )
+        layers = f"low layer of {low} bits, shape layer of {high}"
+        lines.append((f"plane {index}", f"predictor {plane['predictor']}; {layers}; {shapes}"))
+    lines.append(("low layers", f"{n_bytes(details['low_layer_bytes'])} bytes"))
+    return lines

@@ -1,0 +1,153 @@
+"""Reading pictures that can be kept exactly, and writing them to other lossless formats."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from ..container import Mode
+
+SCF_SUFFIX = ".scf"
+SUPPORTED_MODES = ("1", "L", "RGB")
+
+# Pillow's name and options of each format that decoded pictures may be written to
+LOSSLESS_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".png": ("PNG", {}),
+    ".tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    ".bmp": ("BMP", {}),
+    ".pbm": ("PPM", {}),
+    ".pgm": ("PPM", {}),
+    ".ppm": ("PPM", {}),
+    ".pnm": ("PPM", {}),
+    ".tga": ("TGA", {}),
+    ".webp": ("WEBP", {"lossless": True, "exact": True}),
+    ".npy": ("NPY", {}),
+}
+
+_DEEP_RAW_MODE = re.compile(r";(1[0-6]|32|64)")
+_METADATA = {
+    "exif": "EXIF",
+    "icc_profile": "ICC profile",
+    "xmp": "XMP",
+    "duration": "frame duration",
+}
+
+
+def picture_suffixes() -> frozenset[str]:
+    """Return the file suffixes that Pillow knows, without our own."""
+    from PIL import Image
+
+    return frozenset(Image.registered_extensions()) - {SCF_SUFFIX}
+
+
+def read_picture(path: Path) -> tuple[list[Image.Image], tuple[str, ...]]:
+    """Read a picture, or the frames of one, that ``.scf`` keeps exactly.
+
+    Returns
+    -------
+    frames : list of PIL.Image.Image
+        Loaded; mode 1, L or RGB.
+    lost : tuple of str
+        Kinds of metadata that the picture has and ``.scf`` does not keep yet.
+
+    Raises
+    ------
+    OSError
+        The file is no picture, is damaged, or holds more than pictures of these modes.
+    """
+    from PIL import Image, ImageSequence, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            frames = []
+            lost: dict[str, None] = {}
+            for frame in ImageSequence.Iterator(image):
+                _refuse_what_would_change(frame)
+                lost.update((name, None) for key, name in _METADATA.items() if frame.info.get(key))
+                frames.append(frame.copy())
+            return frames, tuple(lost)
+    except UnidentifiedImageError as error:
+        raise OSError("no picture that Pillow can read") from error
+    except OSError:
+        raise
+    except Exception as error:  # Pillow's plugins raise many kinds on damaged files
+        raise OSError(f"cannot be read: {error or type(error).__name__}") from error
+
+
+def _refuse_what_would_change(image: Image.Image) -> None:
+    if image.mode not in SUPPORTED_MODES:
+        raise OSError(
+            f"mode {image.mode} cannot be kept exactly yet; supported are "
+            f"{', '.join(SUPPORTED_MODES)} (convert the picture first)"
+        )
+    if "transparency" in image.info:
+        raise OSError("it has a transparent colour, which cannot be kept yet")
+    if _is_deeper_than_8_bits(image):
+        raise OSError("it has more than 8 bits a sample, of which Pillow would keep 8")
+
+
+def _is_deeper_than_8_bits(image: Image.Image) -> bool:
+    """Whether Pillow reads the file to fewer bits than it holds, as told by its decoder."""
+    for tile in getattr(image, "tile", ()):
+        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if any(isinstance(each, str) and _DEEP_RAW_MODE.search(each) for each in arguments):
+            return True
+        if tile[0] in ("ppm", "ppm_plain") and any(
+            isinstance(each, int) and each > 255 for each in arguments
+        ):
+            return True
+    return False
+
+
+def lossless_suffix(name: str) -> str | None:
+    """Return the suffix of a format that keeps every pixel, None if it is not known to."""
+    suffix = name.lower() if name.startswith(".") else f".{name.lower()}"
+    return suffix if suffix in LOSSLESS_FORMATS else None
+
+
+def write_picture(arrays: list[NDArray[Any]], mode: Mode, suffix: str) -> bytes:
+    """Return the file of a decoded picture or of its frames, read back and compared.
+
+    Raises
+    ------
+    OSError
+        The format would change the picture, or cannot hold several frames.
+    """
+    import numpy as np
+    from PIL import Image, ImageSequence
+
+    from ..planes import canonical_samples
+
+    stream = BytesIO()
+    name, options = LOSSLESS_FORMATS[suffix]
+    if name == "NPY":
+        np.save(stream, np.stack(arrays) if arrays[1:] else arrays[0], allow_pickle=False)
+        return stream.getvalue()
+    if arrays[1:] and name != "TIFF":
+        raise OSError(f"it holds {len(arrays)} frames, which {name} cannot keep; use tif or npy")
+    pillow_mode = {(1, 1): "1", (8, 1): "L", (8, 3): "RGB"}[mode.bits_per_sample, mode.n_planes]
+    frames = [
+        Image.frombytes(
+            pillow_mode, (array.shape[1], array.shape[0]), canonical_samples(array, mode)
+        )
+        for array in arrays
+    ]
+    if arrays[1:]:
+        options = {**options, "save_all": True, "append_images": frames[1:]}
+    frames[0].save(stream, name, **options)
+    with Image.open(stream) as again:
+        for frame, same in zip(frames, ImageSequence.Iterator(again), strict=True):
+            if same.mode != frame.mode or same.tobytes() != frame.tobytes():
+                raise OSError(
+                    f"{name} would keep it as mode {same.mode}, it is {frame.mode}; choose "
+                    "another format"
+                )
+    return stream.getvalue()

@@ -1,0 +1,685 @@
+"""Every command of ``scf``: what it does, what it says, and its exit code."""
+
+import gzip
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, features
+
+import softcomp_codec
+from softcomp_codec import codebook_store
+from softcomp_codec.samples import list_samples
+
+typer_testing = pytest.importorskip("typer.testing")
+pytest.importorskip("rich")
+
+from softcomp_codec.cli import codebook_files, console, demo  # noqa: E402
+from softcomp_codec.cli.__main__ import main  # noqa: E402
+from softcomp_codec.cli.app import build_app  # noqa: E402
+
+compiled = pytest.mark.skipif(
+    os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="takes long without compiled kernels"
+)
+
+
+@pytest.fixture(scope="session")
+def book():
+    """A codebook of one digit at many places, which pays for that digit."""
+    with Image.open(list_samples()["digit-2"]) as opened:
+        digit = np.asarray(opened)
+    images = [np.roll(digit, (i % 5 - 2, i // 5 - 2), axis=(0, 1)) for i in range(25)]
+    return softcomp_codec.train(images, name="twos", holdout=0)
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_the_user(monkeypatch, tmp_path):
+    """Neither the user's codebooks nor settings of the terminal may change what is tested."""
+    monkeypatch.setenv("SOFTCOMP_CODEBOOK_PATH", "")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "no-data"))
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def book_file(book, tmp_path):
+    path = tmp_path / "books" / "twos.scfb"
+    path.parent.mkdir()
+    book.save(path)
+    return path
+
+
+@pytest.fixture
+def digit(tmp_path):
+    """A copy of a sample in a folder of its own."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    return Path(shutil.copy(list_samples()["digit-2"], folder / "digit.png"))
+
+
+def run(*args, code=0):
+    """Run a command in this process and return all that it printed."""
+    result = typer_testing.CliRunner().invoke(build_app(), [str(arg) for arg in args])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    assert "\x1b" not in result.output
+    return result.output
+
+
+def run_process(*args, code=0):
+    """Run a command in a process of its own; returns (stdout, stderr)."""
+    done = subprocess.run(
+        [sys.executable, "-m", "softcomp_codec.cli", *map(str, args)],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout, done.stderr
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return image.mode, image.size, image.tobytes()
+
+
+def write_deep_png(path):
+    """Write an RGB PNG of 16 bits a sample, which Pillow would read as 8 bits."""
+
+    def chunk(name, data):
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    rows = b"".join(b"\0" + bytes(range(12)) for _ in range(2))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def damage(path):
+    data = bytearray(path.read_bytes())
+    data[-2] ^= 0x10
+    path.write_bytes(data)
+
+
+# ---- The whole -----------------------------------------------------------------------------------
+
+
+def test_version():
+    assert run("--version") == f"scf {softcomp_codec.__version__}\n"
+
+
+def test_help_names_every_command():
+    text = run("--help")
+    for name in ("demo", "encode", "decode", "info", "verify", "train", "codebook", "warmup"):
+        assert name in text
+
+
+def test_unknown_commands_and_options_are_usage_errors():
+    assert "frobnicate" in run("frobnicate", code=2)
+    assert "--frobnicate" in run("info", "--frobnicate", code=2)
+
+
+def test_without_typer_there_is_one_helpful_line(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "typer", None)
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 1
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "pip install 'softcomp-codec[cli]'" in message
+
+
+@pytest.mark.parametrize("args", [["--help"], ["info", "--header", "--json"], ["encode", "--help"]])
+def test_help_and_info_load_neither_numba_nor_numpy(args, tmp_path):
+    if args[0] == "info":
+        path = tmp_path / "a.scf"
+        path.write_bytes(softcomp_codec.encode(np.zeros((8, 8), np.uint8)))
+        args = [*args, str(path)]
+    code = (
+        "import sys, atexit\n"
+        "from softcomp_codec.cli.__main__ import main\n"
+        "atexit.register(lambda: print({'numba', 'numpy'} & set(sys.modules), file=sys.stderr))\n"
+        f"sys.argv = ['scf', *{args!r}]\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "set()"
+
+
+def test_errors_are_one_line_on_stderr_and_results_go_to_stdout(digit, tmp_path):
+    out, err = run_process("encode", digit, tmp_path / "none.png", code=1)
+    assert err == f"scf: error: {tmp_path / 'none.png'}: there is no such file\n"
+    assert "1 picture encoded" in out
+    assert "\x1b" not in out + err
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"no picture")
+    assert "Traceback" not in run_process("encode", path, code=1)[1]
+    assert "Traceback" in run_process("--debug", "encode", path, code=1)[1]
+
+
+def test_file_names_cannot_harm_the_terminal(tmp_path):
+    path = tmp_path / "\x1b[31mred\udcff.png"
+    try:
+        path.write_bytes(b"no picture")
+    except (OSError, UnicodeError):
+        pytest.skip("the file system has no such names")
+    assert "\\x1b[31mred\\xff" in run("encode", path, code=1).replace("\\udcff", "\\xff")
+
+
+# ---- encode --------------------------------------------------------------------------------------
+
+
+def test_encode_writes_beside_the_picture(digit):
+    text = run("encode", digit)
+    assert pixels(digit.with_suffix(".scf")) == pixels(digit)
+    assert "1 picture encoded: 112 raw bytes" in text
+
+
+def test_encode_never_replaces_without_force(digit):
+    target = digit.with_suffix(".scf")
+    target.write_bytes(b"precious")
+    assert "exists already; --force" in run("encode", digit, code=1)
+    assert target.read_bytes() == b"precious"
+    run("encode", digit, "--force")
+    assert pixels(target) == pixels(digit)
+
+
+def test_encode_to_a_file_and_to_a_folder(digit, tmp_path):
+    run("encode", digit, "-o", tmp_path / "new" / "name.SCF")
+    run("encode", digit, "-o", tmp_path / "folder")
+    assert pixels(tmp_path / "new" / "name.SCF") == pixels(tmp_path / "folder" / "digit.scf")
+
+
+def test_encode_a_folder_keeps_the_places(tmp_path):
+    source = tmp_path / "in"
+    for number, place in ((2, "a.png"), (3, "deep/b.PNG"), (7, "deep/er/a.png")):
+        (source / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(list_samples()[f"digit-{number}"], source / place)
+    (source / "notes.txt").write_text("no picture")
+    text = run("encode", source, "-o", tmp_path / "out", "-j", 2)
+    written = {
+        p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.scf")
+    }
+    assert written == {"a.scf", "deep/b.scf", "deep/er/a.scf"}
+    assert "1 file in the folders left alone" in text
+    assert "3 pictures encoded" in text
+
+
+def test_encode_options_reach_the_file(digit, book_file):
+    target = digit.with_suffix(".scf")
+    text = run("encode", digit, "--codebook", book_file, "--effort", 9, "--file-check")
+    assert "shapes, twos" in text
+    assert "the codebook 'twos'" in text
+    assert softcomp_codec.read_header(target.read_bytes()).segments[0].name == "file check"
+    text = run("encode", digit, "--codebook", book_file, "--embed-codebook", "-f")
+    assert "keep its .scfb file" not in text
+    assert np.array_equal(softcomp_codec.decode(target.read_bytes()), np.asarray(Image.open(digit)))
+    run("encode", digit, "--codebook", "none", "-f")
+    assert softcomp_codec.read_header(target.read_bytes()).codebook_reference == b""
+
+
+def test_encode_refuses_what_it_cannot_keep_and_goes_on(digit, tmp_path):
+    folder = digit.parent
+    gray = Image.new("L", (4, 4), 7)
+    gray.convert("RGBA").save(folder / "alpha.png")
+    gray.convert("P").save(folder / "palette.png")
+    Image.new("I;16", (4, 4), 7).save(folder / "deep.png")
+    gray.save(folder / "transparent.png", transparency=7)
+    gray.save(folder / "animated.gif", save_all=True, append_images=[Image.new("L", (4, 4), 9)])
+    write_deep_png(folder / "deep-rgb.png")
+    (folder / "deeper.ppm").write_bytes(b"P6 1 1 65535\n" + bytes(6))
+    (folder / "broken.png").write_bytes(digit.read_bytes()[:60])
+    (folder / "text.png").write_text("no picture")
+    lines = run("encode", folder, "-o", tmp_path / "out", code=1).splitlines()
+    said = {
+        Path(line.split(": ")[2]).name: line for line in lines if line.startswith("scf: error:")
+    }
+    assert "mode RGBA cannot be kept exactly" in said["alpha.png"]
+    assert "mode P cannot be kept exactly" in said["palette.png"]
+    assert "mode I;16 cannot be kept exactly" in said["deep.png"]
+    assert "transparent colour" in said["transparent.png"]
+    assert "mode P cannot be kept exactly" in said["animated.gif"]
+    assert "more than 8 bits" in said["deep-rgb.png"]
+    assert "more than 8 bits" in said["deeper.ppm"]
+    assert "no picture that Pillow can read" in said["text.png"]
+    assert "broken.png" in said
+    assert len(said) == 9
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["digit.scf"]
+    assert "1 picture encoded" in lines[-1]
+    assert "9 failed" in lines[-1]
+
+
+def test_encode_says_which_metadata_is_lost(digit):
+    exif = Image.Exif()
+    exif[0x010E] = "a digit"
+    with Image.open(digit) as image:
+        image.save(digit, exif=exif)
+    assert "EXIF of 1 picture was not kept" in run("encode", digit)
+
+
+def test_encode_refuses_two_inputs_with_one_output(digit):
+    with Image.open(digit) as image:
+        image.save(digit.with_suffix(".bmp"))
+    text = run("encode", digit, digit.with_suffix(".bmp"), code=1)
+    assert "is already the output of" in text
+    assert "1 picture encoded" in text
+
+
+def test_encode_does_not_replace_its_own_input(digit):
+    run("encode", digit)
+    target = digit.with_suffix(".scf")
+    before = target.read_bytes()
+    assert "its own input" in run("encode", target, "--force", code=1)
+    assert target.read_bytes() == before
+
+
+def test_encode_usage_errors(digit, tmp_path):
+    assert "-o OUT must name a folder" in run("encode", digit.parent, code=2)
+    assert "writes .scf files" in run("encode", digit, "-o", tmp_path / "a.png", code=2)
+    assert "several inputs" in run("encode", digit, digit, "-o", tmp_path / "a.scf", code=2)
+    (tmp_path / "file").touch()
+    assert "is no folder" in run("encode", digit, "-o", tmp_path / "file", code=2)
+    run("encode", digit, "--effort", 10, code=2)
+    run("encode", digit, "-j", 0, code=2)
+    run("encode", code=2)
+    assert not list(tmp_path.rglob("*.scf"))
+
+
+def test_encode_with_an_unknown_codebook_does_nothing(digit):
+    assert "'nonesuch'" in run("encode", digit, "--codebook", "nonesuch", code=1)
+    assert not digit.with_suffix(".scf").exists()
+
+
+# ---- decode --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def coded(digit, book, tmp_path):
+    """The digit as .scf with a codebook that is found nowhere."""
+    path = tmp_path / "coded" / "digit.scf"
+    path.parent.mkdir()
+    with Image.open(digit) as image:
+        path.write_bytes(softcomp_codec.encode(image, codebook=book, file_check=True))
+    assert softcomp_codec.read_header(path.read_bytes()).codebook_reference
+    return path
+
+
+@pytest.mark.parametrize("name", ["digit-2", "digit-5"])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp", ".PPM", ".tga"])
+def test_decode_by_the_name_of_the_output(name, suffix, tmp_path):
+    run("encode", list_samples()[name], "-o", tmp_path)
+    target = tmp_path / f"out{suffix}"
+    run("decode", tmp_path / f"{name}.scf", "-o", target)
+    assert pixels(target) == pixels(list_samples()[name])
+
+
+def test_decode_colours_and_default_png(tmp_path):
+    colours = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
+    path = tmp_path / "colours.scf"
+    path.write_bytes(softcomp_codec.encode(colours))
+    text = run("decode", path)
+    assert pixels(tmp_path / "colours.png") == ("RGB", (7, 5), colours.tobytes())
+    assert "1 picture decoded" in text
+    assert "exists already" in run("decode", path, code=1)
+    run("decode", path, "--force")
+
+
+def test_decode_arrays_that_pillow_cannot_hold(tmp_path):
+    array = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
+    path = tmp_path / "a.scf"
+    path.write_bytes(softcomp_codec.encode(array))
+    run("decode", path, "--format", "npy")
+    again = np.load(tmp_path / "a.npy")
+    assert again.shape == array.shape
+    assert np.array_equal(again, array)
+    run("decode", path)
+    assert pixels(tmp_path / "a.png") == ("L", (4, 3), array.tobytes())
+
+
+def test_decode_a_folder(tmp_path):
+    for number in (2, 3):
+        run("encode", list_samples()[f"digit-{number}"], "-o", tmp_path / "in" / str(number))
+    run("decode", tmp_path / "in", "-o", tmp_path / "out", "--format", "bmp")
+    for number in (2, 3):
+        name = f"digit-{number}"
+        assert pixels(tmp_path / "out" / str(number) / f"{name}.bmp") == pixels(
+            list_samples()[name]
+        )
+
+
+def test_decode_refuses_lossy_formats(coded, tmp_path):
+    for args in (["-o", tmp_path / "a.jpg"], ["--format", "jpeg"], ["-o", tmp_path / "a.gif"]):
+        assert "not known to keep every pixel" in run("decode", coded, *args, code=2)
+    assert "--format is png" in run(
+        "decode", coded, "-o", tmp_path / "a.bmp", "--format", "png", code=2
+    )
+
+
+@pytest.mark.skipif(not features.check("webp"), reason="this Pillow has no WebP")
+def test_decode_refuses_a_format_that_would_change_the_mode(tmp_path):
+    path = tmp_path / "a.scf"
+    path.write_bytes(softcomp_codec.encode(np.arange(12, dtype=np.uint8).reshape(3, 4)))
+    assert "as mode RGB" in run("decode", path, "-o", tmp_path / "a.webp", code=1)
+    assert not (tmp_path / "a.webp").exists()
+
+
+def test_decode_needs_the_codebook(coded, book_file):
+    assert "was not found; searched" in run("decode", coded, code=1)
+    run("decode", coded, "--codebook", book_file)
+    assert coded.with_suffix(".png").exists()
+
+
+def test_decode_finds_codebooks_in_the_usual_places(coded, book_file, monkeypatch):
+    monkeypatch.setenv("SOFTCOMP_CODEBOOK_PATH", str(book_file.parent))
+    run("decode", coded)
+    monkeypatch.setenv("SOFTCOMP_CODEBOOK_PATH", "")
+    shutil.copy(book_file, coded.parent)
+    run("decode", coded, "-f")
+
+
+def test_decode_reports_damage_and_goes_on(coded, book_file):
+    good = coded.with_name("good.scf")
+    shutil.copy(coded, good)
+    damage(coded)
+    text = run("decode", coded, good, "--codebook", book_file, code=1)
+    assert "scf: error:" in text
+    assert "1 picture decoded" in text
+    assert "1 failed" in text
+    assert not coded.with_suffix(".png").exists()
+
+
+# ---- info ----------------------------------------------------------------------------------------
+
+
+def test_info_without_the_codebook(coded, book):
+    text = run("info", coded)
+    for part in ("28 x 28, bilevel", "shapes", book.identifier.hex()[:8], "MISSING", "version 0"):
+        assert part in text
+    assert "not without the codebook" in run("info", "--details", coded)
+
+
+def test_info_as_json(coded, book, book_file):
+    path = coded.with_name("plain.scf")
+    path.write_bytes(softcomp_codec.encode(np.zeros((30, 40, 3), np.uint8)))
+    first, second = map(json.loads, run("info", "--json", coded, path).splitlines())
+    assert (first["width"], first["height"], first["mode"]) == (28, 28, "bilevel")
+    assert first["codebook"] == {"id": book.identifier.hex()[:8], "name": None, "found": None}
+    assert first["file_check"] == "ok"
+    assert first["file_bytes"] == coded.stat().st_size
+    assert first["header_bytes"] + first["payload_bytes"] == first["file_bytes"]
+    assert [segment["name"] for segment in first["segments"]] == ["file check"]
+    assert first["details"] is None
+    assert second["codebook"] is None
+    assert second["file_check"] is None
+    assert second["raw_bytes"] == 3600
+    shutil.copy(book_file, coded.parent)
+    assert json.loads(run("info", "--json", coded))["codebook"]["found"].startswith("beside")
+
+
+def test_info_details(coded, book_file, tmp_path):
+    text = run("info", "--details", "--codebook", book_file, coded)
+    assert "given by --codebook" in text
+    assert "predictor none; low layer of 0 bits, shape layer of 1" in text
+    facts = json.loads(run("info", "--json", "--codebook", book_file, coded))
+    assert facts["details"]["planes"][0]["shapes"] > 0
+    colours = tmp_path / "colours.scf"
+    colours.write_bytes(softcomp_codec.encode(np.zeros((30, 40, 3), np.uint8)))
+    text = run("info", colours)
+    assert "colour transform" in text
+    assert "plane 2" in text
+    stored = tmp_path / "stored.scf"
+    stored.write_bytes(softcomp_codec.encode(np.zeros((1, 1), np.uint8)))
+    assert "none of this coder" in run("info", stored)
+    assert "none of this coder" not in run("info", "--header", stored)
+
+
+def test_info_sees_the_embedded_codebook(digit, book, tmp_path):
+    path = tmp_path / "a.scf"
+    with Image.open(digit) as image:
+        path.write_bytes(softcomp_codec.encode(image, codebook=book, embed_codebook=True))
+    assert "embedded in the file" in run("info", path)
+
+
+def test_info_of_other_files(coded, book_file, tmp_path):
+    text = run("info", list_samples()["digit-2"], tmp_path / "none.scf", book_file, coded, code=1)
+    assert "not an .scf file" in text
+    assert "No such file" in text
+    assert "scf codebook show" in text
+    assert "28 x 28" in text
+
+
+def test_info_looks_where_decoding_looks(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOFTCOMP_CODEBOOK_PATH", os.pathsep.join(["one", "", "two"]))
+    source = tmp_path / "a.scf"
+    places = list(codebook_files.places(source))
+    assert places[0][0] == "bundled"
+    assert places[1:] == list(codebook_store._folders(str(source)))
+
+
+# ---- verify --------------------------------------------------------------------------------------
+
+
+def test_verify_whole_files_and_folders(coded, book_file):
+    plain = coded.parent / "deep" / "plain.scf"
+    plain.parent.mkdir()
+    plain.write_bytes(softcomp_codec.encode(np.zeros((9, 9), np.uint8)))
+    text = run("verify", coded.parent, "--codebook", book_file)
+    assert "2 pictures verified" in text
+    assert f"{coded}: ok (picture and file check)" in text
+    assert f"{plain}: ok" in text
+
+
+def test_verify_finds_damage(coded, book_file, tmp_path):
+    plain = tmp_path / "plain.scf"
+    plain.write_bytes(softcomp_codec.encode(np.arange(256, dtype=np.uint8).reshape(16, 16)))
+    whole = plain.read_bytes()
+    for data in (whole[:-1], whole[:5], b"", whole + b"\0", whole[:8] + b"\xff" + whole[9:]):
+        plain.write_bytes(data)
+        assert "1 DAMAGED" in run("verify", plain, code=1)
+    damage(coded)
+    assert "file check" in run("verify", coded, code=1)
+    assert "1 DAMAGED" in run("verify", coded, "--codebook", book_file, code=1)
+
+
+def test_verify_without_the_codebook(coded, book, digit):
+    text = run("verify", coded)
+    assert "file check ok, picture not checked" in text
+    assert "1 by the file check only" in text
+    with Image.open(digit) as image:
+        coded.write_bytes(softcomp_codec.encode(image, codebook=book))
+    text = run("verify", coded, code=1)
+    assert "NOT CHECKED" in text
+    assert "1 not checked" in text
+
+
+def test_verify_a_missing_file(tmp_path):
+    assert "No such file" in run("verify", tmp_path / "none.scf", code=1)
+
+
+# ---- train and codebook --------------------------------------------------------------------------
+
+
+def test_train_on_a_folder(tmp_path):
+    folder = tmp_path / "set"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("digit-2", "digit-3"):
+        shutil.copy(list_samples()[name], folder)
+    shutil.copy(list_samples()["digit-7"], folder / "deep")
+    (folder / "notes.txt").write_text("no picture")
+    Image.new("RGBA", (4, 4)).save(folder / "alpha.png")
+    target = tmp_path / "few.scfb"
+    text = run("train", folder, "-o", target, "--holdout", 0.34, "-j", 2)
+    assert "left out" in text
+    assert "notes.txt: no picture by name" in text
+    assert "alpha.png: mode RGBA" in text
+    assert "trained on  3 images" in text
+    assert "held out    1 image" in text
+    book = softcomp_codec.load_codebook(target)
+    assert book.name == "few"
+    assert book.kinds == ("bilevel",)
+    again = tmp_path / "again.scfb"
+    run("train", folder, "-o", again, "--holdout", 0.34, "-j", 1, "--name", "few")
+    assert again.read_bytes() == target.read_bytes()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bytes], ids=["gzip", "plain"])
+def test_train_on_idx_files(pack, tmp_path):
+    digits = np.stack([np.asarray(Image.open(list_samples()[f"digit-{n}"])) for n in (5, 8)])
+    images = tmp_path / "images-idx3-ubyte"
+    images.write_bytes(pack(struct.pack(">IIII", 0x803, 2, 28, 28) + digits.tobytes()))
+    labels = tmp_path / "labels-idx1-ubyte"
+    labels.write_bytes(pack(struct.pack(">II", 0x801, 2) + b"\5\10"))
+    target = tmp_path / "b.scfb"
+    text = run("train", tmp_path, "-o", target, "--threshold", 127, "--holdout", 0)
+    assert "trained on  2 images" in text
+    assert "labels-idx1-ubyte: no picture" in text
+    assert softcomp_codec.load_codebook(target).kinds == ("bilevel",)
+
+
+def test_train_leaves_out_damaged_idx_files(tmp_path):
+    whole = struct.pack(">IIII", 0x803, 2, 3, 3) + bytes(18)
+    for number, data in enumerate(
+        (whole[:-1], whole + b"\0", whole[:9], gzip.compress(whole)[:-9], whole[:4] + bytes(12))
+    ):
+        (tmp_path / f"{number}.idx").write_bytes(data)
+    text = run("train", tmp_path, "-o", tmp_path / "b.scfb", code=1)
+    assert text.count("left out") == 5
+    assert text.count("idx file: ") == 5
+    assert "no picture to train on" in text
+
+
+def test_train_refuses_before_it_works(digit, book_file):
+    before = book_file.read_bytes()
+    assert "exists already" in run("train", digit, "-o", book_file, code=1)
+    assert "named .scfb" in run("train", digit, "-o", digit.with_suffix(".book"), code=2)
+    assert "no such folder" in run("train", "nowhere", "-o", digit.with_suffix(".scfb"), code=1)
+    run("train", digit, "-o", digit.with_suffix(".scfb"), "--holdout", 0.9, code=2)
+    assert "64" in run("train", digit, "-o", digit.with_suffix(".scfb"), "--name", "x" * 65, code=1)
+    assert book_file.read_bytes() == before
+    assert not digit.with_suffix(".scfb").exists()
+
+
+def test_codebook_list(book, book_file, monkeypatch):
+    monkeypatch.setenv("SOFTCOMP_CODEBOOK_PATH", str(book_file.parent))
+    assert "twos" in run("codebook", "list")
+    listed = [json.loads(line) for line in run("codebook", "list", "--json").splitlines()]
+    mine = next(each for each in listed if each["name"] == "twos")
+    assert mine["id"] == book.identifier.hex()
+    assert mine["origin"] == "$SOFTCOMP_CODEBOOK_PATH"
+    assert mine["path"] == str(book_file)
+
+
+def test_codebook_show(book, book_file, monkeypatch):
+    text = run("codebook", "show", book_file)
+    assert book.identifier.hex() in text
+    assert "trained on  25 images" in text
+    monkeypatch.setenv("SOFTCOMP_CODEBOOK_PATH", str(book_file.parent))
+    facts = json.loads(run("codebook", "show", "twos", "--json"))
+    assert facts["record"] == book.record
+    assert facts["kinds"]["bilevel"][0]["shapes"] == book.planes_of("bilevel")[0].n_shapes
+    assert json.loads(run("codebook", "show", facts["id"][:12], "--json")) == facts
+
+
+def test_codebook_show_of_what_is_none(digit):
+    assert "'nonesuch'" in run("codebook", "show", "nonesuch", code=1)
+    assert "not a codebook" in run("codebook", "show", digit, code=1)
+
+
+# ---- warmup and demo -----------------------------------------------------------------------------
+
+
+def test_warmup_says_how_long_it_took():
+    assert "all kernels are ready" in run("warmup")
+
+
+@compiled
+def test_demo_in_a_process_of_its_own():
+    out, _ = run_process("demo")
+    lines = out.splitlines()
+    for name in list_samples():
+        assert any(line.split()[0] == name for line in lines)
+    assert "total" in lines[-2]
+    assert lines[-1] == "Pillow and imageio both returned the exact pixels of every sample."
+
+
+@pytest.mark.parametrize("library", ["Pillow", "imageio"])
+def test_demo_fails_if_a_pixel_differs(library, monkeypatch):
+    def trial(name, path, folder):
+        same = {"Pillow": True, "imageio": True, library: False}
+        return demo.Trial(name, "L", "1 x 1", 1, 1, 1, "stored", same["Pillow"], same["imageio"])
+
+    monkeypatch.setattr(demo, "compile_kernels", lambda: 0.0)
+    monkeypatch.setattr(demo, "try_sample", trial)
+    text = run("demo", code=1)
+    assert f"{library} did not return the exact pixels" in text
+    assert "both returned" not in text
+
+
+@compiled
+def test_the_first_run_says_that_it_compiles(monkeypatch, tmp_path):
+    monkeypatch.setattr("softcomp_codec.kernels.jit.has_compiled_kernels", lambda: False)
+    assert "scf: compiling kernels, once" in run("warmup")
+
+
+# ---- What is printed -----------------------------------------------------------------------------
+
+
+def test_printable_escapes_controls_only():
+    assert console.printable("a b\nÄ\x1b[0m\x07") == "a b\nÄ\\x1b[0m\\x07"
+
+
+def test_errors_without_text_still_say_something():
+    assert console.describe_error(ValueError()) == "ValueError"
+    assert console.describe_error(KeyError("x")) == "KeyError: 'x'"
+    assert console.describe_error(FileNotFoundError(2, "No such file", "a")) == "a: No such file"
+
+
+def test_tables_are_not_cut_where_piped(capsys):
+    console.print_table([("name", "left"), ("n", "right")], [("x" * 500, "1")])
+    out = capsys.readouterr().out
+    assert "x" * 500 in out
+    assert all(line == line.rstrip() for line in out.splitlines())
+
+
+# ---- frames --------------------------------------------------------------------------------------
+
+
+def test_frames_survive_encode_and_decode(tmp_path):
+    rng = np.random.default_rng(3)
+    pages = [Image.fromarray(rng.integers(0, 9, (20, 30), np.uint8)) for _ in range(3)]
+    source = tmp_path / "pages.tif"
+    pages[0].save(source, save_all=True, append_images=pages[1:])
+    run("encode", source)
+    coded = tmp_path / "pages.scf"
+    assert "3 frames" in run("info", coded)
+    assert "1 picture verified" in run("verify", coded)
+    assert "which PNG cannot keep; use tif or npy" in run("decode", coded, code=1)
+    again = tmp_path / "again.tif"
+    run("decode", coded, "-o", again)
+    with Image.open(again) as image:
+        assert image.n_frames == 3
+        for index, page in enumerate(pages):
+            image.seek(index)
+            assert image.tobytes() == page.tobytes()
+    run("decode", coded, "-o", tmp_path / "pages.npy")
+    assert np.load(tmp_path / "pages.npy").shape == (3, 20, 30)
+    damaged = bytearray(coded.read_bytes())
+    damaged[-20] ^= 16
+    coded.write_bytes(damaged)
+    run("verify", coded, code=1)
