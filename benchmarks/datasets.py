@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,26 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from softcomp_codec.idx_files import read_idx_file
+
 DEFAULT_FASHION = Path("/usr/share/datasets/fashion-mnist")
-
-
-def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Return the images of a gzipped IDX file, (n, H, W) uint8."""
-    if not path.exists():
-        sys.exit(f"{path} is missing")
-    data = gzip.decompress(path.read_bytes())
-    n_images, height, width = (int.from_bytes(data[i : i + 4], "big") for i in (4, 8, 12))
-    return np.frombuffer(data, np.uint8, offset=16).reshape(n_images, height, width)
 
 
 def fashion(folder: Path, n_images: int) -> list[NDArray[Any]]:
     """Return the first test images of Fashion-MNIST."""
-    return list(read_idx(folder / "t10k-images-idx3-ubyte.gz")[:n_images])
+    return list(read_idx_file(folder / "t10k-images-idx3-ubyte.gz")[:n_images])
 
 
 def digits(data: Path, n_images: int, threshold: int) -> list[NDArray[Any]]:
     """Return the first test digits of MNIST, thresholded."""
-    return list(read_idx(data / "mnist" / "t10k-images-idx3-ubyte.gz")[:n_images] > threshold)
+    return list(read_idx_file(data / "mnist" / "t10k-images-idx3-ubyte.gz")[:n_images] > threshold)
 
 
 def pictures(folder: Path) -> list[NDArray[Any]]:

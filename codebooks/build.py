@@ -9,7 +9,6 @@ Debian's package dataset-fashion-mnist. ``--check`` compares IDs and writes noth
 from __future__ import annotations
 
 import argparse
-import gzip
 import sys
 import time
 from collections.abc import Callable
@@ -21,24 +20,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import softcomp_codec
+from softcomp_codec.idx_files import read_idx_file
 from softcomp_codec.training import TrainingOptions
 
 HERE = Path(__file__).parent
 DEFAULT_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
-def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Return the images of a gzipped IDX file, (n, H, W) uint8."""
-    data = gzip.decompress(path.read_bytes())
-    n_images, height, width = (int.from_bytes(data[i : i + 4], "big") for i in (4, 8, 12))
-    if data[:4] != b"\0\0\x08\x03" or len(data) != 16 + n_images * height * width:
-        sys.exit(f"{path}: not an IDX file of gray images")
-    return np.frombuffer(data, np.uint8, offset=16).reshape(n_images, height, width)
-
-
 def digits(folder: Path, threshold: int) -> list[NDArray[Any]]:
     """Return MNIST's training digits, thresholded."""
-    return list(read_idx(folder / "mnist" / "train-images-idx3-ubyte.gz") > threshold)
+    return list(read_idx_file(folder / "mnist" / "train-images-idx3-ubyte.gz") > threshold)
 
 
 def pictures(folder: Path) -> list[NDArray[Any]]:
@@ -51,7 +42,7 @@ def recipes(data: Path, fashion: Path) -> dict[str, tuple[Callable[[], list[Any]
     many = TrainingOptions(n_candidates=60_000, max_shapes=16_000)
     return {
         "fashion-mnist": (
-            lambda: list(read_idx(fashion / "train-images-idx3-ubyte.gz")),
+            lambda: list(read_idx_file(fashion / "train-images-idx3-ubyte.gz")),
             {"source": "Fashion-MNIST, 60,000 training images (MIT)", "options": many},
         ),
         "mnist-binary": (

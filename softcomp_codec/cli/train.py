@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..idx_files import is_idx_file, read_idx_file
 from .batch import files_below, run_all, write_output
 from .codebook import facts
 from .console import note, plural, print_facts, progress, say
-from .idx_files import is_idx_file, read_idx_file
 from .pictures import picture_suffixes, read_picture
 
 if TYPE_CHECKING:
