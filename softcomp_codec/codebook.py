@@ -15,7 +15,13 @@ import numpy as np
 from . import arithmetic, container, huffman, planes
 from .atomic_files import write_atomically
 from .container import ByteReader, write_varint
-from .errors import CodebookError, CorruptStreamError, ScfError, UnsupportedStreamError
+from .errors import (
+    CodebookError,
+    CorruptStreamError,
+    ScfError,
+    TruncatedStreamError,
+    UnsupportedStreamError,
+)
 from .kernels.entropy_kernels import N_CONTEXTS
 from .kernels.residual_kernels import GAP, MED, NO_PREDICTOR
 from .shapes import N_GAP_SYMBOLS, ShapeSet, shape_set
@@ -37,6 +43,9 @@ RAW, XZ = 0, 1
 
 MAX_CODEBOOK_BYTES = 1 << 26
 """Largest serialised codebook that is read; this program's limit, not the format's."""
+
+XZ_MEMORY = 1 << 28
+"""Memory for unpacking; this program's limit, not the format's."""
 
 KIND_NAMES = {0: "bilevel", 1: "gray8", 2: "rgb8"}
 _KIND_OF_MODE = {0: 0, 1: 1, 2: 2, 3: 1, 4: 0}
@@ -140,7 +149,13 @@ class Codebook:
     @cached_property
     def serialised(self) -> bytes:
         """The canonical serialisation, whose SHA-256 is the ID (SPEC 6.2)."""
-        record = json.dumps(self.record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        record = json.dumps(
+            self.record,
+            sort_keys=True,
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+        )
         sections = [(SECTION_RECORD, record.encode())]
         sections += [
             (SECTION_SHAPES, _write_part(kind, self.parts[kind])) for kind in sorted(self.parts)
@@ -224,10 +239,16 @@ class Codebook:
                 parts[kind] = part
             elif section < 0x80:
                 raise UnsupportedStreamError(f"codebook: critical section {section} is unknown")
+            else:
+                raise CorruptStreamError(f"codebook: section {section} is reserved")
         if record is None or not parts:
             raise CorruptStreamError("codebook: a training record and a part are needed")
         book = cls(record, parts)
-        if book.serialised != serialised:
+        try:
+            canonical = book.serialised == serialised
+        except (ValueError, RecursionError) as error:
+            raise CorruptStreamError(f"codebook: its training record is bad: {error}") from error
+        if not canonical:
             raise CorruptStreamError("codebook: it is not in its canonical form")
         return book
 
@@ -235,13 +256,24 @@ class Codebook:
 def _unpack(data: bytes, method: int, length: int) -> bytes:
     if method == XZ:
         try:
-            unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=1 << 28)
+            unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
             unpacked = unpacker.decompress(data, max_length=length + 1)
         except lzma.LZMAError as error:
+            if "limit" in str(error):
+                raise UnsupportedStreamError(
+                    f"codebook: unpacking needs more memory than this program's limit of "
+                    f"{XZ_MEMORY >> 20} MiB"
+                ) from error
             raise CorruptStreamError(f"codebook: compressed data are damaged: {error}") from error
+        if not unpacker.eof and len(unpacked) < length:
+            raise TruncatedStreamError(
+                f"codebook: the data end after {len(unpacked)} of {length} bytes of content"
+            )
         if not unpacker.eof or unpacker.unused_data:
             raise CorruptStreamError("codebook: compressed data do not end where they should")
         data = unpacked
+    if len(data) < length:
+        raise TruncatedStreamError(f"codebook: {len(data)} bytes of content, expected {length}")
     if len(data) != length:
         raise CorruptStreamError(f"codebook: {len(data)} bytes of content, expected {length}")
     return data

@@ -66,6 +66,9 @@ _FLAG_SET = 0b1000
 MAX_SIDE = 2**31 - 1
 """Largest width or height of the format (SPEC 2.3)."""
 
+MAX_PIXELS = 1 << 28
+"""Largest picture that is coded, in pixels; this program's limit until tiles are built."""
+
 MAX_SEGMENT_BYTES = 1 << 30
 """Largest segment that this program reads; its limit, not the format's."""
 
@@ -436,6 +439,9 @@ def read_header(data: bytes) -> Header:
             segments.append(segment)
             if len(segments) > MAX_SEGMENTS:
                 raise CorruptStreamError(f"header: more than {MAX_SEGMENTS} segments")
+    for index, segment in enumerate(segments):
+        if segment.kind == SEGMENT_FILE_CHECK and (index or len(segment.data) != 4):
+            raise CorruptStreamError("header: the file check is not 4 bytes in the first segment")
     tables = [segment.data for segment in segments if segment.kind == SEGMENT_FRAMES]
     if len(tables) > 1:
         raise CorruptStreamError("header: more than one frame table")

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from . import codebook_store, container, planes, shapes_coder
 from .container import Header
-from .errors import CodebookMismatchError, CorruptStreamError, TruncatedStreamError
+from .errors import (
+    CodebookMismatchError,
+    CorruptStreamError,
+    ScfError,
+    TruncatedStreamError,
+    UnsupportedStreamError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,9 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .codebook import Codebook
-
-MAX_RAW_BYTES = 1 << 31
-"""Largest picture that is decoded, in raw bytes; this program's limit, not the format's."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +104,34 @@ def decode_file(
         Return what could be decoded of a truncated payload, the rest 0, and do not insist on the
         checksum.
     """
-    header, payloads = container.read_file(bytes(data))
-    if header.raw_size > MAX_RAW_BYTES:
-        raise CorruptStreamError(
-            f"header: {header.width} x {header.height} {header.mode.name} is "
-            f"{header.raw_size} bytes of samples, more than this program's limit {MAX_RAW_BYTES}"
+    data = bytes(data)
+    header, payloads = container.read_file(data)
+    if frame == 0 and not allow_truncated and container.file_check_matches(data, header) is False:
+        raise CorruptStreamError("the bytes of the file do not match its file check")
+    if header.width * header.height > container.MAX_PIXELS:
+        raise UnsupportedStreamError(
+            f"header: {header.width} x {header.height} pixels are more than this program's limit "
+            f"of {container.MAX_PIXELS}"
         )
     _check_codebook_segments(header)
     payload = container.frame_payload(header, payloads, frame)
     single = container.frame_header(header, frame)
+    try:
+        return _decode_frame(header, single, payload, source, codebooks, allow_truncated)
+    except MemoryError as error:
+        raise ScfError(
+            f"not enough memory for {header.width} x {header.height} {header.mode.name}"
+        ) from error
+
+
+def _decode_frame(
+    header: Header,
+    single: Header,
+    payload: bytes,
+    source: str | None,
+    codebooks: Sequence[Codebook],
+    allow_truncated: bool,
+) -> Decoded:
     if single.coder == container.STORED:
         array = _decode_stored(single, payload, allow_truncated)
         complete = len(payload) == single.raw_size

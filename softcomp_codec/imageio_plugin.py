@@ -6,16 +6,23 @@ It reads and writes every array that the format holds, those that Pillow has no 
 from __future__ import annotations
 
 import operator
-from io import BytesIO
+from io import BytesIO, UnsupportedOperation
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from imageio.core.request import URI_BYTES, URI_FILENAME, InitializationError, IOMode, Request
+from imageio.core.request import (
+    URI_BYTES,
+    URI_FILENAME,
+    ImageMode,
+    InitializationError,
+    IOMode,
+    Request,
+)
 from imageio.core.v3_plugin_api import ImageProperties, PluginV3
 
 from .atomic_files import write_atomically
-from .container import CODER_NAMES, MAGIC, Header, read_header_from
+from .container import CODER_NAMES, MAGIC, Header, frame_header, read_header_from
 from .file_objects import path_of, write_all
 from .pillow_plugin import header_info
 from .registration import EXTENSION
@@ -23,8 +30,7 @@ from .save_options import SAVE_OPTIONS, save_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import EllipsisType
-    from typing import IO
+    from types import EllipsisType, TracebackType
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -35,6 +41,11 @@ if TYPE_CHECKING:
 
 class ScfPlugin(PluginV3):
     """Read or write one ``.scf`` file, of one image or a stack.
+
+    Images to write are gathered, and the file is written when the plugin is closed. If an exception
+    leaves the ``with`` block, nothing is written; only the writer of ``imageio.v2.get_writer``,
+    which does not pass exceptions on, writes the images that it had until then. The functions
+    ``volread`` and ``volwrite`` of ``imageio.v2`` take the stack as one volume.
 
     Parameters
     ----------
@@ -50,7 +61,9 @@ class ScfPlugin(PluginV3):
     def __init__(self, request: Request) -> None:
         self._data: bytes | None = None
         self._header: Header | None = None
-        self._written = False
+        self._gathered: list[NDArray[Any]] = []
+        self._options: dict[str, Any] = {}
+        self._encoded: bytes | None = None
         if request.mode.io_mode == IOMode.read:
             self._data = _check_magic(request)
         else:
@@ -106,7 +119,7 @@ class ScfPlugin(PluginV3):
         is_batch: bool | None = None,
         **options: Any,
     ) -> bytes | None:
-        """Encode one image or a stack and write it.
+        """Add one image or a stack to those of the file, which `close` writes.
 
         A local file is replaced in one step when it is complete, or not at all.
 
@@ -119,32 +132,43 @@ class ScfPlugin(PluginV3):
             arrays of more than three axes and those of three whose last is longer than 4; a narrow
             stack needs ``is_batch=True``.
         **options
-            Those of `softcomp_codec.encode`.
+            Those of `softcomp_codec.encode`. They hold for the whole file; where calls differ, the
+            last one decides.
 
         Returns
         -------
         bytes or None
-            The file, where the target is ``"<bytes>"``.
+            Where the target is ``"<bytes>"``, the file of all images until now.
 
         Raises
         ------
-        OSError
-            A second call, or an output that cannot be written.
         TypeError, ValueError
-            An array or option that cannot be.
+            An array or option that cannot be, or an image unlike those before; it is not added.
         """
-        from .encoder import encode_frames
+        from .encoder import encode
 
+        self._check_open(IOMode.write)
         if unknown := options.keys() - set(SAVE_OPTIONS):
             raise TypeError(
                 f"unknown option {', '.join(sorted(unknown))}; known: {', '.join(SAVE_OPTIONS)}"
             )
-        if self._written:
-            raise OSError("an SCF file is written by one call; pass all its images as a list")
-        data = encode_frames(_images(ndimage, is_batch), **save_options(options))
-        self._put(data)
-        self._written = True
-        return data if self.request._uri_type == URI_BYTES else None
+        options = {**self._options, **save_options(options)}
+        if self.request.mode.image_mode == ImageMode.single_volume:
+            is_batch = True
+        arrays = _copies(_images(ndimage, is_batch), *self._gathered[:1])
+        encode(
+            arrays[0][:1, :1], **options
+        )  # options that cannot be shall not show only in `close`
+        self._gathered += arrays
+        self._options, self._encoded = options, None
+        return self._encode() if self.request._uri_type == URI_BYTES else None
+
+    def _encode(self) -> bytes:
+        from .encoder import encode_frames
+
+        if self._encoded is None:
+            self._encoded = encode_frames(self._gathered, **self._options)
+        return self._encoded
 
     def properties(self, index: Index = None) -> ImageProperties:
         """Return shape and dtype, of an image or of the stack, without decoding."""
@@ -162,6 +186,8 @@ class ScfPlugin(PluginV3):
         n_frames = self._read_header().n_frames
         if index is ...:
             return None
+        if self.request.mode.image_mode == ImageMode.single_volume and index == 0:
+            return None
         if index is None:
             return 0 if n_frames == 1 else None
         if not 0 <= operator.index(index) < n_frames:
@@ -169,31 +195,56 @@ class ScfPlugin(PluginV3):
         return operator.index(index)
 
     def metadata(self, index: Index = None, exclude_applied: bool = True) -> dict[str, Any]:
-        """Return mode, coder, version and codebook, without decoding; nothing is ever applied."""
-        self._frame_of(index)
+        """Return mode, coder, version and codebook, without decoding; nothing is ever applied.
+
+        The coder of a stack is that of its first image.
+        """
         header = self._read_header()
         return {
             "mode": header.mode.name,
-            "coder": CODER_NAMES[header.coder],
+            "coder": CODER_NAMES[frame_header(header, self._frame_of(index) or 0).coder],
             "n_frames": header.n_frames,
             **header_info(header),
         }
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the resource, without writing anything if there was an exception."""
+        if error is not None:
+            self._gathered = []
+        self.close()
+
     def close(self) -> None:
-        """Close the resource; an object whose initialization failed owns none."""
-        if not getattr(self, "_closed", True):
-            self._closed = True
-            self._data = None
+        """Write what was gathered and close the resource.
+
+        An object whose initialization failed owns none.
+
+        Raises
+        ------
+        OSError
+            The output cannot be written.
+        """
+        if getattr(self, "_closed", True):
+            return
+        self._closed = True
+        try:
+            if self._gathered:
+                self._put(self._encode())
+        finally:
+            self._gathered, self._encoded, self._data, self._header = [], None, None, None
             self.request.finish()
 
-    def _stream(self) -> IO[bytes]:
-        """Return the file object, when reading at its beginning, where Pillow starts too."""
+    def _check_open(self, io_mode: IOMode) -> None:
         if self._closed:
             raise ValueError("I/O operation on a closed image resource")
-        stream: IO[bytes] = self.request.get_file()
-        if self.request.mode.io_mode == IOMode.read:
-            stream.seek(0)
-        return stream
+        if self.request.mode.io_mode != io_mode:
+            raise UnsupportedOperation(
+                f"the image resource is open for {self.request.mode.io_mode.name} only"
+            )
 
     def _source(self) -> str | None:
         """Where the file lies, for the codebooks beside it."""
@@ -202,21 +253,27 @@ class ScfPlugin(PluginV3):
         return path_of(self.request.get_file())
 
     def _read_file(self) -> bytes:
-        return self._data if self._data is not None else self._stream().read()
+        """Return the whole file, which is kept for its other images."""
+        self._check_open(IOMode.read)
+        if self._data is None:
+            stream = self.request.get_file()
+            stream.seek(0)  # where Pillow starts too
+            self._data = stream.read()
+        return self._data
 
     def _read_header(self) -> Header:
+        self._check_open(IOMode.read)
         if self._header is None:
-            stream = self._stream() if self._data is None else BytesIO(self._data)
+            stream = self.request.get_file() if self._data is None else BytesIO(self._data)
+            stream.seek(0)
             self._header = read_header_from(stream)
         return self._header
 
     def _put(self, data: bytes) -> None:
-        if self._closed:
-            raise ValueError("I/O operation on a closed image resource")
         if self.request._uri_type == URI_FILENAME:
             write_atomically(self.request.get_local_filename(), data)
         else:
-            write_all(self._stream(), data)
+            write_all(self.request.get_file(), data)
 
 
 def _check_magic(request: Request) -> bytes | None:
@@ -265,3 +322,20 @@ def _images(ndimage: Any, is_batch: bool | None) -> list[Any]:
     if len(ndimage) == 0:
         raise ValueError("cannot write a stack of no images")
     return list(ndimage)
+
+
+def _copies(images: list[Any], *before: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return arrays that stay as they are when the caller reuses its own, if they are all alike."""
+    from .encoder import as_array
+    from .planes import mode_of_array
+
+    arrays = [np.array(as_array(image)) for image in images]
+    first = (*before, *arrays)[0]
+    for array in arrays:
+        mode_of_array(array)
+        if (array.shape, array.dtype) != (first.shape, first.dtype):
+            raise ValueError(
+                f"image of {array.dtype} and shape {array.shape}, the first is {first.dtype} of "
+                f"shape {first.shape}: all images of a file must be alike"
+            )
+    return arrays

@@ -58,8 +58,9 @@ class ScfImageFile(ImageFile.ImageFile):
             raise SyntaxError(
                 f"Pillow cannot hold {header.mode.name}; read it by imageio or softcomp_codec"
             )
-        self._mode = header.mode.pillow_mode
-        self._size = (header.width, header.height)
+        self._header = header
+        self._form = header.mode.pillow_mode, (header.width, header.height)
+        self._mode, self._size = self._form
         self.n_frames = header.n_frames
         self.is_animated = header.n_frames > 1
         self._source = path_of(self.fp, self.filename)
@@ -81,11 +82,16 @@ class ScfImageFile(ImageFile.ImageFile):
         return Image.Image.load(self)
 
     def seek(self, frame: int) -> None:
-        """Go to a frame; ``EOFError`` where there is none."""
+        """Go to a frame; ``EOFError`` where there is none.
+
+        What was changed in the frame before, its size and mode included, is forgotten.
+        """
         if self._seek_check(frame):
             with self._lock:
                 self._frame = frame
                 self._im = None
+                self._mode, self._size = self._form
+                self.palette = None
 
     def tell(self) -> int:
         """Return the number of the frame, from 0."""
@@ -108,7 +114,7 @@ class ScfImageFile(ImageFile.ImageFile):
             raise RuntimeError("verify must be called directly after open")
         try:
             data = self._read_file()
-            if file_check_matches(data, read_header(data)) is False:
+            if file_check_matches(data, self._header) is False:
                 raise CorruptStreamError("the bytes of the file do not match its file check")
             for frame in range(self.n_frames):
                 self._frame = frame
@@ -139,11 +145,8 @@ class ScfImageFile(ImageFile.ImageFile):
             source=self._source,
             allow_truncated=allow_truncated,
         )
-        header = decoded.header
-        if (header.mode.pillow_mode, (header.width, header.height)) != (self.mode, self.size):
-            raise CorruptStreamError("the file changed between opening and loading")
-        samples = planes.canonical_samples(decoded.array, header.mode)
-        return Image.frombytes(self.mode, self.size, samples)
+        samples = planes.canonical_samples(decoded.array, decoded.header.mode)
+        return Image.frombytes(*self._form, samples)
 
     def _read_file(self) -> bytes:
         """Return the whole file; nothing needs the file object after that."""
@@ -151,8 +154,11 @@ class ScfImageFile(ImageFile.ImageFile):
             if self.fp is None:
                 raise ValueError("cannot load the image: its file was closed")
             self.fp.seek(self._start)
-            self._data = self.fp.read()
+            data = self.fp.read()
             self._let_go_of_file()
+            if read_header(data) != self._header:
+                raise CorruptStreamError("the file changed between opening and loading")
+            self._data = data
         return self._data
 
     def _let_go_of_file(self) -> None:
@@ -199,7 +205,7 @@ def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
 def save_all(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     """Write all frames of an image and of those of the option ``append_images``.
 
-    Pillow calls this for ``image.save(save_all=True)``. See `save`.
+    Pillow calls this for ``image.save(save_all=True)``. See `save`. Each image stays at its frame.
 
     Raises
     ------
@@ -210,7 +216,11 @@ def save_all(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> No
 
     arrays = []
     for each in (image, *(image.encoderinfo.get("append_images") or ())):
-        arrays += [as_array(frame) for frame in ImageSequence.Iterator(each)]
+        position = each.tell()
+        try:
+            arrays += [as_array(frame) for frame in ImageSequence.Iterator(each)]
+        finally:
+            each.seek(position)
     if any((a.shape, a.dtype) != (arrays[0].shape, arrays[0].dtype) for a in arrays):
         raise OSError("cannot write frames of different sizes or modes into one SCF file")
     write_all(stream, encode_frames(arrays, **save_options(image.encoderinfo)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .container import MAX_SIDE, MODES, Mode
+from .container import MAX_PIXELS, MODES, Mode
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,12 +35,14 @@ def mode_of_array(array: NDArray[Any]) -> Mode:
     TypeError
         A dtype or shape that the format does not hold yet.
     ValueError
-        An axis of length 0, or longer than the format's limit.
+        An axis of length 0, or more pixels than `MAX_PIXELS`.
     """
     if array.ndim in (2, 3) and 0 in array.shape:
         raise ValueError(f"cannot encode an empty array of shape {array.shape}")
-    if array.ndim in (2, 3) and max(array.shape[:2]) > MAX_SIDE:
-        raise ValueError(f"array of shape {array.shape}: a side is longer than {MAX_SIDE}")
+    if array.ndim in (2, 3) and array.shape[0] * array.shape[1] > MAX_PIXELS:
+        raise ValueError(
+            f"array of shape {array.shape}: more pixels than this program's limit of {MAX_PIXELS}"
+        )
     bits = {np.dtype(np.bool_): 1, np.dtype(np.uint8): 8}.get(array.dtype)
     for mode in MODES.values():
         shape_fits = array.ndim == 3 and array.shape[2] == mode.n_planes

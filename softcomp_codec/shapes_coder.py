@@ -5,8 +5,10 @@ planes -> residuals -> layers -> placements and low layer -> bits, and back.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from .errors import CorruptStreamError, TruncatedStreamError
 from .kernels.residual_kernels import GAP, MED, NO_PREDICTOR
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
     from .codebook import Codebook
@@ -25,6 +29,11 @@ if TYPE_CHECKING:
     from .layers import Layer
     from .planes import Plane
     from .shapes import Placements
+
+_R = TypeVar("_R")
+
+THREADED_SAMPLES = 1 << 16
+"""Planes of at least so many samples are coded side by side."""
 
 _CROP_SIDE = 256
 """Side of the crop on which the colour transform is chosen where no codebook says it."""
@@ -103,12 +112,9 @@ def encode_payload(
     transform = _choose_transform(components, mode, book, effort)
     part = part_for(book, mode, transform)
     ranges = planes.plane_ranges(mode, transform)
-    coded = [
-        _code_plane(plane, sample_range, plane_book, effort, use_shapes)
-        for plane, sample_range, plane_book in zip(
-            planes.transform_colours(components, transform), ranges, part.planes, strict=True
-        )
-    ]
+    transformed = planes.transform_colours(components, transform)
+    code = partial(_code_plane, effort=effort, use_shapes=use_shapes)
+    coded = _map_planes(code, transformed, ranges, part.planes)
     writer = BitWriter()
     if mode.n_planes == 3:
         writer.write(transform, 2)
@@ -134,6 +140,14 @@ def decode_payload(
 def describe_payload(payload: bytes, header: Header, book: Codebook | None) -> PayloadStatistics:
     """Return what a payload holds, by decoding it."""
     return _decode(payload, header, book, allow_truncated=False)[2]
+
+
+def _map_planes(function: Callable[..., _R], *columns: Sequence[Any]) -> list[_R]:
+    """Apply a function to each plane; on threads where planes are large enough to pay for them."""
+    if len(columns[0]) == 1 or columns[0][0].size < THREADED_SAMPLES:
+        return list(map(function, *columns))
+    with ThreadPoolExecutor(len(columns[0])) as pool:
+        return list(pool.map(function, *columns))
 
 
 def _choose_transform(
@@ -288,14 +302,19 @@ def _decode(
     components = [np.zeros((header.height, header.width), np.int32) for _ in range(n_planes)]
     if part is not None:
         ranges = planes.plane_ranges(mode, transform)
-        for index, setting in enumerate(settings):
-            mapped = layers.merge_layers(low[index], high[index], setting.low_bits)
-            n_rows = n_samples[index] // header.width
-            components[index] = residuals.unmap_residuals(
-                mapped, setting.predictor, ranges[index], n_rows
-            )
+        n_rows = [n // header.width for n in n_samples]
+        known = _map_planes(_restore_plane, high, low, settings, ranges, n_rows)
+        components[: len(known)] = known
     restored = planes.restore_colours(components, transform)
     return _merge(restored, mode, complete), complete, statistics
+
+
+def _restore_plane(
+    high: Layer, low: Layer, settings: PlaneSettings, sample_range: tuple[int, int], n_rows: int
+) -> Plane:
+    """Return a plane from its layers, as far as its rows are known (SPEC 5.6, 5.7)."""
+    mapped = layers.merge_layers(low, high, settings.low_bits)
+    return residuals.unmap_residuals(mapped, settings.predictor, sample_range, n_rows)
 
 
 def _merge(components: list[Plane], mode: Mode, complete: bool) -> NDArray[Any]:

@@ -1,0 +1,403 @@
+"""The package and the decoder written from SPEC.md alone agree on what a file means."""
+
+import hashlib
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference_decoder as reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import softcomp_codec
+
+SPEC = Path(__file__).resolve().parents[1] / "SPEC.md"
+KINDS = ("bilevel", "gray", "rgb")
+STYLES = ("noise", "flat", "ramp", "smooth", "boxes", "checks")
+SIZES = ((1, 1), (1, 9), (7, 1), (2, 2), (3, 5), (8, 8), (12, 9))
+MANY = settings(max_examples=60, deadline=None)
+
+
+def make_image(kind, style, height, width, seed=0):
+    rng = np.random.default_rng([KINDS.index(kind), STYLES.index(style), height, width, seed])
+    planes = 3 if kind == "rgb" else 1
+    y, x = np.mgrid[:height, :width]
+    if style == "noise":
+        values = rng.integers(0, 256, (height, width, planes))
+    elif style == "flat":
+        values = np.zeros((height, width, planes)) + rng.integers(0, 256, planes)
+    elif style == "ramp":
+        slopes = rng.normal(0, 6, (2, planes))
+        values = 128 + y[..., None] * slopes[0] + x[..., None] * slopes[1]
+        values = values + rng.normal(0, 1.5, (height, width, 1))
+    elif style == "smooth":
+        values = 128 + 60 * np.sin(x / 5 + seed)[..., None] + 40 * np.cos(y / 4)[..., None]
+        values = values + rng.normal(0, 3, (height, width, planes))
+    elif style == "boxes":
+        values = np.zeros((height, width, planes))
+        for _ in range(4):
+            top, left = rng.integers(0, height), rng.integers(0, width)
+            tall, wide = rng.integers(1, 6, 2)
+            values[top : top + tall, left : left + wide] = rng.integers(0, 256, planes)
+    else:
+        values = np.zeros((height, width, planes)) + 255 * ((y // 3 + x // 2) % 2)[..., None]
+    image = np.clip(values, 0, 255).astype(np.uint8)
+    if kind == "bilevel":
+        image = image > 127
+    return image if kind == "rgb" or seed % 2 else image[..., 0]
+
+
+def canonical_samples(image):
+    if image.dtype == np.bool_:
+        return np.packbits(image.reshape(image.shape[:2]), axis=1).tobytes()
+    return image.tobytes()
+
+
+def as_array(picture):
+    dtype = np.bool_ if reference.KIND_OF_MODE[picture.mode] == 0 else np.uint8
+    return np.array(picture.planes).transpose(1, 2, 0).reshape(picture.shape).astype(dtype)
+
+
+def assert_same(picture, image):
+    assert (picture.height, picture.width) == image.shape[:2]
+    assert picture.shape == image.shape
+    assert picture.samples == canonical_samples(image)
+    np.testing.assert_array_equal(as_array(picture), image, strict=True)
+
+
+def outcome(decode):
+    """Return what a decoder makes of a file: (shape, samples), or None where it refuses it."""
+    try:
+        result = decode()
+    except (reference.SpecError, softcomp_codec.ScfError):
+        return None
+    if isinstance(result, reference.Picture):
+        return result.shape, result.samples
+    return result.shape, canonical_samples(result)
+
+
+def outcomes(file, book=None):
+    """Return both decoders' outcomes, or two None for a size that would take too long."""
+    try:
+        header = reference.read_header(file)
+        if header.width * header.height > 1 << 12:
+            return None, None
+    except reference.SpecError:
+        pass
+    packed, books = ([book.to_bytes()], [book]) if book else ([], [])
+    return (
+        outcome(lambda: reference.decode(file, packed)),
+        outcome(lambda: softcomp_codec.decode(file, codebooks=books)),
+    )
+
+
+def with_checksum(file, samples):
+    """Return a file without segments, its checksum made to fit other canonical samples (2.5)."""
+    header = reference.read_header(file)
+    description = bytes([header.mode])
+    description += header.width.to_bytes(4, "little") + header.height.to_bytes(4, "little")
+    checksum = zlib.crc32(description + samples).to_bytes(4, "little")
+    start = len(file) - len(header.payload)
+    return file[: start - 4] + checksum + file[start:]
+
+
+def decode_without_checksum(file, parts):
+    """Return canonical samples of a file of the shapes coder, whatever its checksum, or None."""
+    header = reference.read_header(file)
+    try:
+        planes = reference.decode_shapes(header, parts)
+    except reference.SpecError:
+        return None
+    return reference.canonical_samples(header, planes)
+
+
+def segment(kind, content):
+    body = bytes([kind]) + reference.write_varint(len(content)) + content
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def stored_file(segments):
+    """Return a stored gray image of 2 x 1 with these segments behind its checksum."""
+    samples = b"\x07\x09"
+    file = b"\xf7SC\x04\x01\x02\x01" + bytes(4) + samples
+    file = with_checksum(file[:3] + b"\x00" + file[4:], samples)
+    return file[:3] + b"\x04" + file[4:-2] + b"".join(segments) + b"\x00" + samples
+
+
+@pytest.fixture(scope="module")
+def books():
+    """Return a codebook and images like those it was trained on, by kind."""
+    trained = {}
+    for kind in KINDS:
+        images = [make_image(kind, "boxes", 16, 16, seed) for seed in range(0, 40, 2)]
+        images += [make_image(kind, "ramp", 16, 16, seed) for seed in range(0, 40, 2)]
+        book = softcomp_codec.train(images, name="t", holdout=0)
+        trained[kind] = book, images[-12:] + images[:12] + [make_image(kind, "boxes", 13, 18, 90)]
+    return trained
+
+
+def test_example_of_the_spec():
+    section = SPEC.read_text(encoding="utf-8").split("\n## 8.")[1].split("\n## 9.")[0]
+    lines = re.search(r"```hex\n(.*?)\n```", section, re.DOTALL)[1].splitlines()
+    file = bytes.fromhex("".join(re.split(r" {2,}", line)[0] for line in lines))
+    drawing = re.findall(r"^ {4}([.#]+)$", section, re.MULTILINE)
+    image = np.array([[cell == "#" for cell in row] for row in drawing])
+    assert image.shape == (6, 16)
+    assert_same(reference.decode(file), image)
+    np.testing.assert_array_equal(softcomp_codec.decode(file), image, strict=True)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_codebook(kind, style):
+    for number, (height, width) in enumerate(SIZES):
+        for seed in (0, 1):
+            image = make_image(kind, style, height, width, seed)
+            file = softcomp_codec.encode(
+                image, codebook=None, effort=(1, 5, 9)[number % 3], file_check=bool(seed)
+            )
+            assert_same(reference.decode(file), image)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("style", ["smooth", "boxes"])
+def test_larger_image(kind, style):
+    image = make_image(kind, style, 45, 70)
+    assert_same(reference.decode(softcomp_codec.encode(image, codebook=None)), image)
+
+
+@MANY
+@given(data=st.data())
+def test_any_array(data):
+    dtype = data.draw(st.sampled_from([np.bool_, np.uint8]))
+    endings = [(), (1,)] if dtype is np.bool_ else [(), (1,), (3,)]
+    sides = data.draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
+    image = data.draw(hnp.arrays(dtype, sides + data.draw(st.sampled_from(endings))))
+    assert_same(reference.decode(softcomp_codec.encode(image, codebook=None)), image)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_codebook(books, kind):
+    book, images = books[kind]
+    packed = book.to_bytes()
+    referring = 0
+    for number, image in enumerate(images):
+        options = (
+            {},
+            {"reference_bytes": 32, "file_check": True},
+            {"reference_bytes": 4, "effort": 9},
+            {"effort": 1},
+        )[number % 4]
+        file = softcomp_codec.encode(image, codebook=book, **options)
+        assert_same(reference.decode(file, [packed]), image)
+        if reference.read_header(file).reference:
+            referring += 1
+            with pytest.raises(reference.SpecError, match="not there"):
+                reference.decode(file)
+        file = softcomp_codec.encode(image, codebook=book, embed_codebook=True, **options)
+        assert_same(reference.decode(file), image)
+    assert referring
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_codebook_of_another_kind(books, kind):
+    other = books[KINDS[KINDS.index(kind) - 1]][0]
+    image = books[kind][1][0]
+    file = softcomp_codec.encode(image, codebook=other)
+    assert_same(reference.decode(file, [other.to_bytes()]), image)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_codebook_without_a_part_for_the_image(books, kind):
+    other = books[KINDS[KINDS.index(kind) - 1]][0]
+    file = softcomp_codec.encode(make_image(kind, "boxes", 12, 12), codebook=None)
+    assert reference.read_header(file).coder == 1
+    identifier = reference.read_codebook(other.to_bytes()).id
+    file = file[:3] + b"\x01" + file[4:7] + identifier[:4] + file[7:]
+    assert outcomes(file, other) == (None, None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_read_codebook(books, kind):
+    book, _ = books[kind]
+    packed = book.to_bytes()
+    read = reference.read_codebook(packed)
+    assert read.record == book.record
+    assert list(read.parts) == [KINDS.index(kind)]
+    assert read.id == hashlib.sha256(book.serialised).digest()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_codebook(books, kind):
+    packed = books[kind][0].to_bytes()
+    rng = np.random.default_rng(1)
+    damaged = [packed[:-1], packed[:40], packed + b"\x00", b""]
+    for position in rng.integers(0, len(packed), 60):
+        changed = bytearray(packed)
+        changed[position] ^= 1 << rng.integers(0, 8)
+        damaged.append(bytes(changed))
+    for data in damaged:
+        try:
+            read = reference.read_codebook(data)
+        except reference.SpecError:
+            with pytest.raises(softcomp_codec.ScfError):
+                softcomp_codec.Codebook.from_bytes(data)
+        else:
+            assert softcomp_codec.Codebook.from_bytes(data).record == read.record
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@MANY
+@given(data=st.data())
+def test_damaged_file(books, kind, data):
+    book, images = books[kind]
+    options = st.sampled_from([{}, {"file_check": True}, {"codebook": None}])
+    image = images[data.draw(st.integers(0, len(images) - 1))]
+    file = softcomp_codec.encode(image, **{"codebook": book, **data.draw(options)})
+    position = data.draw(st.integers(0, len(file) - 1))
+    inserted = data.draw(st.binary(max_size=3))
+    removed = data.draw(st.integers(0, 3))
+    ours, theirs = outcomes(file[:position] + inserted + file[position + removed :], book)
+    assert ours == theirs
+    assert ours in (None, (image.shape, canonical_samples(image)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_lengths(books, kind):
+    book, images = books[kind]
+    for image in images[::6]:
+        for choice in (book, None):
+            file = softcomp_codec.encode(image, codebook=choice)
+            packed = [book.to_bytes()]
+            for end in range(0, len(file), 3):
+                with pytest.raises(reference.SpecError):
+                    reference.decode(file[:end], packed)
+            for more in (b"\x00", b"\xff", b"\x00\x00\x00\x00\x00"):
+                with pytest.raises(reference.SpecError):
+                    reference.decode(file + more, packed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@MANY
+@given(data=st.data())
+def test_damaged_payload_with_fitting_checksum(books, kind, data):
+    """The rules of the payload, which the checksum hides otherwise."""
+    book, images = books[kind]
+    choice = data.draw(st.sampled_from([book, None]))
+    image = images[data.draw(st.integers(0, len(images) - 1))]
+    file = softcomp_codec.encode(image, codebook=choice)
+    header = reference.read_header(file)
+    if header.coder == 0:
+        return
+    start = len(file) - len(header.payload)
+    position = data.draw(st.integers(start, len(file)))
+    inserted = data.draw(st.binary(max_size=2))
+    file = file[:position] + inserted + file[position + data.draw(st.integers(0, 2)) :]
+    parts = reference.read_codebook(book.to_bytes()).parts if header.reference else {}
+    samples = decode_without_checksum(file, parts)
+    if samples is not None:
+        file = with_checksum(file, samples)
+    ours, theirs = outcomes(file, book)
+    assert ours == theirs
+    assert ours == (None if samples is None else (image.shape, samples))
+
+
+@st.composite
+def plane_of_any_settings(draw, limits):
+    """Return bits of a plane without codebook: settings, and shapes of one cell at gaps 0 (5.1)."""
+    low_bits = draw(st.integers(0, limits.sample_bits))
+    parameter = draw(st.sampled_from([0, 1, 2, 3, 5, 64, 1023]))
+    bits = f"0{draw(st.integers(0, 2)):02b}{low_bits:04b}"
+    if draw(st.booleans()):
+        low_bits = 0 if limits.span == 1 else limits.sample_bits
+        parameter, bits = 0, "1"
+    elif low_bits < limits.sample_bits:
+        bits += f"{parameter:010b}"
+    if low_bits == limits.sample_bits:
+        return bits
+    if limits.span > 1:
+        return bits + "0"
+    remainder = {0: 6, 1: 0, 2: 1, 3: 1, 5: 2, 64: 6, 1023: 9}[parameter]
+    gap = "0" + "0" * remainder
+    return bits + ("00000" + gap) * draw(st.integers(0, 3)) + "111111"
+
+
+@MANY
+@given(data=st.data())
+def test_payload_of_any_settings(data):
+    """Settings and codes that the package's encoder would not choose."""
+    mode = data.draw(st.sampled_from([0, 1, 2]))
+    width, height = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 4))
+    transform = data.draw(st.integers(0, 2)) if mode == 2 else 0
+    bits = f"{transform:02b}" if mode == 2 else ""
+    for limits in reference.plane_ranges(reference.KIND_OF_MODE[mode], transform):
+        bits += data.draw(plane_of_any_settings(limits))
+    bits += "0" * (-len(bits) % 8)
+    file = b"\xf7SC\x00" + bytes([32 + mode, width, height]) + bytes(4)
+    file += int(bits, 2).to_bytes(len(bits) // 8, "big")
+    code = data.draw(st.binary(min_size=8, max_size=60))
+    for end in range(len(code) + 1):
+        samples = decode_without_checksum(file + code[:end], {})
+        if samples is not None:
+            ours, theirs = outcomes(with_checksum(file + code[:end], samples))
+            assert ours is not None
+            assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("flags", "coder_and_mode", "message"),
+    [
+        (0x10, 0x01, "version"),
+        (0x08, 0x01, "set"),
+        (0x00, 0x05, "mode"),
+        (0x00, 0x1F, "mode"),
+        (0x00, 0x41, "coder"),
+        (0x00, 0xE1, "coder"),
+        (0x01, 0x01, "reference"),
+    ],
+)
+def test_unsupported_header(flags, coder_and_mode, message):
+    file = stored_file([])
+    file = file[:3] + bytes([flags, coder_and_mode]) + file[5:]
+    with pytest.raises(reference.SpecError, match=message):
+        reference.decode(file)
+    with pytest.raises(softcomp_codec.ScfError):
+        softcomp_codec.decode(file)
+
+
+@pytest.mark.parametrize(
+    ("segments", "good"),
+    [
+        ([], True),
+        ([segment(0xF0, b"?")], True),
+        ([segment(0x81, b""), segment(0x81, b"x")], True),
+        ([segment(0xF0, b"?")[:-1]], False),
+        ([segment(0xF0, b"?")[:-1] + b"?"], False),
+        ([segment(0x10, b"")], False),
+        ([segment(0x04, b"\x01\x01")], False),
+        ([segment(0x86, b"")], False),
+        ([segment(0x89, b"t")], False),
+    ],
+)
+def test_segments(segments, good):
+    file = stored_file(segments)
+    picture = ((1, 2), b"\x07\x09") if good else None
+    assert outcomes(file) == (picture, picture)
+
+
+def test_file_check():
+    image = make_image("gray", "ramp", 6, 6)
+    file = softcomp_codec.encode(image, codebook=None, file_check=True)
+    assert_same(reference.decode(file), image)
+    with pytest.raises(reference.SpecError, match="file check"):
+        reference.decode(stored_file([segment(0x88, b"\x00\x00\x00\x00")]))
+
+
+@pytest.mark.parametrize("side", [b"\x00", b"\x81\x00", b"\x80\x80\x80\x80\x08", b"\x80" * 9])
+def test_bad_width(side):
+    file = stored_file([])
+    file = file[:5] + side + file[6:]
+    assert outcomes(file) == (None, None)
