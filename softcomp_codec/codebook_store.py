@@ -51,6 +51,11 @@ def register_codebook(book: Codebook) -> None:
         _registered[book.identifier] = book
 
 
+def _registered_books() -> list[Codebook]:
+    with _lock:
+        return list(_registered.values())
+
+
 @lru_cache(maxsize=64)
 def _read_file(path: str, _modified_ns: int, _size: int) -> Codebook:
     return _shared(Codebook.load(path))
@@ -111,7 +116,7 @@ def _in_folder(folder: Path) -> Iterator[tuple[Path, Codebook]]:
 
 def list_codebooks() -> list[StoredCodebook]:
     """Return every codebook of the usual places, in the order of look-up."""
-    found = [StoredCodebook(book, "registered", "") for book in _registered.values()]
+    found = [StoredCodebook(book, "registered", "") for book in _registered_books()]
     folder = files("softcomp_codec.codebooks")
     found += [
         StoredCodebook(book, "bundled", str(folder / f"{book.name}{SUFFIX}"))
@@ -181,7 +186,7 @@ def find_codebooks(
                 f"{reference.hex()}"
             )
         return [book]
-    near = [*extra, *_registered.values(), *bundled_codebooks()]
+    near = [*extra, *_registered_books(), *bundled_codebooks()]
     found = {book.identifier: book for book in near if book.identifier.startswith(reference)}
     if not found:
         for _, place in _folders(source):

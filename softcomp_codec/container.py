@@ -347,20 +347,38 @@ def _write_frames(frames: tuple[Frame, ...]) -> bytes:
 
 def _read_frames(data: bytes, coder: int, crc: int, reference: bytes) -> tuple[Frame, ...]:
     reader = ByteReader(data, "frame table")
-    n_frames = reader.varint("number of frames", len(data))
-    frames = []
-    for index in range(n_frames):
-        kind = reader.take(1, f"coder of frame {index}")[0]
-        n_bytes = reader.varint(f"payload length of frame {index}", 1 << 62)
-        (frame_crc,) = struct.unpack("<I", reader.take(4, f"checksum of frame {index}"))
-        if kind >> 5 not in READABLE_CODERS or kind & 0b11110 or (kind & 1 and not reference):
-            raise CorruptStreamError(f"frame table: frame {index} has coder byte 0x{kind:02x}")
-        frames.append(Frame(kind >> 5, bool(kind & 1), n_bytes, frame_crc))
+    try:
+        frames = _read_frame_entries(reader, reference)
+    except TruncatedStreamError as error:  # the segment is whole, its content is not
+        raise CorruptStreamError(str(error)) from error
     if reader.offset != len(data):
         raise CorruptStreamError("frame table: bytes follow the last frame")
     if not frames or (frames[0].coder, frames[0].checksum) != (coder, crc):
         raise CorruptStreamError("frame table: its first frame is not the header's")
     return tuple(frames)
+
+
+def _read_frame_entries(reader: ByteReader, reference: bytes) -> list[Frame]:
+    n_frames = reader.varint("number of frames", len(reader.data))
+    frames = []
+    for index in range(n_frames):
+        kind = reader.take(1, f"coder of frame {index}")[0]
+        n_bytes = reader.varint(f"payload length of frame {index}", 1 << 62)
+        (frame_crc,) = struct.unpack("<I", reader.take(4, f"checksum of frame {index}"))
+        _check_coder(kind >> 5, f"frame table: frame {index}")
+        built_in_in_vain = kind & 1 and (not reference or kind >> 5 == STORED)
+        if kind & 0b11110 or built_in_in_vain:
+            raise CorruptStreamError(f"frame table: frame {index} has coder byte 0x{kind:02x}")
+        frames.append(Frame(kind >> 5, bool(kind & 1), n_bytes, frame_crc))
+    return frames
+
+
+def _check_coder(coder: int, where: str) -> None:
+    if coder not in READABLE_CODERS:
+        raise UnsupportedStreamError(
+            f"{where}: coder {coder} ({CODER_NAMES.get(coder, 'unregistered')}) cannot be read by "
+            "this release"
+        )
 
 
 def write_header(header: Header) -> bytes:
@@ -422,11 +440,7 @@ def read_header(data: bytes) -> Header:
         raise UnsupportedStreamError(
             f"header, byte 4: mode {identifier} is unknown; known: {sorted(MODES)}"
         )
-    if coder not in READABLE_CODERS:
-        raise UnsupportedStreamError(
-            f"header, byte 4: coder {coder} ({CODER_NAMES.get(coder, 'unregistered')}) cannot be "
-            "read by this release"
-        )
+    _check_coder(coder, "header, byte 4")
     width = reader.varint("width", MAX_SIDE)
     height = reader.varint("height", MAX_SIDE)
     reference = reader.take(
@@ -519,32 +533,27 @@ def read_file(data: bytes) -> tuple[Header, bytes]:
     return header, data[header.payload_offset :]
 
 
-def frame_payload(header: Header, payload: bytes, index: int) -> bytes:
+def frame_payload(header: Header, payload: bytes | memoryview, index: int) -> bytes:
     """Return one frame's part of a file's payload (SPEC 3.4).
 
-    The last frame gets all that is left, so that its coder sees what is missing or follows; of an
-    earlier one less is returned only where the file is truncated.
+    Less than its length is returned where the file is truncated.
 
     Raises
     ------
     IndexError
         There is no such frame.
-    TruncatedStreamError
-        The file ends before the frame.
+    CorruptStreamError
+        Bytes follow the last frame.
     """
     if not 0 <= index < header.n_frames:
         raise IndexError(f"frame {index} of a file of {header.n_frames}")
     if not header.frames:
-        return payload
+        return bytes(payload)
     start = header.frame_offsets[index]
-    if start > len(payload):
-        raise TruncatedStreamError(
-            f"frame {index} starts at payload byte {start}, the payload has {len(payload)}"
-        )
     end = start + header.frames[index].n_bytes
     if index == len(header.frames) - 1 and end < len(payload):
         raise CorruptStreamError(f"{len(payload) - end} bytes follow the last frame")
-    return payload[start:end]
+    return bytes(payload[start:end])
 
 
 def frame_header(header: Header, index: int) -> Header:

@@ -69,8 +69,11 @@ def decode(data: bytes, *, codebooks: Sequence[Codebook] = ()) -> NDArray[Any]:
 def decode_frames(data: bytes, *, codebooks: Sequence[Codebook] = ()) -> list[NDArray[Any]]:
     """Decode all images of an ``.scf`` file; inverse of `encode_frames`. See `decode`."""
     data = bytes(data)
-    n_frames = container.read_header(data).n_frames
-    return [decode_file(data, frame=i, codebooks=codebooks).array for i in range(n_frames)]
+    header = container.read_header(data)
+    return [
+        decode_file(data, header=header, frame=index, codebooks=codebooks).array
+        for index in range(header.n_frames)
+    ]
 
 
 def decode_many(
@@ -84,6 +87,7 @@ def decode_many(
 def decode_file(
     data: bytes,
     *,
+    header: Header | None = None,
     frame: int = 0,
     source: str | None = None,
     codebooks: Sequence[Codebook] = (),
@@ -94,6 +98,8 @@ def decode_file(
     Parameters
     ----------
     data : bytes-like
+    header : Header, optional
+        That of `data`, where the caller has read it: with many frames it is long.
     frame : int
         0 up to the number of frames - 1, else ``IndexError``.
     source : str, optional
@@ -105,7 +111,8 @@ def decode_file(
         checksum.
     """
     data = bytes(data)
-    header, payloads = container.read_file(data)
+    if header is None:
+        header = container.read_header(data)
     if frame == 0 and not allow_truncated and container.file_check_matches(data, header) is False:
         raise CorruptStreamError("the bytes of the file do not match its file check")
     if header.width * header.height > container.MAX_PIXELS:
@@ -114,7 +121,12 @@ def decode_file(
             f"of {container.MAX_PIXELS}"
         )
     _check_codebook_segments(header)
+    payloads = memoryview(data)[header.payload_offset :]
     payload = container.frame_payload(header, payloads, frame)
+    if not allow_truncated and header.frames and len(payload) < header.frames[frame].n_bytes:
+        raise TruncatedStreamError(
+            f"frame {frame} has {len(payload)} of {header.frames[frame].n_bytes} bytes"
+        )
     single = container.frame_header(header, frame)
     try:
         return _decode_frame(header, single, payload, source, codebooks, allow_truncated)

@@ -109,7 +109,11 @@ class ScfPlugin(PluginV3):
         from .decoder import decode_file
 
         return decode_file(
-            self._read_file(), frame=frame, source=self._source(), codebooks=codebooks
+            self._read_file(),
+            header=self._read_header(),
+            frame=frame,
+            source=self._source(),
+            codebooks=codebooks,
         ).array
 
     def write(
@@ -331,8 +335,8 @@ def _copies(images: list[Any], *before: NDArray[Any]) -> list[NDArray[Any]]:
 
     arrays = [np.array(as_array(image)) for image in images]
     first = (*before, *arrays)[0]
+    mode_of_array(first)
     for array in arrays:
-        mode_of_array(array)
         if (array.shape, array.dtype) != (first.shape, first.dtype):
             raise ValueError(
                 f"image of {array.dtype} and shape {array.shape}, the first is {first.dtype} of "

@@ -44,6 +44,7 @@ class ScfImageFile(ImageFile.ImageFile):
     is_animated = False
 
     _frame = 0
+    _min_frame = 0  # Pillow's, which an unpickled image lacks
     _data: bytes | None = None
     """The whole file, from the first attempt to load it until that is not needed any more."""
 
@@ -141,6 +142,7 @@ class ScfImageFile(ImageFile.ImageFile):
 
         decoded = decoder.decode_file(
             self._read_file(),
+            header=self._header,
             frame=self._frame,
             source=self._source,
             allow_truncated=allow_truncated,

@@ -156,7 +156,7 @@ class _Sample:
 
     @classmethod
     def of(cls, image: ImageLike) -> _Sample:
-        array = as_array(image)
+        array = as_array(image).copy()  # the caller may use its buffer again
         mode = planes.mode_of_array(array)
         head = f"{kind_of(mode)} {array.shape[0]} {array.shape[1]} ".encode()
         digest = hashlib.sha256(head + planes.canonical_samples(array, mode)).digest()
@@ -267,7 +267,9 @@ class _Trainer:
             trial = _spread(images, 1)
             costs = [_zero_order_cost(trial, p, sample_range) for p in (MED, GAP)]
             predictor = MED if costs[0] <= costs[1] else GAP
-        low_bits = 0 if sample_bits == 1 else min(self.options.low_bits, sample_bits)
+        low_bits = max(0, sample_bits - 8)  # a shape's cell has 8 bits at most (SPEC 6.3)
+        if sample_bits > 1:
+            low_bits = min(max(low_bits, self.options.low_bits), sample_bits)
         mapped = self._map(
             f"{name}: predicting",
             lambda plane: residuals.map_residuals(plane, predictor, sample_range),

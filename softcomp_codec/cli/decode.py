@@ -97,7 +97,7 @@ def decode_to_file(job: Job, suffix: str, books: Sequence[Codebook], *, force: b
     data = job.source.read_bytes()
     header = read_header(data)
     frames = [
-        decode_file(data, frame=index, source=str(job.source), codebooks=books).array
+        decode_file(data, header=header, frame=index, source=str(job.source), codebooks=books).array
         for index in range(header.n_frames)
     ]
     data = write_picture(frames, header.mode, suffix)

@@ -96,7 +96,7 @@ def check(path: Path, books: Sequence[Codebook]) -> Verdict:
         raise CorruptStreamError("the bytes of the file do not match its file check")
     try:
         for frame in range(header.n_frames):
-            decode_file(data, frame=frame, source=str(path), codebooks=books)
+            decode_file(data, header=header, frame=frame, source=str(path), codebooks=books)
     except CodebookNotFoundError as error:
         return Verdict(picture=False, file_check=matches is True, obstacle=str(error))
     return Verdict(picture=True, file_check=matches is True)

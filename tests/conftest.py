@@ -1,0 +1,46 @@
+"""Fixtures that several test files share, and how long hypothesis may search."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+_COMMON = {
+    "deadline": None,
+    "database": None,
+    "suppress_health_check": (HealthCheck.too_slow, HealthCheck.filter_too_much),
+}
+settings.register_profile("quick", max_examples=40, derandomize=True, **_COMMON)
+settings.register_profile("long", max_examples=1000, **_COMMON)
+settings.load_profile(os.environ.get("SCF_HYPOTHESIS", "quick"))
+
+
+@pytest.fixture(scope="session")
+def books():
+    """A small codebook of each kind of image, by the kind's name."""
+    from made_images import KINDS
+    from small_codebooks import small_codebook
+
+    return {kind: small_codebook(kind) for kind in KINDS}
+
+
+@pytest.fixture(scope="session")
+def other_books():
+    """Codebooks of the same kinds, trained on other images."""
+    from made_images import KINDS
+    from small_codebooks import small_codebook
+
+    return {kind: small_codebook(kind, seed=7) for kind in KINDS}
+
+
+@pytest.fixture
+def empty_store(monkeypatch, tmp_path):
+    """No codebook anywhere; returns the user's folder, which does not exist yet."""
+    from softcomp_codec import codebook_store
+
+    folder = tmp_path / "user" / "codebooks"
+    monkeypatch.setattr(codebook_store, "_registered", {})
+    monkeypatch.setattr(codebook_store, "bundled_codebooks", tuple)
+    monkeypatch.setattr(codebook_store, "user_folder", lambda: folder)
+    monkeypatch.delenv(codebook_store.PATH_VARIABLE, raising=False)
+    return folder

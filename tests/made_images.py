@@ -1,0 +1,108 @@
+"""Synthetic images for the tests: the same samples on every machine and with every NumPy."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+KINDS = ("bilevel", "gray8", "rgb8")
+SIDES = (1, 2, 3, 5, 7, 8, 11, 16, 17, 23, 31)
+
+_GLYPHS = [
+    np.array([[int(cell) for cell in row] for row in glyph.split()], bool)
+    for glyph in (
+        "011110 110011 110011 111111 110011 110011",
+        "111111 110000 111100 000011 110011 011110",
+        "110011 110011 011110 001100 001100 001100",
+        "000110 001110 011110 110110 111111 000110",
+    )
+]
+
+
+def noise(shape, n_values=256, seed=0):
+    """Independent samples 0..n_values - 1 (int64), from SplitMix64."""
+    index = np.arange(1, int(np.prod(shape)) + 1, dtype=np.uint64)
+    word = (index + np.uint64(seed) * np.uint64(1 << 32)) * np.uint64(0x9E3779B97F4A7C15)
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    word ^= word >> np.uint64(31)
+    return ((word >> np.uint64(33)) % np.uint64(n_values)).astype(np.int64).reshape(shape)
+
+
+def glyphs(height, width, seed=0):
+    """Bilevel: a few letters at random places, as scanned text has."""
+    page = np.zeros((height, width), bool)
+    for letter, row, column in noise((3 + height * width // 200, 3), 1 << 20, seed):
+        glyph = _GLYPHS[letter % len(_GLYPHS)]
+        top, left = row % height, column % width
+        window = page[top : top + glyph.shape[0], left : left + glyph.shape[1]]
+        window |= glyph[: window.shape[0], : window.shape[1]]
+    return page
+
+
+def slope(height, width, seed=0):
+    """Gray: a slope with glyphs in relief and a little noise."""
+    rows, columns = np.mgrid[:height, :width]
+    tilt = noise((2,), 5, seed)
+    gray = 40 + tilt[0] * rows + tilt[1] * columns + 60 * glyphs(height, width, seed)
+    return (gray + noise((height, width), 4, seed + 1)).clip(0, 255).astype(np.uint8)
+
+
+def colours(height, width, seed=0):
+    """RGB: three components that resemble each other."""
+    green = slope(height, width, seed).astype(np.int64)
+    small = noise((height, width, 2), 3, seed + 2)
+    stack = np.stack([green + 20 + small[:, :, 0], green, green - 30 - small[:, :, 1]], axis=2)
+    return stack.clip(0, 255).astype(np.uint8)
+
+
+def image(kind, height=24, width=24, seed=0):
+    """An image of one of `KINDS`."""
+    return {"bilevel": glyphs, "gray8": slope, "rgb8": colours}[kind](height, width, seed)
+
+
+def images(kind, n_images, seed=0, height=24, width=24):
+    """Similar images, to train on."""
+    return [image(kind, height, width, 1000 * seed + index) for index in range(n_images)]
+
+
+def filled(shape, content, top, seed=0):
+    """int64 values 0..top of one of `CONTENTS`."""
+    if content == "lowest":
+        return np.zeros(shape, np.int64)
+    if content == "highest":
+        return np.full(shape, top, np.int64)
+    if content == "noise":
+        return noise(shape, top + 1, seed)
+    if content == "extremes":
+        return noise(shape, 2, seed) * top
+    if content == "sparse":
+        return noise(shape, top + 1, seed) * (noise(shape, 13, seed + 1) == 0)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    values = (rows * 3 + columns * 2 + seed) % (2 * top + 1)
+    values = np.minimum(values, 2 * top - values)
+    return values if len(shape) == 2 else np.repeat(values[:, :, None], shape[2], axis=2)
+
+
+CONTENTS = ("lowest", "highest", "noise", "extremes", "sparse", "slope")
+
+SHAPES_OF_MODES = (
+    (np.bool_, None),
+    (np.uint8, None),
+    (np.uint8, 3),
+    (np.uint8, 1),
+    (np.bool_, 1),
+)
+"""Sample type and third axis of the modes 0 to 4."""
+
+
+@st.composite
+def pictures(draw, sides=SIDES):
+    """Arrays of every mode, of awkward sizes and of every content."""
+    dtype, n_planes = draw(st.sampled_from(SHAPES_OF_MODES))
+    height, width = draw(st.sampled_from(sides)), draw(st.sampled_from(sides))
+    shape = (height, width) if n_planes is None else (height, width, n_planes)
+    seed = draw(st.integers(0, 1000))
+    content = draw(st.sampled_from((*CONTENTS, "typical")))
+    if content != "typical":
+        return filled(shape, content, 1 if dtype is np.bool_ else 255, seed).astype(dtype)
+    kind = "bilevel" if dtype is np.bool_ else "rgb8" if n_planes == 3 else "gray8"
+    return image(kind, height, width, seed).reshape(shape)

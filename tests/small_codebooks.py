@@ -1,0 +1,70 @@
+"""Codebooks for the tests: trained on a few synthetic images, or made by hand."""
+
+import hashlib
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from made_images import images
+
+import softcomp_codec
+from softcomp_codec.codebook import MAGIC, Codebook, KindBook, built_in_part, rounded_states
+from softcomp_codec.container import write_varint
+from softcomp_codec.shapes import shape_set
+from softcomp_codec.training import TrainingOptions
+
+QUICK = TrainingOptions(max_side=6, n_candidates=400, max_shapes=200)
+
+
+@cache
+def small_codebook(kind, seed=0):
+    """A codebook trained on a dozen images of 24 x 24."""
+    return softcomp_codec.train(
+        images(kind, 12, seed), name=f"small-{kind}-{seed}", holdout=0, options=QUICK
+    )
+
+
+def named(book, name):
+    """The same codebook under another name, so with another ID."""
+    return Codebook({**book.record, "name": name}, book.parts)
+
+
+def gray_codebook(name="taught", probability=600):
+    """A gray codebook without shapes, of about 1 KB, whose states expect 1s or 0s."""
+    plane = built_in_part(1, 0).planes[0]
+    states = plane.full_states.copy()
+    states[:, 1:] = probability << 16 | 20
+    taught = replace(plane, low_states=states, full_states=states)
+    return Codebook({"name": name}, {1: KindBook(0, (taught,))})
+
+
+def with_windows(book, kind, index, windows, code_lengths=None):
+    """A codebook whose plane `index` of a kind has other shapes, by default all equally likely."""
+    part = book.parts[kind]
+    plane = part.planes[index]
+    if code_lengths is None:
+        n_bits = max(1, len(windows).bit_length())
+        code_lengths = np.full(len(windows) + 1, n_bits, np.uint8)
+    shapes = shape_set(windows, code_lengths, plane.shapes.gap_lengths)
+    planes = list(part.planes)
+    planes[index] = replace(plane, shapes=shapes)
+    return Codebook(book.record, {**book.parts, kind: KindBook(part.transform, tuple(planes))})
+
+
+def noisy_states(low_bits, n_contexts, noise):
+    """States as they come back from a file, from int64 noise 0..2**31 - 1."""
+    return rounded_states(noise((n_contexts, 1 << low_bits), 1 << 31).astype(np.uint32) * 2)
+
+
+def section(kind, data):
+    """A section of a codebook's serialisation (SPEC 6.2)."""
+    return bytes([kind]) + write_varint(len(data)) + data
+
+
+def codebook_file(serialised, *, method=0, packed=None, identifier=None, length=None, version=0):
+    """The bytes of a .scfb file around a serialisation; each field can be made wrong."""
+    if identifier is None:
+        identifier = hashlib.sha256(serialised).digest()
+    packed = serialised if packed is None else packed
+    length = len(serialised) if length is None else length
+    return MAGIC + bytes([version << 4 | method]) + identifier + write_varint(length) + packed
