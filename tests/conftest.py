@@ -15,22 +15,30 @@ settings.register_profile("long", max_examples=1000, **_COMMON)
 settings.load_profile(os.environ.get("SCF_HYPOTHESIS", "quick"))
 
 
-@pytest.fixture(scope="session")
-def books():
-    """A small codebook of each kind of image, by the kind's name."""
+class Books(dict):
+    """Codebooks by kind; hypothesis shows the arguments of a test, so they are short."""
+
+    def __repr__(self):
+        return f"<codebooks of {', '.join(self)}>"
+
+
+def _trained(seed):
     from made_images import KINDS
     from small_codebooks import small_codebook
 
-    return {kind: small_codebook(kind) for kind in KINDS}
+    return Books({kind: small_codebook(kind, seed) for kind in KINDS})
+
+
+@pytest.fixture(scope="session")
+def books():
+    """A small codebook of each kind of image, by the kind's name."""
+    return _trained(0)
 
 
 @pytest.fixture(scope="session")
 def other_books():
     """Codebooks of the same kinds, trained on other images."""
-    from made_images import KINDS
-    from small_codebooks import small_codebook
-
-    return {kind: small_codebook(kind, seed=7) for kind in KINDS}
+    return _trained(7)
 
 
 @pytest.fixture

@@ -5,17 +5,17 @@ Any settings, any cover of the shape layer, any gap code, codebooks made of nois
 
 from dataclasses import dataclass
 
-import naive
+import file_builder
 import numpy as np
+from file_builder import Settings
 from hypothesis import strategies as st
 from made_images import noise, pictures
 from small_codebooks import noisy_states
 
-from softcomp_codec import arithmetic, container, huffman, layers, planes, residuals, shapes
-from softcomp_codec.bitstream import BitWriter
-from softcomp_codec.codebook import Codebook, KindBook, PlaneBook, built_in_part, kind_of
-from softcomp_codec.container import Header, Segment
-from softcomp_codec.shapes import N_GAP_SYMBOLS, Placements, shape_set
+from softcomp_codec import huffman, planes
+from softcomp_codec.codebook import Codebook, KindBook, PlaneBook, kind_of, part_for
+from softcomp_codec.container import Segment
+from softcomp_codec.shapes import N_GAP_SYMBOLS, shape_set
 
 SMALL_SIDES = (1, 2, 3, 5, 7, 8, 11)
 
@@ -35,50 +35,33 @@ def strange_files(draw):
     array = draw(pictures(SMALL_SIDES))
     mode = planes.mode_of_array(array)
     transform = draw(st.integers(0, 2)) if mode.n_planes == 3 else 0
+    components = planes.transform_colours(planes.split_planes(array, mode), transform)
+    book = None
+    if draw(st.booleans()):
+        others = draw(st.integers(0, 4)) == 0 and mode.n_planes == 3
+        book_transform = draw(st.integers(0, 2)) if others else transform
+        ranges = planes.plane_ranges(mode, book_transform)
+        books = tuple(map(draw, map(_plane_books, components, ranges)))
+        book = Codebook({"name": "strange"}, {kind_of(mode): KindBook(book_transform, books)})
     ranges = planes.plane_ranges(mode, transform)
-    split = planes.transform_colours(planes.split_planes(array, mode), transform)
-    uses_book = draw(st.booleans())
-    part_transform = transform
-    if uses_book and mode.n_planes == 3 and draw(st.integers(0, 4)) == 0:
-        part_transform = draw(st.integers(0, 2))
-    if uses_book:
-        books = tuple(
-            draw(_plane_books(plane, sample_range))
-            for plane, sample_range in zip(
-                split, planes.plane_ranges(mode, part_transform), strict=True
-            )
-        )
-        book = Codebook({"name": "strange"}, {kind_of(mode): KindBook(part_transform, books)})
-    if not uses_book or part_transform != transform:
-        books = built_in_part(kind_of(mode), transform).planes
-    writer = BitWriter()
-    if mode.n_planes == 3:
-        writer.write(transform, 2)
-    encoder = arithmetic.ArithmeticEncoder(sum(16 * (plane.size + 99) for plane in split) * 2)
-    has_low = False
-    for plane, sample_range, plane_book in zip(split, ranges, books, strict=True):
-        predictor, low_bits = _write_settings(draw, writer, plane, sample_range, plane_book)
-        low, high = layers.split_layers(
-            residuals.map_residuals(plane, predictor, sample_range), low_bits
-        )
-        if low_bits:
-            has_low = True
-            encoder.encode(low, high, low_bits, plane_book.states(low_bits))
-    payload = writer.to_bytes() + (encoder.finish() if has_low else b"")
-    height, width = array.shape[:2]
-    n_bytes = draw(st.sampled_from([4, 8, 32]))
-    segments = [Segment(0x90, b"unknown")] * draw(st.integers(0, 1))
-    header = Header(
-        mode,
-        width,
-        height,
-        container.SHAPES,
-        book.identifier[:n_bytes] if uses_book else b"",
-        container.checksum(mode, width, height, planes.canonical_samples(array, mode)),
-        tuple(segments),
+    part = part_for(book, mode, transform)
+    settings = tuple(map(draw, map(_settings, components, ranges, part.planes)))
+    payload = file_builder.payload_of(
+        array,
+        settings,
+        book=book,
+        transform=transform,
+        choose=lambda fitting: draw(st.sampled_from([index for index, _ in fitting])),
     )
-    data = container.write_file(header, payload, file_check=draw(st.booleans()))
-    return Strange(data, array, book if uses_book else None)
+    data = file_builder.file_of(
+        array,
+        payload,
+        book=book,
+        reference_bytes=draw(st.sampled_from([4, 8, 32])),
+        segments=(Segment(0x90, b"unknown"),) * draw(st.integers(0, 2)),
+        file_check=draw(st.booleans()),
+    )
+    return Strange(data, array, book)
 
 
 @st.composite
@@ -91,13 +74,11 @@ def _plane_books(draw, plane, sample_range):
     low_bits = draw(st.integers(least, sample_bits))
     windows = []
     if low_bits < sample_bits:
-        usable = np.clip(plane, lowest, highest)
-        mapped = residuals.map_residuals(usable, predictor, sample_range)
-        _, high = layers.split_layers(mapped, low_bits)
+        within = np.clip(plane, lowest, highest)
+        _, high = file_builder.split(within, sample_range, predictor, low_bits)
         largest = (highest - lowest) >> low_bits
         windows = [np.array([[value]], np.uint16) for value in range(1, largest + 1)]
-        seed = draw(st.integers(0, 99))
-        for row, column, height, width in noise((6, 4), 1 << 20, seed).tolist():
+        for row, column, height, width in noise((6, 4), 1 << 20, draw(st.integers(0, 99))).tolist():
             top, left = row % high.shape[0], column % high.shape[1]
             window = high[top : top + 1 + height % 4, left : left + 1 + width % 4]
             if window[0].any():
@@ -124,39 +105,22 @@ def _plane_books(draw, plane, sample_range):
     )
 
 
-def _write_settings(draw, writer, plane, sample_range, book):
-    """Write settings and placements of a plane; returns predictor and low bits."""
-    settings = [(book.predictor, book.low_bits, True)]
-    settings += [(draw(st.integers(0, 2)), draw(st.integers(0, book.sample_bits)), False)]
-    settings += [(draw(st.integers(0, 2)), book.sample_bits, False)]
+@st.composite
+def _settings(draw, plane, sample_range, book):
+    """Settings that can code a plane: the book's, any, or those without a shape layer."""
+    choices = [
+        Settings(book.predictor, book.low_bits, default=True),
+        Settings(
+            draw(st.integers(0, 2)),
+            draw(st.integers(0, book.sample_bits)),
+            draw(st.sampled_from([0, 1, 2, 5, 40, 1023])),
+        ),
+        Settings(draw(st.integers(0, 2)), book.sample_bits),
+    ]
     if draw(st.booleans()):
-        settings = settings[1:]
-    nested = [book.shapes.window(index).tolist() for index in range(len(book.shapes))]
-    for predictor, low_bits, default in settings:
-        pairs = None
-        if low_bits < book.sample_bits:
-            mapped = residuals.map_residuals(plane, predictor, sample_range)
-            _, high = layers.split_layers(mapped, low_bits)
-            pairs = naive.cover(
-                high.tolist(), nested, lambda fitting: draw(st.sampled_from(fitting))[0]
-            )
-            if pairs is None:
-                continue
-        parameter = 0
-        writer.write(int(default), 1)
-        if not default:
-            writer.write(predictor, 2)
-            writer.write(low_bits, 4)
-            if pairs is not None:
-                parameter = draw(st.sampled_from([0, 1, 2, 5, 40, 1023]))
-                writer.write(parameter, 10)
-        if pairs is not None:
-            placements = Placements(
-                np.array([shape for shape, _ in pairs], np.int32),
-                np.array([gap for _, gap in pairs], np.int64),
-            )
-            shapes.write_placements(
-                writer, placements, book.shapes, parameter, 200 * (len(pairs) + 1)
-            )
-        return predictor, low_bits
-    raise AssertionError("samples without a shape layer can always be coded")
+        choices = choices[1:]
+    for settings in choices:
+        _, high = file_builder.split(plane, sample_range, settings.predictor, settings.low_bits)
+        if settings.low_bits == book.sample_bits or file_builder.cover(high, book) is not None:
+            return settings
+    raise AssertionError("without a shape layer every plane can be coded")

@@ -1,0 +1,229 @@
+"""The frozen files: all are there, decode for ever, or give the error that they must give."""
+
+import hashlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference_decoder
+
+import softcomp_codec
+from softcomp_codec import container, planes
+from softcomp_codec.codebook import Codebook
+from softcomp_codec.errors import (
+    CodebookError,
+    CodebookNotFoundError,
+    CorruptStreamError,
+    ScfError,
+    TruncatedStreamError,
+    UnsupportedStreamError,
+)
+
+VECTORS = Path(__file__).parent / "vectors"
+sys.path.insert(0, str(VECTORS))
+
+import make_vectors  # noqa: E402
+
+FROZEN = dict(
+    reversed(line.split("  "))
+    for line in (VECTORS / "hashes.txt").read_text(encoding="utf-8").splitlines()
+)
+VALID = sorted(path for path in FROZEN if path.startswith("valid/") and path.endswith(".scf"))
+REGRESSIONS = sorted(path for path in FROZEN if path.startswith("regressions/"))
+
+INVALID = {
+    # name: (error, what its message says)
+    "book-compression-2.scfb": (UnsupportedStreamError, "version 0, compression 2"),
+    "book-content-truncated.scfb": (TruncatedStreamError, "section 2 needs"),
+    "book-id-wrong.scfb": (CorruptStreamError, "its content has ID .* the file says 0000"),
+    "book-length-too-large.scfb": (CorruptStreamError, "serialised length is 134217728"),
+    "book-record-twice.scfb": (CorruptStreamError, "not in its canonical form"),
+    "book-record-with-spaces.scfb": (CorruptStreamError, "not in its canonical form"),
+    "book-section-ancillary.scfb": (CorruptStreamError, "section 128 is reserved"),
+    "book-section-unknown.scfb": (UnsupportedStreamError, "critical section 3 is unknown"),
+    "book-truncated.scfb": (TruncatedStreamError, "bytes of content, expected"),
+    "book-version-1.scfb": (UnsupportedStreamError, "version 1, compression 0"),
+    "book-without-record.scfb": (CorruptStreamError, "training record and a part are needed"),
+    "book-xz-damaged.scfb": (CorruptStreamError, "compressed data are damaged"),
+    "checksum-of-colours-wrong.scf": (CorruptStreamError, "checksum of the decoded picture"),
+    "checksum-wrong.scf": (CorruptStreamError, "checksum of the decoded picture"),
+    "codebook-embedded-another.scf": (CodebookError, "embedded codebook has ID .* refers to"),
+    "codebook-embedded-damaged.scf": (TruncatedStreamError, "codebook: .* bytes of content"),
+    "codebook-of-another-kind.scf": (CorruptStreamError, "has no part for gray8"),
+    "codebook-unknown.scf": (CodebookNotFoundError, "codebook 6e6f6e65 was not found"),
+    "codebook-wrong.scf": (CorruptStreamError, "checksum of the decoded picture"),
+    "codeword-of-no-shape.scf": (CorruptStreamError, "no shape has this codeword"),
+    "coder-2.scf": (UnsupportedStreamError, r"coder 2 \(context\)"),
+    "coder-7.scf": (UnsupportedStreamError, r"coder 7 \(unregistered\)"),
+    "component-outside.scf": (CorruptStreamError, "plane 0: a sample is 510"),
+    "end-bits-not-zero.scf": (CorruptStreamError, "bit 7: padding bits are not 0"),
+    "end-bytes-follow.scf": (CorruptStreamError, "1 bytes follow the last shape"),
+    "end-mark-missing.scf": (TruncatedStreamError, "placement 0: the payload ends too early"),
+    "file-check-of-three-bytes.scf": (CorruptStreamError, "file check is not 4 bytes"),
+    "file-check-second.scf": (CorruptStreamError, "file check is not .* in the first segment"),
+    "file-check-wrong.scf": (CorruptStreamError, "do not match its file check"),
+    "flag-of-sets.scf": (UnsupportedStreamError, "sets of images"),
+    "frames-coder-of-the-first-differs.scf": (CorruptStreamError, "is not the header's"),
+    "frames-length-wrong.scf": (CorruptStreamError, ""),
+    "frames-none.scf": (CorruptStreamError, "first frame is not the header's"),
+    "frames-stored-by-the-built-in-prior.scf": (CorruptStreamError, "frame 1 has coder byte 0x01"),
+    "frames-too-long.scf": (CorruptStreamError, "1 bytes follow the last frame"),
+    "frames-truncated.scf": (TruncatedStreamError, "frame 1 has 33 of 35 bytes"),
+    "gap-beyond-the-plane.scf": (CorruptStreamError, "beyond the plane's last cell"),
+    "gap-golomb-without-end.scf": (TruncatedStreamError, "the payload ends too early"),
+    "gap-truncated.scf": (TruncatedStreamError, "the payload ends too early"),
+    "header-truncated.scf": (TruncatedStreamError, "checksum needs 4 bytes, only 2"),
+    "height-0.scf": (CorruptStreamError, "height 0 is outside"),
+    "magic-foreign.scf": (CorruptStreamError, r"not an \.scf file: it starts with f7 53 44"),
+    "magic-of-a-codebook.scf": (CorruptStreamError, r"not an \.scf file: .* f7 53 42"),
+    "magic-truncated.scf": (TruncatedStreamError, "magic needs 3 bytes, only 2"),
+    "mode-31.scf": (UnsupportedStreamError, "mode 31 is unknown"),
+    "mode-5.scf": (UnsupportedStreamError, "mode 5 is unknown"),
+    "mode-of-another-shape.scf": (CorruptStreamError, "checksum of the decoded picture"),
+    "nothing.scf": (CorruptStreamError, "starts with nothing"),
+    "padding-bits.scf": (CorruptStreamError, "bit 1: padding bits are not 0"),
+    "payload-flipped.scf": (CorruptStreamError, "checksum of the decoded picture"),
+    "payload-missing.scf": (TruncatedStreamError, "settings flag needs 1 bits, only 0"),
+    "payload-too-long.scf": (CorruptStreamError, "1 bytes follow the end of the code"),
+    "payload-truncated.scf": (TruncatedStreamError, "it ends at sample 60 of 63"),
+    "sample-outside.scf": (CorruptStreamError, "outside the range of its plane -255"),
+    "segment-checksum-wrong.scf": (CorruptStreamError, "segment codebook name has checksum"),
+    "segment-codebook-without-reference.scf": (CorruptStreamError, "in a file without codebook"),
+    "segment-critical-unknown.scf": (UnsupportedStreamError, "kind 0x42 is unknown"),
+    "segment-name-without-codebook.scf": (CorruptStreamError, "in a file without codebook"),
+    "segment-tiles.scf": (UnsupportedStreamError, "segment tiles is not built yet"),
+    "segment-too-long.scf": (CorruptStreamError, "length of segment codebook name is 2147483648"),
+    "segments-truncated.scf": (TruncatedStreamError, "checksum of segment codebook name needs"),
+    "settings-nine-low-bits.scf": (CorruptStreamError, "predictor 1 with 9 low bits"),
+    "settings-predictor-3.scf": (CorruptStreamError, "predictor 3"),
+    "settings-truncated.scf": (TruncatedStreamError, "gap parameter needs 10 bits, only 1"),
+    "shape-contradicts.scf": (CorruptStreamError, "placement 1: .* contradicts"),
+    "shape-outside-below.scf": (CorruptStreamError, "a shape reaches outside the plane"),
+    "shape-outside-right.scf": (CorruptStreamError, "a shape reaches outside the plane"),
+    "shape-value-too-large.scf": (CorruptStreamError, "placement 0: .* too large"),
+    "size-of-terabytes.scf": (UnsupportedStreamError, "this program's limit"),
+    "stored-padding-bits.scf": (CorruptStreamError, "padding bits of a bilevel row"),
+    "stored-too-long.scf": (CorruptStreamError, "1 bytes follow the picture"),
+    "stored-too-short.scf": (TruncatedStreamError, "3 bytes, expected 4"),
+    "stored-with-reference.scf": (CorruptStreamError, "must not refer to a codebook"),
+    "transform-3.scf": (CorruptStreamError, "colour transform 3 is unknown"),
+    "version-1.scf": (UnsupportedStreamError, "format version 1"),
+    "version-15.scf": (UnsupportedStreamError, "format version 15"),
+    "width-0.scf": (CorruptStreamError, "width 0 is outside"),
+    "width-not-shortest.scf": (CorruptStreamError, "width is not in its shortest form"),
+    "width-of-ten-bytes.scf": (CorruptStreamError, "width is "),
+    "width-one-more.scf": (CorruptStreamError, ""),
+    "width-too-large.scf": (CorruptStreamError, "width is 2147483648, expected at most"),
+}
+
+
+@pytest.fixture(scope="module")
+def vector_books():
+    return [Codebook.load(path) for path in sorted((VECTORS / "books").glob("*.scfb"))]
+
+
+# --- nothing is missing, nothing was changed ----------------------------------------------------
+
+
+def test_the_list_is_complete():
+    found = {
+        path.relative_to(VECTORS).as_posix()
+        for folder in ("books", "valid", "invalid", "regressions")
+        for path in (VECTORS / folder).iterdir()
+    }
+    assert found == set(FROZEN)
+    assert {path.removeprefix("invalid/") for path in found if path.startswith("invalid/")} \
+        == set(INVALID)  # fmt: skip
+    assert len(VALID) >= 14
+
+
+@pytest.mark.parametrize("path", FROZEN)
+def test_files_are_frozen(path):
+    assert hashlib.sha256((VECTORS / path).read_bytes()).hexdigest() == FROZEN[path]
+
+
+def test_the_vectors_can_be_made_again():
+    done = subprocess.run(
+        [sys.executable, str(VECTORS / "make_vectors.py"), "--check"],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def test_the_encoder_makes_the_same_bytes():
+    """A change on purpose: run make_vectors.py, and say so in CHANGELOG.md."""
+    pinned = (VECTORS / "encoder_hashes.txt").read_text(encoding="utf-8").splitlines()
+    assert make_vectors.encoder_lines() == pinned
+
+
+# --- valid --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", VALID)
+def test_valid(path, vector_books):
+    data = (VECTORS / path).read_bytes()
+    expected = (VECTORS / path).with_suffix(".bin").read_bytes()
+    header = softcomp_codec.read_header(data)
+    assert container.file_check_matches(data, header) in (True, None)
+    arrays = softcomp_codec.decode_frames(data, codebooks=vector_books)
+    assert all(array.shape == header.shape for array in arrays)
+    samples = [planes.canonical_samples(array, header.mode) for array in arrays]
+    assert b"".join(samples) == expected
+    assert np.array_equal(softcomp_codec.decode(data, codebooks=vector_books), arrays[0])
+
+
+@pytest.mark.parametrize("path", [path for path in VALID if "frames" not in path])
+def test_valid_by_the_reference_decoder(path, vector_books):
+    books = [book.to_bytes() for book in vector_books]
+    picture = reference_decoder.decode((VECTORS / path).read_bytes(), books)
+    assert picture.samples == (VECTORS / path).with_suffix(".bin").read_bytes()
+
+
+def test_valid_vectors_cover_the_registries(vector_books):
+    headers = [softcomp_codec.read_header((VECTORS / path).read_bytes()) for path in VALID]
+    assert {header.mode.identifier for header in headers} == set(container.MODES)
+    assert {header.coder for header in headers} == set(container.READABLE_CODERS)
+    lengths = {len(header.codebook_reference) for header in headers}
+    assert lengths == set(container.REFERENCE_LENGTHS)
+    assert {book.kinds for book in vector_books} == {("bilevel",), ("gray8",), ("rgb8",)}
+
+
+# --- invalid ------------------------------------------------------------------------------------
+
+
+def read(name, data, books):
+    """Read a picture or a codebook."""
+    if name.endswith(".scfb"):
+        return Codebook.from_bytes(data)
+    return softcomp_codec.decode_frames(data, codebooks=books)
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_invalid(name, vector_books):
+    data = (VECTORS / "invalid" / name).read_bytes()
+    error, message = INVALID[name]
+    with pytest.raises(error) as caught:
+        read(name, data, vector_books)
+    if message:
+        assert type(caught.value) is error
+        assert re.search(message, str(caught.value))
+
+
+@pytest.mark.parametrize("name", [name for name in INVALID if name.endswith(".scf")])
+def test_invalid_by_the_reference_decoder(name, vector_books):
+    books = [book.to_bytes() for book in vector_books]
+    with pytest.raises(reference_decoder.SpecError):
+        reference_decoder.decode((VECTORS / "invalid" / name).read_bytes(), books)
+
+
+@pytest.mark.parametrize("path", REGRESSIONS)
+def test_regressions(path, vector_books):
+    data = (VECTORS / path).read_bytes()
+    with pytest.raises(ScfError):
+        read(path, data, vector_books)

@@ -1,0 +1,523 @@
+"""Make the test vectors, or check that they can still be made.
+
+    python tests/vectors/make_vectors.py --check    compare with the files here; writes nothing
+    python tests/vectors/make_vectors.py            write what is missing; changes nothing
+    python tests/vectors/make_vectors.py --train    train the codebooks anew, before a release only
+
+A vector that was released never changes; see README.md in this folder.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import file_builder  # noqa: E402
+import numpy as np  # noqa: E402
+from file_builder import Settings, file_of, payload_of  # noqa: E402
+from made_images import KINDS, colours, glyphs, images, noise, slope  # noqa: E402
+from small_codebooks import QUICK, codebook_file, named, section  # noqa: E402
+
+import softcomp_codec  # noqa: E402
+from softcomp_codec import arithmetic, container, planes  # noqa: E402
+from softcomp_codec.bitstream import BitWriter  # noqa: E402
+from softcomp_codec.codebook import Codebook, built_in_part  # noqa: E402
+from softcomp_codec.container import (  # noqa: E402
+    MODES,
+    Frame,
+    Header,
+    Segment,
+    write_file,
+    write_header,
+    write_segment,
+    write_varint,
+)
+
+NONE, MED, GAP = range(3)
+DEFAULT = {
+    "bilevel": Settings(NONE, 0, default=True),
+    "gray8": Settings(MED, 8, default=True),
+}
+"""What the built-in prior says."""
+
+
+def trained(kind):
+    """The codebook of a kind, trained on a dozen synthetic images."""
+    return softcomp_codec.train(
+        images(kind, 12, 31), name=f"vectors-{kind}", source="made_images.py", holdout=0,
+        options=QUICK,
+    )  # fmt: skip
+
+
+def uncompressed(book):
+    """A codebook's file; another version of the compressor may give other bytes."""
+    return codebook_file(book.serialised)
+
+
+def stored_books():
+    """The codebooks in this folder, by kind."""
+    return {kind: Codebook.load(HERE / "books" / f"{kind}.scfb") for kind in KINDS}
+
+
+def defaults(book, kind):
+    return tuple(
+        Settings(plane.predictor, plane.low_bits, default=True) for plane in book.planes_of(kind)
+    )
+
+
+def stored(array, **fields):
+    """A file of the stored coder."""
+    mode = planes.mode_of_array(array)
+    samples = planes.canonical_samples(array, mode)
+    return file_of(array, samples, coder=container.STORED, **fields)
+
+
+# --- valid --------------------------------------------------------------------------------------
+
+
+def valid_files(books):
+    """{name: (file, pictures)}; nothing depends on what the encoder would choose."""
+    bilevel, gray, rgb = (books[kind] for kind in KINDS)
+    files = {}
+
+    def add(name, array, settings, **options):
+        built = {k: options.pop(k) for k in ("transform", "choose") if k in options}
+        book = options.get("book")
+        payload = payload_of(array, settings, book=book, **built)
+        files[name] = file_of(array, payload, **options), [array]
+
+    def first_fitting(fitting):
+        return fitting[0][0]
+
+    page = glyphs(24, 37, 3)
+    add("bilevel-built-in", page, [DEFAULT["bilevel"]])
+    spots = np.zeros((40, 41), bool)
+    spots.ravel()[::97] = True
+    add("bilevel-golomb", spots, [Settings(NONE, 0, 67)])
+    add("bilevel-predicted", glyphs(17, 19, 4), [Settings(MED, 1)])
+    add("bilevel-golomb-1023-gap-0", np.ones((3, 3), bool), [Settings(NONE, 0, 1023)])
+    add("bilevel-axis-codebook", glyphs(24, 24, 5)[:, :, None], defaults(bilevel, "bilevel"),
+        book=bilevel, reference_bytes=4)  # fmt: skip
+    add("bilevel-codebook-odd-cover", glyphs(24, 24, 6), [Settings(NONE, 0, 9)], book=bilevel,
+        reference_bytes=4, choose=first_fitting)  # fmt: skip
+
+    add("gray-built-in-med", slope(21, 34, 1), [DEFAULT["gray8"]])
+    add("gray-gap-feedback", np.vstack([slope(30, 25, 2), np.full((20, 25), 77, np.uint8)]),
+        [Settings(GAP, 8)])  # fmt: skip
+    add("gray-axis-no-predictor", noise((9, 13, 1), 20).astype(np.uint8), [Settings(NONE, 8)])
+    add("gray-extremes", (noise((12, 12), 2) * 255).astype(np.uint8), [Settings(MED, 8)])
+    name = Segment(container.SEGMENT_CODEBOOK_NAME, gray.name.encode())
+    add("gray-codebook-name", slope(70, 66, 7), defaults(gray, "gray8"), book=gray,
+        segments=(name,))  # fmt: skip
+    add("gray-codebook-golomb-gap", slope(24, 24, 8), [Settings(GAP, 4, 30)], book=gray)
+    add("gray-codebook-six-low-bits", slope(24, 24, 9), [Settings(MED, 6)], book=gray)
+    add("gray-codebook-eight-low-bits", slope(24, 24, 9), [Settings(MED, 8)], book=gray)
+    add("gray-one-pixel", np.array([[200]], np.uint8), [DEFAULT["gray8"]])
+    add("gray-one-row", slope(1, 200, 1), [Settings(GAP, 8)])
+    add("gray-one-column", slope(200, 1, 1), [Settings(GAP, 8)])
+
+    for transform, label in planes.TRANSFORM_NAMES.items():
+        add(f"rgb-{label.replace(' ', '-')}", colours(13, 17, transform),
+            [Settings(MED, bits) for bits in ([8, 8, 8] if transform == 0 else [8, 9, 9])],
+            transform=transform)  # fmt: skip
+    own = rgb.parts[2].transform
+    embedded = Segment(container.SEGMENT_CODEBOOK, uncompressed(rgb))
+    add("rgb-embedded-codebook", colours(24, 24, 3), defaults(rgb, "rgb8"), transform=own,
+        book=rgb, reference_bytes=32, segments=(embedded,), file_check=True)  # fmt: skip
+    other = (own + 1) % 3
+    bits = [plane.sample_bits for plane in built_in_part(2, other).planes]
+    add("rgb-codebook-of-another-transform", colours(8, 9, 4),
+        [Settings(GAP, n_bits) for n_bits in bits], transform=other, book=rgb)  # fmt: skip
+
+    add("segments-unknown", slope(8, 8, 1), [DEFAULT["gray8"]],
+        segments=(Segment(0x81, b"Exif"), Segment(0xFE, bytes(130)), Segment(0x80, b"")),
+        file_check=True)  # fmt: skip
+    data, _ = files["gray-one-pixel"]
+    files["segments-none"] = (
+        data[:3] + b"\x04" + data[4:11] + b"\0" + data[11:],
+        [np.array([[200]], np.uint8)],
+    )
+    for label, array in (
+        ("stored-bilevel", noise((5, 11), 2).astype(bool)),
+        ("stored-bilevel-axis", noise((3, 8, 1), 2).astype(bool)),
+        ("stored-gray", noise((7, 5), 256).astype(np.uint8)),
+        ("stored-gray-axis", noise((1, 3, 1), 256).astype(np.uint8)),
+        ("stored-rgb", noise((4, 6, 3), 256).astype(np.uint8)),
+    ):
+        files[label] = stored(array), [array]
+    files["frames"] = framed([slope(24, 24, 1), slope(24, 24, 2), noise((24, 24), 256)], gray)
+    files["frames-one"] = framed([slope(5, 6, 1)], None)
+    return files
+
+
+def framed(pictures, book):
+    """Frames: with the codebook, by the built-in prior, and stored."""
+    pictures = [picture.astype(np.uint8) for picture in pictures]
+    payloads, frames = [], []
+    for index, picture in enumerate(pictures):
+        settings = defaults(book, "gray8") if book and index == 0 else (Settings(MED, 8),)
+        own = book if index == 0 else None
+        payload = payload_of(picture, settings, book=own)
+        if index == 2:
+            payload = picture.tobytes()
+        built_in = book is not None and index == 1
+        crc = file_builder.checksum(picture)
+        frames.append(Frame(int(index != 2), built_in, len(payload), crc))
+        payloads.append(payload)
+    data = file_of(
+        pictures[0], b"".join(payloads), book=book, reference_bytes=4, frames=tuple(frames)
+    )
+    return data, pictures
+
+
+# --- invalid ------------------------------------------------------------------------------------
+
+
+def bits(*fields):
+    """Bytes of bit strings with spaces, padded with 0."""
+    text = "".join(fields).replace(" ", "")
+    text += "0" * (-len(text) % 8)
+    return bytes(int(text[i : i + 8], 2) for i in range(0, len(text), 8))
+
+
+def invalid_files(books):
+    """{name: bytes}; what each must give is in test_vectors.py."""
+    bilevel, gray, rgb = (books[kind] for kind in KINDS)
+    picture = slope(9, 7, 1)
+    payload = payload_of(picture, [DEFAULT["gray8"]])
+    good = file_of(picture, payload)
+    head, start = good[:3], 7
+
+    def hit(position, value, data=good):
+        return data[:position] + bytes([value]) + data[position + 1 :]
+
+    def gray_file(*fields, low=b"", **header):
+        return file_of(picture, bits(*fields) + low, **header)
+
+    def page_file(*fields, size=(4, 6), **header):
+        return file_of(np.zeros(size, bool), bits(*fields), **header)
+
+    def segments(*pieces, data=good):
+        return head + bytes([data[3] | 4]) + data[4:11] + b"".join(pieces) + b"\0" + data[11:]
+
+    name = write_segment(Segment(container.SEGMENT_CODEBOOK_NAME, b"x"))
+    damaged_crc = name[:-1] + bytes([name[-1] ^ 1])
+    check = file_of(picture, payload, file_check=True)
+    paged = np.zeros((2, 9), bool)
+    frame = Frame(1, False, len(payload), file_builder.checksum(picture))
+    frames = file_of(picture, payload * 2, frames=(frame, frame))
+    coloured = payload_of(colours(4, 4), [Settings(MED, 8)] * 3)
+    files = {
+        "magic-foreign": hit(2, 0x44),
+        "magic-of-a-codebook": hit(2, 0x42),
+        "magic-truncated": good[:2],
+        "nothing": b"",
+        "version-1": hit(3, 0x10),
+        "version-15": hit(3, 0xF0),
+        "flag-of-sets": hit(3, 0x08),
+        "mode-5": hit(4, 1 << 5 | 5),
+        "mode-31": hit(4, 1 << 5 | 31),
+        "coder-2": hit(4, 2 << 5 | 1),
+        "coder-7": hit(4, 7 << 5 | 1),
+        "mode-of-another-shape": hit(4, 1 << 5 | 3),
+        "width-0": hit(5, 0),
+        "height-0": hit(6, 0),
+        "width-too-large": good[:5] + write_varint(2**31) + good[6:],
+        "width-not-shortest": good[:5] + b"\x87\0" + good[6:],
+        "width-of-ten-bytes": good[:5] + b"\x80" * 9 + b"\x01" + good[6:],
+        "size-of-terabytes": good[:5] + write_varint(2**31 - 1) * 2 + good[7:],
+        "width-one-more": hit(5, 8),
+        "header-truncated": good[:9],
+        "payload-truncated": good[:-3],
+        "payload-missing": good[:11],
+        "payload-too-long": good + b"\0",
+        "payload-flipped": hit(len(good) - 5, good[-5] ^ 0x10),
+        "checksum-wrong": hit(start, good[start] ^ 1),
+        "segments-truncated": segments(name)[:14],
+        "segment-checksum-wrong": segments(damaged_crc),
+        "segment-too-long": segments(b"\x89" + write_varint(2**31) + b"x"),
+        "segment-critical-unknown": segments(write_segment(Segment(0x42, b""))),
+        "segment-tiles": segments(write_segment(Segment(4, b"\x08\x08"))),
+        "segment-name-without-codebook": segments(name),
+        "segment-codebook-without-reference": segments(
+            write_segment(Segment(container.SEGMENT_CODEBOOK, uncompressed(gray)))
+        ),
+        "file-check-wrong": check[:-1] + bytes([check[-1] ^ 1]),
+        "file-check-second": segments(
+            write_segment(Segment(0xFE, b"")), write_segment(Segment(0x88, bytes(4)))
+        ),
+        "file-check-of-three-bytes": segments(write_segment(Segment(0x88, bytes(3)))),
+        "frames-truncated": frames[:-2],
+        "frames-too-long": frames + b"\0",
+        "frames-length-wrong": file_of(
+            picture, payload * 2, frames=(replace(frame, n_bytes=frame.n_bytes - 1), frame)
+        ),
+        "frames-coder-of-the-first-differs": _table(
+            good, b"\x01\0" + write_varint(len(payload)) + good[7:11], payload
+        ),
+        "frames-none": _table(good, b"\0", payload),
+        "frames-stored-by-the-built-in-prior": file_of(
+            picture, payload + picture.tobytes(), book=gray,
+            frames=(replace(frame, built_in=True),
+                    Frame(0, True, picture.size, frame.checksum)),
+        ),
+        "stored-too-short": stored(paged)[:-1],
+        "stored-too-long": stored(paged) + b"\0",
+        "stored-padding-bits": stored(paged)[:-1] + b"\x01",
+        "stored-with-reference": stored(paged, book=gray),
+        "settings-predictor-3": gray_file("0 11 1000"),
+        "settings-nine-low-bits": gray_file("0 01 1001"),
+        "settings-truncated": page_file("0 00 0000 0"),
+        "transform-3": file_of(colours(4, 4), bits("11 0 01 1000 0 01 1000")),
+        "padding-bits": gray_file("1 0000001", low=payload[1:]),
+        "sample-outside": file_of(colours(4, 4), _planes_of(511), checksum=0),
+        "component-outside": file_of(colours(4, 4), _planes_of(None), checksum=0),
+        "checksum-of-colours-wrong": file_of(colours(4, 4), coloured, checksum=1),
+        # bilevel, built-in: shapes of 5 or 6 bits, the first is 1 x 1; gaps of 7 or 8 bits
+        "gap-truncated": page_file("1 00000 01"),
+        "gap-beyond-the-plane": page_file("1 00000 0011000"),
+        "gap-golomb-without-end": page_file("0 00 0000 0000000001 00000 111111111111111111"),
+        "shape-outside-right": page_file("1 00001 0000101"),
+        "shape-outside-below": page_file("1 00010 0010011"),
+        "shape-value-too-large": file_of(
+            picture, _too_large(gray), book=gray, reference_bytes=4
+        ),
+        "shape-contradicts": file_of(
+            np.zeros((4, 24), np.uint8), _contradiction(gray), book=gray, reference_bytes=4
+        ),
+        "codeword-of-no-shape": gray_file("0 01 0111 0000000000", "1" * 30),
+        "end-mark-missing": page_file("1"),
+        "end-bits-not-zero": page_file("1 111111 1"),
+        "end-bytes-follow": page_file("1 111111 0") + b"\0",
+        "codebook-unknown": file_of(picture, payload, codebook_reference=b"none"),
+        "codebook-of-another-kind": file_of(picture, payload, book=bilevel, reference_bytes=4),
+        "codebook-embedded-another": file_of(
+            picture, payload, book=gray,
+            segments=(Segment(container.SEGMENT_CODEBOOK, uncompressed(rgb)),),
+        ),
+        "codebook-embedded-damaged": file_of(
+            picture, payload, book=gray,
+            segments=(Segment(container.SEGMENT_CODEBOOK, uncompressed(gray)[:-1]),),
+        ),
+        "codebook-wrong": file_of(
+            picture, payload_of(picture, defaults(gray, "gray8"), book=gray)[:-4] + b"none",
+            book=gray,
+        ),
+    }  # fmt: skip
+    return {f"{key}.scf": data for key, data in files.items()} | {
+        f"{key}.scfb": data for key, data in _invalid_books(gray).items()
+    }
+
+
+def _table(good, data, payload):
+    segment = write_segment(Segment(container.SEGMENT_FRAMES, data))
+    return good[:3] + b"\x04" + good[4:11] + segment + b"\0" + payload
+
+
+def _planes_of(mapped):
+    """Planes after the green difference: G 255, the others this mapped residual everywhere.
+
+    None: R - G = 255, so that red would be 510 (SPEC 5.2).
+    """
+    ranges = planes.plane_ranges(MODES[2], planes.GREEN_DIFFERENCE)
+    writer = BitWriter()
+    writer.write(planes.GREEN_DIFFERENCE, 2)
+    low_layers = []
+    for sample_range, n_bits in zip(ranges, (8, 9, 9), strict=True):
+        plane = np.full((4, 4), 255, np.int32)
+        low, high = file_builder.split(plane, sample_range, MED, n_bits)
+        if mapped is not None and n_bits == 9:
+            low[:] = mapped
+        writer.write(0, 1)
+        writer.write(MED, 2)
+        writer.write(n_bits, 4)
+        low_layers.append((low, high, n_bits, arithmetic.neutral_states(n_bits, 1)))
+    return writer.to_bytes() + file_builder.low_code(*low_layers)
+
+
+def _placed(book, settings, pairs):
+    (plane,) = book.planes_of("gray8")
+    writer = BitWriter()
+    file_builder.write_settings(writer, settings, plane)
+    file_builder.write_placements(writer, pairs, plane, settings.parameter)
+    return writer.to_bytes()
+
+
+def _too_large(book):
+    """With seven low bits cells are 0 or 1; the codebook's largest single cell is 15."""
+    (plane,) = book.planes_of("gray8")
+    index = next(i for i in range(plane.n_shapes) if plane.shapes.window(i).max() > 1)
+    return _placed(book, Settings(MED, 7, 3), [(index, 0)])
+
+
+def _contradiction(book):
+    """A column of cells, and beside it a shape that reaches over it with other values."""
+    (plane,) = book.planes_of("gray8")
+    windows = [plane.shapes.window(i) for i in range(plane.n_shapes)]
+    first = next(i for i, w in enumerate(windows) if w.shape[0] > 1 and w.shape[1] == 1)
+    height = windows[first].shape[0]
+    # In row 1 the cells left of the column are free, and a wide shape meets the column.
+    wide = next(
+        i for i, w in enumerate(windows)
+        if w.shape[0] <= 4 - 1 and w.shape[1] > 1 and plane.shapes.anchors[i] == 0
+        and w[0, 1] != windows[first][1, 0]
+    )  # fmt: skip
+    assert height <= 4
+    before_row_1 = 24 - 4 - 1
+    return _placed(book, Settings(MED, 4, 3), [(first, 4), (wide, before_row_1 + 3)])
+
+
+def _invalid_books(book):
+    content = book.serialised
+    plane = section(2, _part_bytes(book))
+    spaced = json.dumps(book.record, sort_keys=True, ensure_ascii=False).encode()
+    return {
+        "book-id-wrong": codebook_file(content, identifier=bytes(32)),
+        "book-truncated": codebook_file(content)[:300],
+        "book-version-1": codebook_file(content, version=1),
+        "book-compression-2": codebook_file(content, method=2),
+        "book-length-too-large": codebook_file(content, length=1 << 27),
+        "book-section-unknown": codebook_file(content + section(3, b"")),
+        "book-section-ancillary": codebook_file(content + section(0x80, b"")),
+        "book-record-twice": codebook_file(section(1, b'{"name":"x"}') + content),
+        "book-record-with-spaces": codebook_file(section(1, spaced) + plane),
+        "book-without-record": codebook_file(plane),
+        "book-content-truncated": codebook_file(content[:-5]),
+        "book-xz-damaged": codebook_file(content, method=1, packed=b"\xfd7zXZ\0" + bytes(40)),
+    }
+
+
+# --- regressions --------------------------------------------------------------------------------
+
+
+def regression_files(books):
+    """{name: bytes} of what once broke the program."""
+    (plane,) = (section(2, _part_bytes(books["gray8"])),)
+
+    def with_record(record):
+        return codebook_file(section(1, record) + plane)
+
+    depth = 991
+    gray = books["gray8"]
+    huge = Header(MODES[0], 65535, 65535, container.SHAPES, b"", 0)
+    line = Header(MODES[1], 2**31 - 1, 1, container.SHAPES, b"", 0)
+    return {
+        "record-half-a-surrogate-pair.scfb": with_record(b'{"name":"\\ud800"}'),
+        "record-too-deep-to-write.scfb": with_record(
+            b'{"a":' + b"[" * depth + b"]" * depth + b',"name":"x"}'
+        ),
+        "record-nan.scfb": with_record(b'{"a":NaN,"name":"x"}'),
+        "page-of-gigabytes.scf": write_file(huge, b"\xfe"),
+        "line-of-gigabytes.scf": write_file(line, b"\xfe"),
+        "frame-table-ends-early.scf": _table(
+            write_header(Header(MODES[1], 7, 9, 1, b"", 0)), b"\x02\x20\x01\0\0\0\0", b"x"
+        ),
+        "codebook-of-another-name.scfb": codebook_file(
+            named(gray, "other").serialised, identifier=gray.identifier
+        ),
+    }
+
+
+def _part_bytes(book):
+    content = book.serialised
+    at = 1
+    length, shift = 0, 0
+    while True:
+        byte = content[at]
+        at += 1
+        length |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            break
+    at += length + 1
+    while content[at] >= 128:
+        at += 1
+    return content[at + 1 :]
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def all_files(books):
+    """{path in this folder: bytes} of everything that is frozen."""
+    files = {f"books/{kind}.scfb": uncompressed(book) for kind, book in books.items()}
+    for name, (data, pictures) in valid_files(books).items():
+        mode = planes.mode_of_array(pictures[0])
+        files[f"valid/{name}.scf"] = data
+        files[f"valid/{name}.bin"] = b"".join(
+            planes.canonical_samples(picture, mode) for picture in pictures
+        )
+    files |= {f"invalid/{name}": data for name, data in invalid_files(books).items()}
+    files |= {f"regressions/{name}": data for name, data in regression_files(books).items()}
+    return files
+
+
+def encoder_lines():
+    """What the encoder and the trainer make today: (name, hash) lines that may change."""
+    lines = {}
+    for kind in KINDS:
+        lines[f"trained {kind}"] = trained(kind).identifier.hex()
+        book = Codebook.load(HERE / "books" / f"{kind}.scfb")
+        for effort in (1, 5, 9):
+            for label, choice in (("none", None), ("codebook", book)):
+                data = softcomp_codec.encode_many(
+                    images(kind, 3, 77), codebook=choice, effort=effort
+                )
+                digest = hashlib.sha256(b"".join(data)).hexdigest()
+                lines[f"encoded {kind} {label} effort {effort}"] = digest
+        data = softcomp_codec.encode_frames(images(kind, 3, 77), codebook=book, file_check=True)
+        lines[f"encoded {kind} frames"] = hashlib.sha256(data).hexdigest()
+    return [f"{digest}  {name}" for name, digest in lines.items()]
+
+
+def hash_lines(files):
+    return [f"{hashlib.sha256(files[path]).hexdigest()}  {path}" for path in sorted(files)]
+
+
+def write_list(name, lines):
+    (HERE / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare; write nothing")
+    parser.add_argument("--train", action="store_true", help="train the codebooks anew")
+    parser.add_argument("--replace", action="store_true", help="also change files that exist")
+    arguments = parser.parse_args()
+    if arguments.train:
+        for kind in KINDS:
+            (HERE / "books").mkdir(exist_ok=True)
+            (HERE / "books" / f"{kind}.scfb").write_bytes(uncompressed(trained(kind)))
+    files = all_files(stored_books())
+    differing = [
+        path
+        for path, data in files.items()
+        if not (HERE / path).exists() or (HERE / path).read_bytes() != data
+    ]
+    if arguments.check:
+        for path in differing:
+            print(f"{path}: missing, or it would be made differently")
+        return 1 if differing else 0
+    for path in differing:
+        target = HERE / path
+        if target.exists() and not arguments.replace:
+            print(f"{path}: exists and would be made differently; left as it is")
+            continue
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(files[path])
+        print(f"{path}: written, {len(files[path])} bytes")
+    finds = (HERE / "regressions").iterdir()
+    paths = {*files, *(path.relative_to(HERE).as_posix() for path in finds)}
+    frozen = {path: (HERE / path).read_bytes() for path in paths}
+    write_list("hashes.txt", hash_lines(frozen))
+    write_list("encoder_hashes.txt", encoder_lines())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
