@@ -194,7 +194,7 @@ class Codebook:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Codebook:
-        """Read the bytes of a ``.scfb`` file; inverse of `to_bytes`.
+        """Read the bytes of a ``.scfb`` file; inverse of `to_bytes` (SPEC 6.1).
 
         Raises
         ------

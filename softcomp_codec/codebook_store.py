@@ -87,16 +87,20 @@ def bundled_codebooks() -> tuple[Codebook, ...]:
     return tuple(sorted(books, key=lambda book: book.name))
 
 
-def user_folder() -> Path:
-    """Return the user's folder of codebooks."""
-    return user_data_path("softcomp-codec", appauthor=False) / "codebooks"
+def user_folder() -> Path | None:
+    """Return the user's folder of codebooks, None for a user without a home."""
+    try:
+        return user_data_path("softcomp-codec", appauthor=False) / "codebooks"
+    except (OSError, RuntimeError):
+        return None
 
 
 def _folders(source: str | None) -> Iterator[tuple[str, Path]]:
     for entry in os.environ.get(PATH_VARIABLE, "").split(os.pathsep):
         if entry:
             yield f"${PATH_VARIABLE}", Path(entry)
-    yield "user", user_folder()
+    if (folder := user_folder()) is not None:
+        yield "user", folder
     if source is not None:
         yield "beside the file", Path(source).resolve().parent
 
@@ -166,7 +170,7 @@ def _places(source: str | None) -> tuple[str, ...]:
 def find_codebooks(
     header: container.Header, *, source: str | None = None, extra: Sequence[Codebook] = ()
 ) -> list[Codebook]:
-    """Return every codebook that a file's reference names, in the order of look-up.
+    """Return every codebook that a file's reference names, in the order of look-up (SPEC 3.2).
 
     Embedded, `extra`, registered, bundled, ``$SOFTCOMP_CODEBOOK_PATH``, the user's folder, beside
     the file. Nothing after the first place that has one is opened for a full-length reference.

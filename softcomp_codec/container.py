@@ -534,7 +534,7 @@ def read_file(data: bytes) -> tuple[Header, bytes]:
 
 
 def frame_payload(header: Header, payload: bytes | memoryview, index: int) -> bytes:
-    """Return one frame's part of a file's payload (SPEC 3.4).
+    """Return one frame's part of a file's payload (SPEC 2.7, 3.4).
 
     Less than its length is returned where the file is truncated.
 

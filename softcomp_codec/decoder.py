@@ -68,7 +68,7 @@ def decode(data: bytes, *, codebooks: Sequence[Codebook] = ()) -> NDArray[Any]:
 
 def decode_frames(data: bytes, *, codebooks: Sequence[Codebook] = ()) -> list[NDArray[Any]]:
     """Decode all images of an ``.scf`` file; inverse of `encode_frames`. See `decode`."""
-    data = bytes(data)
+    data = bytes(memoryview(data))
     header = container.read_header(data)
     return [
         decode_file(data, header=header, frame=index, codebooks=codebooks).array
@@ -110,7 +110,7 @@ def decode_file(
         Return what could be decoded of a truncated payload, the rest 0, and do not insist on the
         checksum.
     """
-    data = bytes(data)
+    data = bytes(memoryview(data))  # a TypeError for what holds no bytes
     if header is None:
         header = container.read_header(data)
     if frame == 0 and not allow_truncated and container.file_check_matches(data, header) is False:

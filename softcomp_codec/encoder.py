@@ -149,13 +149,14 @@ def _encode(
     _check_options(effort, reference_bytes, embed_codebook, file_check)
     mode = planes.mode_of_array(arrays[0])
     book = _choose_codebook(codebook, arrays, mode)
-    coded = [_code_frame(array, mode, book, effort) for array in arrays]
+    raw_bytes = mode.raw_size(arrays[0].shape[1], arrays[0].shape[0])
+    overhead = _codebook_overhead(book, raw_bytes, reference_bytes)
+    coded = [_code_frame(array, mode, book, effort, overhead) for array in arrays]
     frames = tuple(frame for frame, _, _ in coded)
     if not any(uses_book for _, _, uses_book in coded):
         book = None
         frames = tuple(replace(frame, built_in=False) for frame in frames)
     height, width = arrays[0].shape[:2]
-    raw_bytes = mode.raw_size(width, height)
     header = Header(
         mode,
         width,
@@ -210,18 +211,29 @@ def _middle(array: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(array[top : top + TRIAL_SIDE, left : left + TRIAL_SIDE])
 
 
+def _codebook_overhead(book: Codebook | None, raw_bytes: int, reference_bytes: int | None) -> int:
+    """Return the bytes that naming the codebook costs a file."""
+    if book is None:
+        return 0
+    segments = sum(len(container.write_segment(s)) for s in _segments(book, raw_bytes, False))
+    return len(_reference(book, raw_bytes, reference_bytes)) + segments + (segments > 0)
+
+
 def _code_frame(
-    array: NDArray[Any], mode: container.Mode, book: Codebook | None, effort: int
+    array: NDArray[Any], mode: container.Mode, book: Codebook | None, effort: int, overhead: int
 ) -> tuple[Frame, bytes, bool]:
-    """Return frame, payload and whether it needs the codebook, in the smallest way tried."""
+    """Return frame, payload and whether it needs the codebook, in the smallest way tried.
+
+    `overhead` is what naming the codebook adds to the payload's bytes.
+    """
     samples = planes.canonical_samples(array, mode)
     payload, uses_book = shapes_coder.encode_payload(array, mode, book, effort=effort), bool(book)
     if book is not None and effort >= 5:
         untrained = shapes_coder.encode_payload(array, mode, None, effort=effort)
-        if len(untrained) < len(payload) + TINY_REFERENCE:
+        if len(untrained) < len(payload) + overhead:
             payload, uses_book = untrained, False
     coder = container.SHAPES
-    if len(payload) + TINY_REFERENCE * uses_book >= len(samples):
+    if len(payload) + overhead * uses_book >= len(samples):
         payload, uses_book, coder = samples, False, container.STORED
     height, width = array.shape[:2]
     crc = container.checksum(mode, width, height, samples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,17 +29,19 @@ MAX_SHAPE_SIDE = 255
 _MODULUS = 1 << 64
 
 
-@cache
+@lru_cache(maxsize=4)
 def _powers(length: int) -> NDArray[np.uint64]:
     """Powers of the two bases and their inverses, for windows whose origin is below `length`."""
-    table = np.empty((4, length), np.uint64)
-    bases = (shape_kernels.ROW_BASE, shape_kernels.COLUMN_BASE)
-    for line, base in enumerate((bases[0], pow(bases[0], -1, _MODULUS),
-                                 bases[1], pow(bases[1], -1, _MODULUS))):  # fmt: skip
-        power = 1
-        for index in range(length):
-            table[line, index] = power
-            power = power * base % _MODULUS
+    rows, columns = shape_kernels.ROW_BASE, shape_kernels.COLUMN_BASE
+    bases = (rows, pow(rows, -1, _MODULUS), columns, pow(columns, -1, _MODULUS))
+    table = np.ones((4, length), np.uint64)
+    for line, base in enumerate(bases):
+        known = 1
+        while known < length:  # each step doubles how many powers are known
+            n_more = min(known, length - known)
+            factor = np.uint64(pow(base, known, _MODULUS))
+            np.multiply(table[line, :n_more], factor, out=table[line, known : known + n_more])
+            known += n_more
     return table
 
 

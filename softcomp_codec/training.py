@@ -74,6 +74,18 @@ class TrainingOptions:
     max_shapes: int = 8_000
     min_uses: int = 2
 
+    def __post_init__(self) -> None:
+        limits = {
+            "low_bits": (0, 9),
+            "max_side": (0, 255),
+            "n_candidates": (0, 1 << 22),
+            "max_shapes": (0, 1 << 22),
+            "min_uses": (1, 1 << 62),
+        }
+        for name, (lowest, highest) in limits.items():
+            if not lowest <= getattr(self, name) <= highest:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected {lowest}..{highest}")
+
 
 def train(
     images: Iterable[ImageLike],

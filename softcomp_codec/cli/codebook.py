@@ -51,7 +51,8 @@ def list_all(
         for each in stored:
             print(json.dumps(summary(each.book) | {"origin": each.origin, "path": each.path}))
         return
-    note(f"your own codebooks go to {user_folder()} or to a folder of ${PATH_VARIABLE}")
+    own = f"{folder} or to a folder" if (folder := user_folder()) else "a folder"
+    note(f"your own codebooks go to {own} of ${PATH_VARIABLE}")
     if not stored:
         note("there are none yet")
         return

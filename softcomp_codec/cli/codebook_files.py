@@ -6,6 +6,7 @@ The places are those of `codebook_store`; a test holds the two equal.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -40,7 +41,8 @@ def places(source: Path) -> Iterator[tuple[str, Path]]:
     for entry in os.environ.get("SOFTCOMP_CODEBOOK_PATH", "").split(os.pathsep):
         if entry:
             yield "$SOFTCOMP_CODEBOOK_PATH", Path(entry)
-    yield "user", user_data_path("softcomp-codec", appauthor=False) / "codebooks"
+    with suppress(OSError, RuntimeError):  # a user without a home
+        yield "user", user_data_path("softcomp-codec", appauthor=False) / "codebooks"
     yield "beside the file", source.resolve().parent
 
 
