@@ -6,13 +6,13 @@ import os
 import threading
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
 
 from . import container
+from .bundled import bundled_folder
 from .codebook import Codebook
 from .errors import CodebookError, CodebookNotFoundError, ScfError
 
@@ -78,7 +78,7 @@ def _load_path(path: Path) -> Codebook:
 @cache
 def bundled_codebooks() -> tuple[Codebook, ...]:
     """Return the codebooks that travel with the package, by name."""
-    folder = files("softcomp_codec.codebooks")
+    folder = bundled_folder()
     books = [
         _shared(Codebook.from_bytes(entry.read_bytes()))
         for entry in folder.iterdir()
@@ -121,7 +121,7 @@ def _in_folder(folder: Path) -> Iterator[tuple[Path, Codebook]]:
 def list_codebooks() -> list[StoredCodebook]:
     """Return every codebook of the usual places, in the order of look-up."""
     found = [StoredCodebook(book, "registered", "") for book in _registered_books()]
-    folder = files("softcomp_codec.codebooks")
+    folder = bundled_folder()
     found += [
         StoredCodebook(book, "bundled", str(folder / f"{book.name}{SUFFIX}"))
         for book in bundled_codebooks()

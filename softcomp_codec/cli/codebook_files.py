@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
 
 from .. import container
+from ..bundled import bundled_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ class FoundCodebook:
 
 def places(source: Path) -> Iterator[tuple[str, Path]]:
     """Yield (origin, folder) in the order of look-up."""
-    yield "bundled", Path(str(files("softcomp_codec.codebooks")))
+    yield "bundled", Path(str(bundled_folder()))
     for entry in os.environ.get("SOFTCOMP_CODEBOOK_PATH", "").split(os.pathsep):
         if entry:
             yield "$SOFTCOMP_CODEBOOK_PATH", Path(entry)
