@@ -8,9 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 
-def describe_machine() -> str:
-    """Return machine, versions and commit as Markdown lines."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "pillow"))
+def describe_machine(*more: str) -> str:
+    """Return machine, versions (of `more` packages, too) and commit as Markdown lines."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "pillow", *more))
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         cwd=Path(__file__).parent,

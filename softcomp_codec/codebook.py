@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from .errors import (
 )
 from .kernels.entropy_kernels import N_CONTEXTS
 from .kernels.residual_kernels import GAP, MED, NO_PREDICTOR
+from .reference_books import ReferencePart
 from .shapes import N_GAP_SYMBOLS, ShapeSet, shape_set
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ FORMAT_VERSION = 0
 
 SECTION_RECORD = 0x01
 SECTION_SHAPES = 0x02
+SECTION_REFERENCE = 0x03
 RAW, XZ = 0, 1
 
 MAX_CODEBOOK_BYTES = 1 << 26
@@ -117,6 +119,8 @@ class Codebook:
         The training record: ``name``, what it was trained on, and ``report``.
     parts : dict of int to KindBook
         By kind of image.
+    reference : dict of int to ReferencePart
+        By kind of image, for the reference settings; a kind has either part, or both.
 
     Examples
     --------
@@ -127,6 +131,7 @@ class Codebook:
 
     record: dict[str, Any]
     parts: dict[int, KindBook]
+    reference: dict[int, ReferencePart] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -136,15 +141,16 @@ class Codebook:
     @property
     def kinds(self) -> tuple[str, ...]:
         """Names of the kinds of images that it serves."""
-        return tuple(KIND_NAMES[kind] for kind in sorted(self.parts))
+        return tuple(KIND_NAMES[kind] for kind in sorted({*self.parts, *self.reference}))
 
     def planes_of(self, kind: str) -> tuple[PlaneBook, ...]:
-        """Return the plane books of a kind of image, by its name."""
-        return next(part.planes for key, part in self.parts.items() if KIND_NAMES[key] == kind)
+        """Return the plane books of a kind of image, by its name; none under reference settings."""
+        named = (part.planes for key, part in self.parts.items() if KIND_NAMES[key] == kind)
+        return next(named, ())
 
     def fits(self, mode: Mode) -> bool:
         """Whether it serves images of this mode."""
-        return kind_of(mode) in self.parts
+        return kind_of(mode) in self.parts or kind_of(mode) in self.reference
 
     @cached_property
     def serialised(self) -> bytes:
@@ -159,6 +165,9 @@ class Codebook:
         sections = [(SECTION_RECORD, record.encode())]
         sections += [
             (SECTION_SHAPES, _write_part(kind, self.parts[kind])) for kind in sorted(self.parts)
+        ]
+        sections += [
+            (SECTION_REFERENCE, self.reference[kind].to_bytes()) for kind in sorted(self.reference)
         ]
         return b"".join(
             bytes([section]) + write_varint(len(data)) + data for section, data in sections
@@ -228,6 +237,7 @@ class Codebook:
         reader = ByteReader(serialised, "codebook")
         record: dict[str, Any] | None = None
         parts: dict[int, KindBook] = {}
+        reference: dict[int, ReferencePart] = {}
         while reader.offset < len(serialised):
             section = reader.take(1, "section")[0]
             length = reader.varint("section length", MAX_CODEBOOK_BYTES)
@@ -237,13 +247,16 @@ class Codebook:
             elif section == SECTION_SHAPES:
                 kind, part = _read_part(data)
                 parts[kind] = part
+            elif section == SECTION_REFERENCE:
+                reference_part = ReferencePart.from_bytes(data)
+                reference[reference_part.kind] = reference_part
             elif section < 0x80:
                 raise UnsupportedStreamError(f"codebook: critical section {section} is unknown")
             else:
                 raise CorruptStreamError(f"codebook: section {section} is reserved")
-        if record is None or not parts:
+        if record is None or not (parts or reference):
             raise CorruptStreamError("codebook: a training record and a part are needed")
-        book = cls(record, parts)
+        book = cls(record, parts, reference)
         try:
             canonical = book.serialised == serialised
         except (ValueError, RecursionError) as error:
@@ -424,3 +437,8 @@ def part_for(book: Codebook | None, mode: Mode, transform: int) -> KindBook:
         raise CodebookError(f"codebook {book.name!r} has no part for {mode.name} images")
     part = book.parts[kind]
     return part if part.transform == transform else built_in_part(kind, transform)
+
+
+def reference_part_for(book: Codebook | None, mode: Mode) -> ReferencePart | None:
+    """Return what codes an image under the reference settings (SPEC 5R), None if there is none."""
+    return None if book is None else book.reference.get(kind_of(mode))

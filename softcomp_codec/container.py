@@ -16,9 +16,16 @@ MAGIC = b"\xf7SC"
 FORMAT_VERSION = 0
 
 # Coders (SPEC 2.4)
-STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR = range(5)
-CODER_NAMES = {0: "stored", 1: "shapes", 2: "context", 3: "bilevel", 4: "few-colour"}
-READABLE_CODERS = (STORED, SHAPES)
+STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE = range(6)
+CODER_NAMES = {
+    0: "stored",
+    1: "shapes",
+    2: "context",
+    3: "bilevel",
+    4: "few-colour",
+    5: "reference",
+}
+READABLE_CODERS = (STORED, SHAPES, REFERENCE)
 
 # Segments (SPEC 3.1); bit 7 marks the ancillary ones
 SEGMENT_END = 0x00
@@ -366,7 +373,7 @@ def _read_frame_entries(reader: ByteReader, reference: bytes) -> list[Frame]:
         n_bytes = reader.varint(f"payload length of frame {index}", 1 << 62)
         (frame_crc,) = struct.unpack("<I", reader.take(4, f"checksum of frame {index}"))
         _check_coder(kind >> 5, f"frame table: frame {index}")
-        built_in_in_vain = kind & 1 and (not reference or kind >> 5 == STORED)
+        built_in_in_vain = kind & 1 and (not reference or kind >> 5 in (STORED, REFERENCE))
         if kind & 0b11110 or built_in_in_vain:
             raise CorruptStreamError(f"frame table: frame {index} has coder byte 0x{kind:02x}")
         frames.append(Frame(kind >> 5, bool(kind & 1), n_bytes, frame_crc))

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import codebook_store, container, planes, shapes_coder
+from . import codebook_store, container, planes, reference_coder, shapes_coder
+from .codebook import reference_part_for
 from .container import Header
 from .errors import (
     CodebookMismatchError,
@@ -149,6 +150,8 @@ def _decode_frame(
         complete = len(payload) == single.raw_size
         return Decoded(header, array, None, _exact(single, array, complete, allow_truncated))
     if not single.codebook_reference:
+        if single.coder == container.REFERENCE:
+            raise CorruptStreamError("header: the reference coder needs a codebook")
         array, complete = shapes_coder.decode_payload(payload, single, None, allow_truncated)
         return Decoded(header, array, None, _exact(single, array, complete, allow_truncated))
     return _decode_with_codebooks(header, single, payload, source, codebooks, allow_truncated)
@@ -203,7 +206,7 @@ def _decode_with_codebooks(
             continue
         lenient = allow_truncated and book is found[-1]
         try:
-            array, complete = shapes_coder.decode_payload(payload, single, book, lenient)
+            array, complete = _decode_by(book, payload, single, lenient)
             return Decoded(header, array, book, _exact(single, array, complete, lenient))
         except CorruptStreamError as error:
             failure = error
@@ -215,6 +218,21 @@ def _decode_with_codebooks(
             f"the exact picture: {names}; last failure: {failure}"
         ) from failure
     raise failure
+
+
+def _decode_by(
+    book: Codebook, payload: bytes, header: Header, allow_truncated: bool
+) -> tuple[NDArray[Any], bool]:
+    """Decode by the coder that the header names, with a codebook."""
+    if header.coder == container.SHAPES:
+        return shapes_coder.decode_payload(payload, header, book, allow_truncated)
+    part = reference_part_for(book, header.mode)
+    if part is None:
+        raise CorruptStreamError(
+            f"codebook {book.name!r} has no part for {header.mode.name} pictures under the "
+            "reference settings"
+        )
+    return reference_coder.decode_payload(payload, header, part, allow_truncated)
 
 
 def _exact(header: Header, array: NDArray[Any], complete: bool, allow_truncated: bool) -> bool:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from . import codebook_store, container, planes, shapes_coder
-from .codebook import Codebook
+from . import codebook_store, container, planes, reference_coder, shapes_coder
+from .codebook import Codebook, kind_of, reference_part_for
 from .container import Frame, Header, Segment
 
 if TYPE_CHECKING:
@@ -227,18 +227,31 @@ def _code_frame(
     `overhead` is what naming the codebook adds to the payload's bytes.
     """
     samples = planes.canonical_samples(array, mode)
-    payload, uses_book = shapes_coder.encode_payload(array, mode, book, effort=effort), bool(book)
-    if book is not None and effort >= 5:
-        untrained = shapes_coder.encode_payload(array, mode, None, effort=effort)
-        if len(untrained) < len(payload) + overhead:
-            payload, uses_book = untrained, False
-    coder = container.SHAPES
+    payload, coder, uses_book = _code_samples(array, mode, book, effort, overhead)
     if len(payload) + overhead * uses_book >= len(samples):
         payload, uses_book, coder = samples, False, container.STORED
     height, width = array.shape[:2]
     crc = container.checksum(mode, width, height, samples)
     built_in = not uses_book and coder != container.STORED
     return Frame(coder, built_in, len(payload), crc), payload, uses_book
+
+
+def _code_samples(
+    array: NDArray[Any], mode: container.Mode, book: Codebook | None, effort: int, overhead: int
+) -> tuple[bytes, int, bool]:
+    """Return payload, coder and whether the codebook is needed.
+
+    A codebook that has a part for the reference settings alone is used by those, as published.
+    """
+    reference = reference_part_for(book, mode)
+    if book is not None and reference is not None and kind_of(mode) not in book.parts:
+        return reference_coder.encode_payload(array, mode, reference), container.REFERENCE, True
+    payload = shapes_coder.encode_payload(array, mode, book, effort=effort)
+    if book is not None and effort >= 5:
+        untrained = shapes_coder.encode_payload(array, mode, None, effort=effort)
+        if len(untrained) < len(payload) + overhead:
+            return untrained, container.SHAPES, False
+    return payload, container.SHAPES, book is not None
 
 
 def _reference(book: Codebook | None, raw_bytes: int, reference_bytes: int | None) -> bytes:

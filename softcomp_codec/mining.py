@@ -62,6 +62,31 @@ def mine_windows(
     list of (count, window)
         Those of the largest count times (number of non-zero cells - 1); ties by content.
     """
+    counts, examples = count_windows(
+        high, max_side, max(2, len(high) // IMAGES_PER_COUNT), pool, workers, progress
+    )
+    windows = _windows(high, counts, examples)
+    windows.sort(key=lambda entry: (-entry[0], entry[2].shape, entry[2].tobytes()))
+    return [(count, np.ascontiguousarray(window)) for _, count, window in windows[:n_wanted]]
+
+
+def count_windows(
+    high: Sequence[Layer],
+    max_side: int,
+    threshold: int,
+    pool: Executor,
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Count every dense window of more than one cell; see `mine_windows`.
+
+    Returns
+    -------
+    counts : ndarray, int64, shape (n,)
+        All at least `threshold`, which is doubled until the windows fit into a table.
+    examples : ndarray, int32, shape (n, 5)
+        Where each occurs: layer, row, column, height, width. In no particular order.
+    """
     powers = hash_powers(*np.max([layer.shape for layer in high], axis=0).tolist())
     buckets = np.zeros(BUCKETS, np.uint32)
 
@@ -86,18 +111,16 @@ def mine_windows(
         return list(pool.map(partial(count_share, threshold=threshold), range(workers)))
 
     count_all(0)
-    threshold = max(2, len(high) // IMAGES_PER_COUNT)
     while not _fit(tables := count_all(threshold)):
         threshold *= 2
     progress(2 * len(high), 2 * len(high))
-    windows = []
+    found = []
     for table in tables:
         assert table is not None
         keys, counts, examples = table
         slots = np.nonzero((keys != 0) & (counts >= threshold))[0]
-        windows += _windows(high, counts[slots], examples[slots])
-    windows.sort(key=lambda entry: (-entry[0], entry[2].shape, entry[2].tobytes()))
-    return [(count, np.ascontiguousarray(window)) for _, count, window in windows[:n_wanted]]
+        found.append((counts[slots], examples[slots]))
+    return np.concatenate([c for c, _ in found]), np.concatenate([e for _, e in found])
 
 
 def _fit(tables: Sequence[Table | None]) -> bool:

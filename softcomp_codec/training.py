@@ -22,6 +22,7 @@ from .kernels import entropy_kernels
 from .kernels.bit_kernels import GAP_DIRECT
 from .kernels.entropy_kernels import N_CONTEXTS
 from .kernels.residual_kernels import GAP, MED, NO_PREDICTOR
+from .reference_training import ReferenceOptions, train_reference_part
 from .shapes import N_GAP_SYMBOLS, ShapeSet, shape_set
 
 if TYPE_CHECKING:
@@ -32,12 +33,16 @@ if TYPE_CHECKING:
     from .encoder import ImageLike
     from .layers import Layer
     from .planes import Plane
+    from .reference_books import ReferencePart
 
 Progress = Callable[[str, int, int], None]
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 TRAINER_VERSION = 1
+
+FEWEST_TO_HOLD_OUT = 2
+"""Sets of fewer images are not reported on."""
 
 CELL_VALUES = (256, 384, 512, 768, 1024, 1536, 2048, 3072)
 """Worth of a covered cell, in 1/256 bit, that training tries."""
@@ -94,7 +99,8 @@ def train(
     workers: int = 1,
     holdout: float = 0.1,
     source: str = "",
-    options: TrainingOptions | None = None,
+    settings: str = "default",
+    options: TrainingOptions | ReferenceOptions | None = None,
     progress: Progress | None = None,
 ) -> Codebook:
     """Train a codebook on images of one kind.
@@ -112,7 +118,10 @@ def train(
         itself is then trained on all. 0: no report.
     source : str
         Where the images come from, for the training record.
-    options : TrainingOptions, optional
+    settings : {"default", "reference"}
+        "reference" trains for soft compression as its authors published it, for comparisons: files
+        written with such a codebook have the coder of that name.
+    options : TrainingOptions or, with the reference settings, ReferenceOptions, optional
     progress : callable, optional
         Called with (stage, done, total).
 
@@ -130,12 +139,16 @@ def train(
         raise ValueError(f"codebook name {name!r}, expected 1 to 64 printable characters")
     if not 0 <= holdout <= 0.5:
         raise ValueError(f"holdout is {holdout}, expected 0 to 0.5")
-    options = options or TrainingOptions()
+    if settings not in ("default", "reference"):
+        raise ValueError(f"settings is {settings!r}, expected 'default' or 'reference'")
+    options = options or (TrainingOptions() if settings == "default" else ReferenceOptions())
+    if isinstance(options, TrainingOptions) != (settings == "default"):
+        raise TypeError(f"{type(options).__name__} does not belong to the {settings} settings")
     samples = sorted((_Sample.of(image) for image in images), key=lambda sample: sample.digest)
     if not samples:
         raise ValueError("no images to train on")
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        trainer = _Trainer(options, pool, max(1, workers), progress or _silent)
+        train_parts = partial(_train_parts, options, pool, max(1, workers), progress or _silent)
         record: dict[str, Any] = {
             "name": name,
             "images": len(samples),
@@ -145,13 +158,39 @@ def train(
             "trainer": TRAINER_VERSION,
             "options": vars(options),
         }
-        step = round(1 / holdout) if holdout else 0
+        if settings == "reference":
+            record["settings"] = settings
+        step = min(round(1 / holdout), len(samples)) if holdout else 0
         held_out = samples[step - 1 :: step] if step else []
-        if held_out and len(held_out) < len(samples):
+        if held_out and len(samples) >= FEWEST_TO_HOLD_OUT:
             kept = [sample for i, sample in enumerate(samples) if (i + 1) % step]
-            book = Codebook(record, trainer.parts(kept, "held-out trial: "))
+            book = Codebook(record, *train_parts(kept, "held-out trial: "))
             record["report"] = _report(book, held_out, workers, progress or _silent)
-        return Codebook(record, trainer.parts(samples, ""))
+        return Codebook(record, *train_parts(samples, ""))
+
+
+def _train_parts(
+    options: TrainingOptions | ReferenceOptions,
+    pool: ThreadPoolExecutor,
+    workers: int,
+    progress: Progress,
+    samples: list[_Sample],
+    prefix: str,
+) -> tuple[dict[int, KindBook], dict[int, ReferencePart]]:
+    """Return the parts of a codebook: those of the default settings, or the reference ones."""
+    if isinstance(options, TrainingOptions):
+        return _Trainer(options, pool, workers, progress).parts(samples, prefix), {}
+    reference = {}
+    for kind in sorted({kind_of(sample.mode) for sample in samples}):
+        reference[kind] = train_reference_part(
+            [sample.array for sample in samples if kind_of(sample.mode) == kind],
+            container.MODES[kind],
+            options=options,
+            pool=pool,
+            workers=workers,
+            progress=lambda stage, done, total: progress(prefix + stage, done, total),
+        )
+    return {}, reference
 
 
 def _silent(stage: str, done: int, total: int) -> None:

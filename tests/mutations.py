@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from file_builder import checksum
 from made_images import KINDS, colours, glyphs, image, images, noise, slope
-from small_codebooks import codebook_file, small_codebook
+from small_codebooks import codebook_file, reference_codebook, small_codebook
 
 import softcomp_codec
 from softcomp_codec import container, decoder, shapes_coder
@@ -64,6 +64,12 @@ class Corpus:
             frames.append(noise(frames[0].shape, n_values).astype(frames[0].dtype))
             self._add_frames(frames, codebook=book, effort=1)
             self._add_frames(frames, codebook=None, file_check=True)
+            reference = reference_codebook(kind)
+            self.books.append(reference)
+            for array in (image(kind, 24, 24, 99), image(kind, 11, 9, 5), image(kind, 1, 30)):
+                self._add(array, codebook=reference)
+            self._add(image(kind, 24, 23, 98), codebook=reference, embed_codebook=True)
+            self._add_frames(frames, codebook=reference)
         for array in (
             glyphs(20, 20)[:, :, None],
             slope(20, 20)[:, :, None],
@@ -180,9 +186,10 @@ def _other_frame(header, rng):
     index = rng.randrange(len(header.frames))
     frame = header.frames[index]
     n_bytes = max(0, frame.n_bytes + rng.choice((-1, 1, 5)))
+    reference = header.codebook_reference
     frame = rng.choice((
-        replace(frame, coder=1 - frame.coder, built_in=False),
-        replace(frame, built_in=bool(header.codebook_reference) and frame.coder == 1),
+        replace(frame, coder=rng.choice(container.READABLE_CODERS), built_in=False),
+        replace(frame, built_in=bool(reference) and frame.coder == container.SHAPES),
         replace(frame, n_bytes=n_bytes),
     ))  # fmt: skip
     return replace(header, frames=(*header.frames[:index], frame, *header.frames[index + 1 :]))

@@ -24,6 +24,14 @@ def small_codebook(kind, seed=0):
     )
 
 
+@cache
+def reference_codebook(kind):
+    """A codebook for the reference settings, of a few images of 24 x 24."""
+    return softcomp_codec.train(
+        images(kind, 6), name=f"reference-{kind}", holdout=0, settings="reference"
+    )
+
+
 def named(book, name):
     """The same codebook under another name, so with another ID."""
     return Codebook({**book.record, "name": name}, book.parts)

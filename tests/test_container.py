@@ -70,7 +70,7 @@ def with_frames(draw):
     ]
     if header.codebook_reference:
         frames = [
-            replace(frame, built_in=frame.coder != container.STORED and draw(st.booleans()))
+            replace(frame, built_in=frame.coder == container.SHAPES and draw(st.booleans()))
             for frame in frames
         ]
     payloads = [bytes([index]) * frame.n_bytes for index, frame in enumerate(frames)]
@@ -158,7 +158,7 @@ def test_headers_cut_at_every_byte(header):
             ({"coder_mode": bytes([coder << 5 | 1])}, UnsupportedStreamError,
              rf"byte 4: coder {coder} \({name}\) cannot be read")
             for coder, name in ((2, "context"), (3, "bilevel"), (4, "few-colour"),
-                                (5, "unregistered"), (6, "unregistered"), (7, "unregistered"))
+                                (6, "unregistered"), (7, "unregistered"))
         ],
         ({"width": b"\0"}, CorruptStreamError, r"width 0 is outside 1\.\.2147483647"),
         ({"height": b"\0"}, CorruptStreamError, r"height 0 is outside 1\.\.2147483647"),

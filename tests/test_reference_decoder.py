@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reference_decoder as reference
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import softcomp_codec
+from softcomp_codec.reference_training import ReferenceOptions
 
 SPEC = Path(__file__).resolve().parents[1] / "SPEC.md"
 KINDS = ("bilevel", "gray", "rgb")
@@ -104,11 +105,11 @@ def with_checksum(file, samples):
     return file[: start - 4] + checksum + file[start:]
 
 
-def decode_without_checksum(file, parts):
-    """Return canonical samples of a file of the shapes coder, whatever its checksum, or None."""
+def decode_without_checksum(file, parts, decode=reference.decode_shapes):
+    """Return canonical samples of a file that is not stored, whatever its checksum, or None."""
     header = reference.read_header(file)
     try:
-        planes = reference.decode_shapes(header, parts)
+        planes = decode(header, parts)
     except reference.SpecError:
         return None
     return reference.canonical_samples(header, planes)
@@ -355,6 +356,8 @@ def test_payload_of_any_settings(data):
         (0x00, 0x05, "mode"),
         (0x00, 0x1F, "mode"),
         (0x00, 0x41, "coder"),
+        (0x00, 0x81, "coder"),
+        (0x00, 0xC1, "coder"),
         (0x00, 0xE1, "coder"),
         (0x01, 0x01, "reference"),
     ],
@@ -401,3 +404,274 @@ def test_bad_width(side):
     file = stored_file([])
     file = file[:5] + side + file[6:]
     assert outcomes(file) == (None, None)
+
+
+SCHEMES = {"binary": 0, "gray": 1, "mode i": 2, "mode ii": 3}
+REFERENCE_SIZES = ((1, 1), (1, 2), (2, 1), (1, 30), (30, 1), (2, 2), (7, 9), (25, 33))
+
+
+def kind_of(scheme):
+    return KINDS[reference.KIND_OF_SCHEME[SCHEMES[scheme]]]
+
+
+@pytest.fixture(scope="module")
+def reference_books():
+    """Return a codebook of the reference settings for each scheme."""
+    trained = {}
+    for scheme, number in SCHEMES.items():
+        kind = kind_of(scheme)
+        images = [make_image(kind, ("boxes", "smooth")[i % 2], 14, 14, 2 * i) for i in range(6)]
+        options = ReferenceOptions(scheme_id=number) if kind == "rgb" else None
+        book = softcomp_codec.train(
+            images, name="t", holdout=0, settings="reference", options=options
+        )
+        trained[scheme] = book
+        part = reference.read_codebook(book.to_bytes()).reference_parts[KINDS.index(kind)]
+        assert part.scheme == number
+    return trained
+
+
+def reference_file(image, book, payload):
+    """Return a file of the reference coder with any payload and a checksum that does not fit."""
+    mode = KINDS.index(
+        "bilevel" if image.dtype == np.bool_ else "gray" if image.ndim < 3 else "rgb"
+    )
+    height, width = image.shape[:2]
+    identifier = reference.read_codebook(book.to_bytes()).id[:4]
+    return b"\xf7SC\x01" + bytes([0xA0 + mode, width, height]) + identifier + bytes(4) + payload
+
+
+@pytest.mark.parametrize("style", STYLES[1:])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_reference_coder(reference_books, scheme, style):
+    book = reference_books[scheme]
+    coders = set()
+    for height, width in REFERENCE_SIZES:
+        image = make_image(kind_of(scheme), style, height, width, 1)
+        file = softcomp_codec.encode(image, codebook=book, embed_codebook=True)
+        coders.add(reference.read_header(file).coder)
+        assert_same(reference.decode(file), image)
+        np.testing.assert_array_equal(softcomp_codec.decode(file), image, strict=True)
+        file = softcomp_codec.encode(image, codebook=book)
+        assert_same(reference.decode(file, [book.to_bytes()]), image)
+    assert (scheme, style) == ("gray", "checks") or 5 in coders
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_reference_coder_larger_image(reference_books, scheme):
+    """Long enough for the halved sums of GAP."""
+    book = reference_books[scheme]
+    image = make_image(kind_of(scheme), "smooth", 45, 70, 1)
+    file = softcomp_codec.encode(image, codebook=book)
+    assert reference.read_header(file).coder == 5
+    assert_same(reference.decode(file, [book.to_bytes()]), image)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_damaged_reference_payload(reference_books, scheme, data):
+    book = reference_books[scheme]
+    style = data.draw(st.sampled_from(["smooth", "boxes", "flat"]))
+    height, width = data.draw(st.sampled_from([(7, 9), (5, 12), (1, 30)]))
+    image = make_image(kind_of(scheme), style, height, width, 1)
+    file = softcomp_codec.encode(image, codebook=book)
+    header = reference.read_header(file)
+    if header.coder != 5:
+        return
+    start = len(file) - len(header.payload)
+    position = data.draw(st.integers(start, len(file)))
+    inserted = data.draw(st.binary(max_size=2))
+    file = file[:position] + inserted + file[position + data.draw(st.integers(0, 2)) :]
+    ours, theirs = outcomes(file, book)
+    assert ours == theirs
+    assert ours in (None, (image.shape, canonical_samples(image)))
+    parts = reference.read_codebook(book.to_bytes()).reference_parts
+    samples = decode_without_checksum(file, parts, reference.decode_reference)
+    if samples is not None:
+        file = with_checksum(file, samples)
+        ours, theirs = outcomes(file, book)
+        assert ours == theirs == (image.shape, samples)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_any_reference_payload(reference_books, scheme, data):
+    """Payloads that no encoder would write: those of them that are good, at each length."""
+    book = reference_books[scheme]
+    sides = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    image = make_image(kind_of(scheme), "flat", *sides)
+    some_bytes = st.one_of(st.sampled_from([0, 0, 255]), st.integers(0, 255))
+    payload = bytes(data.draw(st.lists(some_bytes, min_size=6, max_size=14)))
+    parts = reference.read_codebook(book.to_bytes()).reference_parts
+    for end in range(len(payload)):
+        for unused in range(8):
+            last = payload[end] >> unused << unused
+            file = reference_file(image, book, payload[:end] + bytes([last]))
+            samples = decode_without_checksum(file, parts, reference.decode_reference)
+            if samples is not None:
+                ours, theirs = outcomes(with_checksum(file, samples), book)
+                assert ours == theirs == (image.shape, samples)
+                event("good")
+                good = with_checksum(file, samples)
+                for other in (
+                    good[:-1],
+                    good + b"\x00",
+                    *(good[:-1] + bytes([last ^ 1 << bit]) for bit in range(8)),
+                ):
+                    ours, theirs = outcomes(other, book)
+                    assert ours == theirs
+
+
+def paint_anything(shape, top, left, layer, covered):
+    """Paint what 5R.8 calls corrupt: shapes over others and outside the plane."""
+    for index, value in enumerate(shape.cells):
+        i, j = top + index // shape.width, left + index % shape.width
+        if i < len(layer) and j < len(layer[0]):
+            layer[i][j] = value
+
+
+def test_reference_shapes_that_are_corrupt(reference_books):
+    """Also with the checksum of what a careless decoder makes of them."""
+    book = reference_books["binary"]
+    parts = reference.read_codebook(book.to_bytes()).reference_parts
+    rng = np.random.default_rng(3)
+    corrupt = 0
+    for _ in range(400):
+        height, width = rng.integers(1, 7, 2)
+        image = np.zeros((height, width), np.bool_)
+        payload = bytearray(rng.bytes(int(rng.integers(3, 7))))
+        payload[0] &= 0x3F
+        for unused in range(8):
+            payload[-1] = payload[-1] >> unused << unused
+            file = reference_file(image, book, bytes(payload))
+            if decode_without_checksum(file, parts, reference.decode_reference) is not None:
+                continue
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(reference, "paint_reference", paint_anything)
+                samples = decode_without_checksum(file, parts, reference.decode_reference)
+            if samples is not None:
+                assert outcomes(with_checksum(file, samples), book) == (None, None)
+                corrupt += 1
+    assert corrupt > 5
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_reference_payload_of_other_lengths(reference_books, scheme):
+    book = reference_books[scheme]
+    image = make_image(kind_of(scheme), "smooth", 8, 11, 1)
+    file = softcomp_codec.encode(image, codebook=book)
+    assert reference.read_header(file).coder == 5
+    for end in range(0, len(file), 5):
+        assert outcomes(file[:end], book) == (None, None)
+    for more in (b"\x00", b"\xff", b"\x00" * 5):
+        assert outcomes(file + more, book) == (None, None)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_reference_coder_without_part(books, reference_books, scheme):
+    kind = kind_of(scheme)
+    image = make_image(kind, "flat", 9, 9, 1)
+    file = softcomp_codec.encode(image, codebook=reference_books[scheme])
+    header = reference.read_header(file)
+    assert header.coder == 5
+    identifier = reference.read_codebook(books[kind][0].to_bytes()).id[: len(header.reference)]
+    other = file.replace(header.reference, identifier, 1)
+    assert outcomes(other, books[kind][0]) == (None, None)
+    without = file[:3] + b"\x00" + file[4:].replace(header.reference, b"", 1)
+    assert outcomes(without) == (None, None)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_read_reference_part(reference_books, scheme):
+    """Each byte of the part changed, or the section put elsewhere: both accept or both refuse."""
+    serialisation = reference_books[scheme].serialised
+    sections = reference.ByteReader(serialisation)
+    assert sections.byte() == 1
+    record = sections.take(sections.varint())
+    assert sections.byte() == 3
+    part = sections.take(sections.varint())
+    assert sections.at_end
+    rng = np.random.default_rng(1)
+    variants = [[(1, record), (3, part)], [(3, part), (1, record)], [(1, record)]]
+    variants += [[(1, record), (3, part), (3, part)], [(1, record), (3, part), (0x80, b"")]]
+    variants += [[(1, record), (3, part[:-1])], [(1, record), (3, part + b"\x01")]]
+    places = {0, 1, 2, *range(3, len(part), max(1, len(part) // 12))}
+    for place in sorted(places):
+        for value in (0, 1, 25, 64, 255, int(rng.integers(0, 256))):
+            changed = part[:place] + bytes([value]) + part[place + 1 :]
+            variants.append([(1, record), (3, changed)])
+    for variant in variants:
+        packed = b"".join(
+            bytes([number]) + reference.write_varint(len(content)) + content
+            for number, content in variant
+        )
+        head = b"\xf7SB\x00" + hashlib.sha256(packed).digest()
+        data = head + reference.write_varint(len(packed)) + packed
+        try:
+            reference.read_codebook(data)
+        except reference.SpecError:
+            with pytest.raises(softcomp_codec.ScfError):
+                softcomp_codec.Codebook.from_bytes(data)
+        else:
+            assert softcomp_codec.Codebook.from_bytes(data).serialised == packed
+
+
+def frames_outcome(decode):
+    """Return what a decoder makes of the frames of a file, or None where it refuses it."""
+    try:
+        results = decode()
+    except (reference.SpecError, softcomp_codec.ScfError):
+        return None
+    return [outcome(lambda result=result: result) for result in results]
+
+
+@pytest.mark.parametrize("settings_name", ["default", "reference"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_frames(books, reference_books, kind, settings_name):
+    book = books[kind][0]
+    if settings_name == "reference":
+        book = next(b for scheme, b in reference_books.items() if kind_of(scheme) == kind)
+    images = [make_image(kind, style, 9, 11, 1) for style in ("boxes", "noise", "flat", "smooth")]
+    packed = [book.to_bytes()]
+    for options in ({}, {"embed_codebook": True}, {"codebook": None}, {"file_check": True}):
+        file = softcomp_codec.encode_frames(images, **{"codebook": book, **options})
+        pictures = reference.decode_frames(file, packed)
+        for picture, image in zip(pictures, images, strict=True):
+            assert_same(picture, image)
+        assert_same(reference.decode(file, packed), images[0])
+    file = softcomp_codec.encode_frames(images, codebook=book)
+    rng = np.random.default_rng(2)
+    damaged = [file[:-1], file + b"\x00"]
+    for position in rng.integers(8, len(file), 40):
+        changed = bytearray(file)
+        changed[position] ^= 1 << rng.integers(0, 8)
+        damaged.append(bytes(changed))
+    for data in damaged:
+        ours = frames_outcome(lambda data=data: reference.decode_frames(data, packed))
+        theirs = frames_outcome(
+            lambda data=data: softcomp_codec.decode_frames(data, codebooks=[book])
+        )
+        assert ours == theirs
+        assert ours in (None, [(image.shape, canonical_samples(image)) for image in images])
+
+
+def test_bytes_of_a_frame_table():
+    """Each field of a table of two stored frames set to each of some values."""
+    samples = (b"\x07\x09", b"\x01\x02")
+    description = b"\x01" + (2).to_bytes(4, "little") + (1).to_bytes(4, "little")
+    checksums = [zlib.crc32(description + both).to_bytes(4, "little") for both in samples]
+    table = b"\x02\x00\x02" + checksums[0] + b"\x00\x02" + checksums[1]
+    accepted = 0
+    for place in range(len(table)):
+        for value in (table[place], 0, 1, 2, 3, 16, 0x20, 0x21, 0x40, 0xA0, 0x80, 0xFF):
+            changed = table[:place] + bytes([value]) + table[place + 1 :]
+            for segments in ([segment(5, changed)], [segment(5, changed)] * 2):
+                file = stored_file(segments) + samples[1]
+                ours = frames_outcome(lambda file=file: reference.decode_frames(file))
+                theirs = frames_outcome(lambda file=file: softcomp_codec.decode_frames(file))
+                assert ours == theirs
+                assert ours in (None, [((1, 2), both) for both in samples])
+                accepted += ours is not None
+    assert accepted

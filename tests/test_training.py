@@ -15,7 +15,6 @@ from small_codebooks import QUICK
 import softcomp_codec
 from softcomp_codec import mining
 from softcomp_codec.codebook import Codebook
-from softcomp_codec.errors import CodebookError
 from softcomp_codec.training import TrainingOptions, train
 
 
@@ -120,7 +119,7 @@ def test_report_is_of_the_images_held_out():
 
 
 @pytest.mark.parametrize(("n_images", "holdout", "reported"), [
-    (1, 0.5, None), (2, 0.5, 1), (9, 0.1, None), (10, 0.1, 1), (5, 0.5, 2), (3, 0.33, 1),
+    (1, 0.5, None), (2, 0.5, 1), (9, 0.1, 1), (10, 0.1, 1), (5, 0.5, 2), (3, 0.33, 1),
 ])  # fmt: skip
 def test_share_of_the_report(n_images, holdout, reported):
     record = quick(images("gray8", n_images), holdout=holdout).record
@@ -325,8 +324,7 @@ def test_images_that_the_format_does_not_hold():
 
 
 def test_planes_of_a_kind_without_a_part(books):
-    with pytest.raises((KeyError, CodebookError, StopIteration)):
-        books["gray8"].planes_of("rgb8")
+    assert books["gray8"].planes_of("rgb8") == ()
 
 
 @pytest.mark.parametrize("workers", [0, -1])

@@ -294,7 +294,7 @@ import ast
 import importlib
 import pkgutil
 import softcomp_codec
-from softcomp_codec import container, kernels, training, shapes_coder
+from softcomp_codec import container, kernels, reference_training, shapes_coder, tracing, training
 from small_codebooks import small_codebook
 
 def layouts(picture):
@@ -316,10 +316,20 @@ for kind, maker, n_planes in (("bilevel", glyphs, 1), ("gray8", slope, 1), ("rgb
                     for bytes_ in (data, bytearray(data), memoryview(data)):
                         found = softcomp_codec.decode(bytes_, codebooks=[loaded])
                         assert (found == picture.reshape(shape)).all()
+                    if softcomp_codec.read_header(data).coder == container.SHAPES:
+                        tracing.trace_file(data, codebooks=[loaded])
     frozen = [picture.copy() for picture in (maker(9, 9), maker(20, 20))]
     for picture in frozen:
         picture.setflags(write=False)
     training.train(frozen, name="x", holdout=0.5, workers=2)
+    for scheme in (2, 3) if kind == "rgb8" else (0,):
+        reference = training.train(
+            frozen, name="x", holdout=0, settings="reference",
+            options=reference_training.ReferenceOptions(scheme_id=scheme),
+        )
+        for picture in layouts(maker(40, 40, 99)):
+            data = softcomp_codec.encode(picture, codebook=reference)
+            assert (softcomp_codec.decode(data, codebooks=[reference]) == picture).all()
 
 for info in pkgutil.iter_modules(kernels.__path__):
     module = importlib.import_module(f"softcomp_codec.kernels.{info.name}")

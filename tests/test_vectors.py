@@ -43,7 +43,7 @@ INVALID = {
     "book-record-twice.scfb": (CorruptStreamError, "not in its canonical form"),
     "book-record-with-spaces.scfb": (CorruptStreamError, "not in its canonical form"),
     "book-section-ancillary.scfb": (CorruptStreamError, "section 128 is reserved"),
-    "book-section-unknown.scfb": (UnsupportedStreamError, "critical section 3 is unknown"),
+    "book-section-unknown.scfb": (UnsupportedStreamError, "critical section 4 is unknown"),
     "book-truncated.scfb": (TruncatedStreamError, "bytes of content, expected"),
     "book-version-1.scfb": (UnsupportedStreamError, "version 1, compression 0"),
     "book-without-record.scfb": (CorruptStreamError, "training record and a part are needed"),
@@ -191,7 +191,9 @@ def test_valid_vectors_cover_the_registries(vector_books):
     assert {header.coder for header in headers} == set(container.READABLE_CODERS)
     lengths = {len(header.codebook_reference) for header in headers}
     assert lengths == set(container.REFERENCE_LENGTHS)
-    assert {book.kinds for book in vector_books} == {("bilevel",), ("gray8",), ("rgb8",)}
+    for settings in ("parts", "reference"):
+        kinds = {kind for book in vector_books for kind in getattr(book, settings)}
+        assert kinds == {0, 1, 2}
 
 
 # --- invalid ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import ScfError
-from . import codebook, decode, demo, encode, info, train, verify, warmup
+from . import codebook, decode, demo, encode, explain, info, train, verify, warmup
 from .console import complain, settings
 
 
@@ -63,6 +63,7 @@ def build_app() -> typer.Typer:
     app.command("encode")(encode.encode)
     app.command("decode")(decode.decode)
     app.command("info")(info.info)
+    app.command("explain")(explain.explain)
     app.command("verify")(verify.verify)
     app.command("train")(train.train)
     app.add_typer(codebook.app, name="codebook")

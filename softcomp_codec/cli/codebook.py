@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import n_bytes, note, plural, print_facts, print_table, ratio
+from .batch import write_output
+from .console import n_bytes, note, plural, print_facts, print_table, ratio, say
+from .explain import ForceOption, PlotOption, check_plot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,25 +82,39 @@ def show(
         str, typer.Argument(metavar="NAME_OR_PATH", help="A codebook's name, ID or .scfb file.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    plot: PlotOption = None,
+    force: ForceOption = False,
 ) -> None:
-    """Show what a codebook was trained on, what it reached, and what it holds."""
+    """Show what a codebook was trained on, what it reached, and what it holds.
+
+    --plot draws its commonest shapes with their code lengths; this needs Matplotlib.
+    """
     from ..codebook import Codebook
     from ..codebook_store import load_codebook
 
+    check_plot(plot, force=force)
     book = Codebook.load(name) if Path(name).is_file() else load_codebook(name)
     if as_json:
         print(json.dumps(summary(book) | {"record": book.record}, ensure_ascii=False))
     else:
         print_facts(facts(book), title=f"codebook {book.name}")
+    if plot is not None:
+        from ..plots import draw_codebook
+
+        write_output(plot, draw_codebook(book), force=force)
+        if not as_json:
+            say(f"drawn to {plot}")
 
 
 def n_shapes(book: Codebook) -> int:
     """Return the number of shapes of all planes."""
-    return sum(plane.n_shapes for kind in book.kinds for plane in book.planes_of(kind))
+    default = sum(plane.n_shapes for kind in book.kinds for plane in book.planes_of(kind))
+    return default + sum(part.n_shapes for part in book.reference.values())
 
 
 def summary(book: Codebook) -> dict[str, Any]:
     """Return what a codebook is, ready for JSON."""
+    from ..codebook import KIND_NAMES
     from ..residuals import PREDICTOR_NAMES
 
     return {
@@ -116,6 +132,10 @@ def summary(book: Codebook) -> dict[str, Any]:
                 for plane in book.planes_of(kind)
             ]
             for kind in book.kinds
+        },
+        "reference": {
+            KIND_NAMES[kind]: {"scheme": part.scheme.name, "shapes": part.n_shapes}
+            for kind, part in book.reference.items()
         },
     }
 
@@ -137,6 +157,10 @@ def facts(book: Codebook) -> list[tuple[str, str]]:
                     f"{plane['low_bits']} of {plane['sample_bits']} bits in the low layer",
                 )
             )
+    for kind, part in described["reference"].items():
+        lines.append(
+            (kind, f"reference settings, {part['scheme']}: {plural(part['shapes'], 'shape')}")
+        )
     lines += report_lines(record)
     if isinstance(record.get("manifest"), str):
         lines.append(("manifest", record["manifest"]))

@@ -61,6 +61,12 @@ def train(
     source: Annotated[
         str, typer.Option(help="Where the pictures come from, for the training record.")
     ] = "",
+    settings: Annotated[
+        str,
+        typer.Option(
+            help="default; or reference: soft compression as published, for comparisons.",
+        ),
+    ] = "default",
     force: Annotated[bool, typer.Option("-f", "--force", help="Replace an existing file.")] = False,
     jobs: Annotated[
         int | None,
@@ -74,6 +80,8 @@ def train(
     """
     from .. import training
 
+    if settings not in ("default", "reference"):
+        raise typer.BadParameter(f"--settings is {settings}, expected default or reference")
     _check_output(output, force=force)
     workers = jobs or os.cpu_count() or 1
     images = read_images(sources, threshold, workers)
@@ -86,6 +94,7 @@ def train(
             workers=workers,
             holdout=holdout,
             source=source,
+            settings=settings,
             progress=move,
         )
     write_output(output, book.to_bytes(), force=force)

@@ -8,6 +8,7 @@ SHAPE_OUTSIDE = 4
 BAD_SHAPE_VALUE = 5
 SAMPLE_OUT_OF_RANGE = 6
 NOTHING_NEW = 7
+SHAPE_OVERLAPS = 8
 
 MESSAGES = {
     TRUNCATED: "the payload ends too early",
@@ -17,4 +18,5 @@ MESSAGES = {
     BAD_SHAPE_VALUE: "a shape holds a value too large for this plane, or contradicts its neighbour",
     SAMPLE_OUT_OF_RANGE: "a sample is outside the range of its plane",
     NOTHING_NEW: "a shape is placed where its anchor is empty",
+    SHAPE_OVERLAPS: "a shape lies on another",
 }

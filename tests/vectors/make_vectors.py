@@ -24,9 +24,9 @@ from made_images import KINDS, colours, glyphs, images, noise, slope  # noqa: E4
 from small_codebooks import QUICK, codebook_file, named, section  # noqa: E402
 
 import softcomp_codec  # noqa: E402
-from softcomp_codec import arithmetic, container, planes  # noqa: E402
+from softcomp_codec import arithmetic, container, planes, reference_coder  # noqa: E402
 from softcomp_codec.bitstream import BitWriter  # noqa: E402
-from softcomp_codec.codebook import Codebook, built_in_part  # noqa: E402
+from softcomp_codec.codebook import Codebook, built_in_part, kind_of  # noqa: E402
 from softcomp_codec.container import (  # noqa: E402
     MODES,
     Frame,
@@ -52,6 +52,20 @@ def trained(kind):
         images(kind, 12, 31), name=f"vectors-{kind}", source="made_images.py", holdout=0,
         options=QUICK,
     )  # fmt: skip
+
+
+def trained_reference(kind):
+    """The codebook of a kind under the reference settings."""
+    return softcomp_codec.train(
+        images(kind, 4, 31), name=f"vectors-reference-{kind}", source="made_images.py", holdout=0,
+        settings="reference",
+    )  # fmt: skip
+
+
+def reference_books():
+    """The codebooks for the reference settings in this folder, by kind."""
+    folder = HERE / "books"
+    return {kind: Codebook.load(folder / f"reference-{kind}.scfb") for kind in KINDS}
 
 
 def uncompressed(book):
@@ -150,6 +164,14 @@ def valid_files(books):
         ("stored-rgb", noise((4, 6, 3), 256).astype(np.uint8)),
     ):
         files[label] = stored(array), [array]
+    for kind, book in reference_books().items():
+        for index, array in enumerate(images(kind, 2, 31)):
+            mode = planes.mode_of_array(array)
+            part = book.reference[kind_of(mode)]
+            payload = reference_coder.encode_payload(array, mode, part)
+            files[f"reference-{kind}-{index}"] = (
+                file_of(array, payload, coder=container.REFERENCE, book=book), [array]
+            )  # fmt: skip
     files["frames"] = framed([slope(24, 24, 1), slope(24, 24, 2), noise((24, 24), 256)], gray)
     files["frames-one"] = framed([slope(5, 6, 1)], None)
     return files
@@ -382,7 +404,7 @@ def _invalid_books(book):
         "book-version-1": codebook_file(content, version=1),
         "book-compression-2": codebook_file(content, method=2),
         "book-length-too-large": codebook_file(content, length=1 << 27),
-        "book-section-unknown": codebook_file(content + section(3, b"")),
+        "book-section-unknown": codebook_file(content + section(4, b"")),
         "book-section-ancillary": codebook_file(content + section(0x80, b"")),
         "book-record-twice": codebook_file(section(1, b'{"name":"x"}') + content),
         "book-record-with-spaces": codebook_file(section(1, spaced) + plane),
@@ -446,6 +468,8 @@ def _part_bytes(book):
 def all_files(books):
     """{path in this folder: bytes} of everything that is frozen."""
     files = {f"books/{kind}.scfb": uncompressed(book) for kind, book in books.items()}
+    for kind, book in reference_books().items():
+        files[f"books/reference-{kind}.scfb"] = uncompressed(book)
     for name, (data, pictures) in valid_files(books).items():
         mode = planes.mode_of_array(pictures[0])
         files[f"valid/{name}.scf"] = data
@@ -462,6 +486,7 @@ def encoder_lines():
     lines = {}
     for kind in KINDS:
         lines[f"trained {kind}"] = trained(kind).identifier.hex()
+        lines[f"trained reference {kind}"] = trained_reference(kind).identifier.hex()
         book = Codebook.load(HERE / "books" / f"{kind}.scfb")
         for effort in (1, 5, 9):
             for label, choice in (("none", None), ("codebook", book)):
@@ -493,6 +518,8 @@ def main():
         for kind in KINDS:
             (HERE / "books").mkdir(exist_ok=True)
             (HERE / "books" / f"{kind}.scfb").write_bytes(uncompressed(trained(kind)))
+            reference = uncompressed(trained_reference(kind))
+            (HERE / "books" / f"reference-{kind}.scfb").write_bytes(reference)
     files = all_files(stored_books())
     differing = [
         path
