@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,7 @@ def decode_many(
     files: Iterable[bytes], *, threads: int | None = None, codebooks: Sequence[Codebook] = ()
 ) -> list[NDArray[Any]]:
     """Decode files on threads, in the same order; see `decode`."""
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         return list(pool.map(lambda data: decode(data, codebooks=codebooks), files))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -127,7 +128,7 @@ def encode_many(
         options["codebook"] = choice
     else:
         options["codebook"] = codebook_store.load_codebook(choice)
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         return list(pool.map(lambda image: encode(image, **options), images))
 
 
