@@ -172,8 +172,8 @@ def find_codebooks(
 ) -> list[Codebook]:
     """Return every codebook that a file's reference names, in the order of look-up (SPEC 3.2).
 
-    Embedded, `extra`, registered, bundled, ``$SOFTCOMP_CODEBOOK_PATH``, the user's folder, beside
-    the file. Nothing after the first place that has one is opened for a full-length reference.
+    Embedded, and then no other; `extra`, registered, bundled; only where none of these fits,
+    ``$SOFTCOMP_CODEBOOK_PATH``, the user's folder, beside the file.
 
     Raises
     ------
