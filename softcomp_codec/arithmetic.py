@@ -38,10 +38,10 @@ class ArithmeticEncoder:
         self._interval = np.array([0, 0xFFFFFFFF], np.int64)
         self._position = 0
 
-    def encode(self, low: Layer, high: Layer, low_bits: int, states: States) -> None:
-        """Append a low layer; `states` is not changed."""
+    def encode(self, mapped: Layer, low_bits: int, states: States) -> None:
+        """Append the low layer of mapped residuals; `states` is not changed."""
         position = entropy_kernels.encode_low_layer(
-            low, high, low_bits, states.copy(), self._interval, self._buffer, self._position
+            mapped, low_bits, states.copy(), self._interval, self._buffer, self._position
         )
         assert position >= 0, "capacity is below worst_size"
         self._position = int(position)
@@ -60,16 +60,16 @@ class ArithmeticDecoder:
         self._interval = np.zeros(3, np.int64)
         self._position = int(entropy_kernels.start_arithmetic(data, offset, self._interval))
 
-    def decode(self, low: Layer, high: Layer, low_bits: int, states: States) -> int:
-        """Fill `low` (uint16, shape of `high`); `states` is not changed.
+    def decode(self, mapped: Layer, low_bits: int, states: States) -> int:
+        """Fill the low layer into `mapped`, which holds the rest; `states` is not changed.
 
         Returns the number of samples decoded: fewer than there are where the payload ends early.
         """
         code, position, raster = entropy_kernels.decode_low_layer(
-            self._data, self._position, self._interval, low_bits, states.copy(), high, low
+            self._data, self._position, self._interval, low_bits, states.copy(), mapped
         )
         self._position = int(position)
-        return low.size if code == status.OK else int(raster)
+        return mapped.size if code == status.OK else int(raster)
 
     def check_end(self) -> None:
         """Raise unless the payload ends exactly where its code does."""
@@ -83,3 +83,10 @@ class ArithmeticDecoder:
             raise CorruptStreamError(
                 f"payload, byte {expected}: {found - expected} bytes follow the end of the code"
             )
+
+
+def coded_bytes(mapped: Layer, low_bits: int, states: States) -> int:
+    """Return the bytes that the low layer of mapped residuals takes."""
+    encoder = ArithmeticEncoder(worst_size(mapped.shape, low_bits))
+    encoder.encode(mapped, low_bits, states)
+    return len(encoder.finish())

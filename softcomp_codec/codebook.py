@@ -22,7 +22,7 @@ from .errors import (
     TruncatedStreamError,
     UnsupportedStreamError,
 )
-from .kernels.entropy_kernels import N_CONTEXTS
+from .kernels.entropy_kernels import N_CONTEXTS, N_ENERGIES
 from .kernels.residual_kernels import GAP, MED, NO_PREDICTOR
 from .reference_books import ReferencePart
 from .shapes import N_GAP_SYMBOLS, ShapeSet, shape_set
@@ -73,9 +73,9 @@ class PlaneBook:
     cell_value : int
         What the encoder saves by covering a cell, in 1/256 bit.
     shapes : ShapeSet
-    low_states : ndarray, uint32, shape (16, 2**low_bits), or full_states where the bits are equal
+    low_states : ndarray, uint32, shape (256, 2**low_bits), or full_states where the bits are equal
         Initial states of the low layer beside a shape layer.
-    full_states : ndarray, uint32, shape (1, 2**sample_bits)
+    full_states : ndarray, uint32, shape (16, 2**sample_bits)
         Initial states for planes that are coded without a shape layer.
     """
 
@@ -390,7 +390,7 @@ def _read_plane(reader: ByteReader, largest: int) -> PlaneBook:
     low_states = None
     if low_bits != sample_bits:
         low_states = _read_states(reader, low_bits, N_CONTEXTS)
-    full_states = _read_states(reader, sample_bits, 1)
+    full_states = _read_states(reader, sample_bits, N_ENERGIES)
     if low_states is None:
         low_states = full_states
     shapes = ShapeSet(heights, widths, offsets, cells, code_lengths, gap_lengths)
@@ -413,14 +413,14 @@ def built_in_part(kind: int, transform: int) -> KindBook:
         lengths: NDArray[np.uint8] = np.array([5] * 14 + [6] * 36, np.uint8)
         shapes = shape_set([np.ones(size, np.uint16) for size in sizes], lengths, _BUILT_IN_GAPS)
         low_states = arithmetic.neutral_states(0, N_CONTEXTS)
-        full_states = arithmetic.neutral_states(1, 1)
+        full_states = arithmetic.neutral_states(1, N_ENERGIES)
         book = PlaneBook(1, NO_PREDICTOR, 0, 512, shapes, low_states, full_states)
         return KindBook(transform, (book,))
     empty = shape_set([], np.array([1], np.uint8), _BUILT_IN_GAPS)
     books = []
     for low, high in planes.plane_ranges(mode, transform):
         bits = (high - low).bit_length()
-        neutral = arithmetic.neutral_states(bits, 1)
+        neutral = arithmetic.neutral_states(bits, N_ENERGIES)
         books.append(PlaneBook(bits, MED, bits, 0, empty, neutral, neutral))
     return KindBook(transform, tuple(books))
 

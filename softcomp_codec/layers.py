@@ -1,4 +1,4 @@
-"""Splitting mapped residuals into the low layer and the shape layer (SPEC 5.7)."""
+"""The low layer and the shape layer of mapped residuals (SPEC 5.7)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     Layer = NDArray[np.uint16]
 
 
-def split_layers(mapped: Layer, low_bits: int) -> tuple[Layer, Layer]:
-    """Return (low layer, high layer) of mapped residuals; inverse of `merge_layers`.
+def shape_layer(mapped: Layer, low_bits: int) -> Layer:
+    """Return the shape layer of mapped residuals, their bits above the low layer.
 
     Parameters
     ----------
@@ -21,9 +21,9 @@ def split_layers(mapped: Layer, low_bits: int) -> tuple[Layer, Layer]:
     low_bits : int
         Bits of the low layer, 0..9.
     """
-    return mapped & np.uint16((1 << low_bits) - 1), mapped >> np.uint16(low_bits)
+    return mapped >> np.uint16(low_bits)
 
 
-def merge_layers(low: Layer, high: Layer, low_bits: int) -> Layer:
-    """Return the mapped residuals; inverse of `split_layers`."""
-    return high << np.uint16(low_bits) | low
+def mapped_above(layer: Layer, low_bits: int) -> Layer:
+    """Return mapped residuals whose low layer is 0; inverse of `shape_layer` for those."""
+    return layer << np.uint16(low_bits)

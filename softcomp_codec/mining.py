@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 BUCKETS = 1 << 26
 TABLE = 1 << 23
 
+N_REPORTED = 128
+"""Shapes whose counts the training record keeps."""
+
 IMAGES_PER_COUNT = 1000
 """A window must occur once in so many images, and at least twice."""
 
@@ -121,6 +124,17 @@ def count_windows(
         slots = np.nonzero((keys != 0) & (counts >= threshold))[0]
         found.append((counts[slots], examples[slots]))
     return np.concatenate([c for c, _ in found]), np.concatenate([e for _, e in found])
+
+
+def most_used(counts: Sequence[int]) -> list[list[int]]:
+    """Return [shape, count] of the shapes with the largest counts, the earlier of equals first."""
+    order = sorted(range(len(counts)), key=lambda shape: (-counts[shape], shape))
+    return [[shape, counts[shape]] for shape in order[:N_REPORTED]]
+
+
+def plane_label(kind: str, index: int, n_planes: int) -> str:
+    """Return what a plane is called in the training record."""
+    return f"{kind} plane {index + 1}/{n_planes}" if n_planes > 1 else kind
 
 
 def _fit(tables: Sequence[Table | None]) -> bool:

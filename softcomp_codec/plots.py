@@ -70,14 +70,14 @@ def draw_codebook(book: Codebook, *, n_rows: int | None = None) -> bytes:
 
     named = _named_shapes(book)
     n_rows = n_rows or (5 if len(named) == 1 else 3)
-    grids = [_ShapeGrid.of(shapes, n_rows) for _, shapes in named]
+    grids = [_ShapeGrid.of(shapes, n_rows, uses) for _, shapes, uses in named]
     heights = [grid.height + _TITLE_INCHES for grid in grids]
     figure = Figure(figsize=(_BOOK_INCHES, 0.6 + sum(heights)))
     total = figure.get_figheight()
     figure.text(0.15 / _BOOK_INCHES, 1 - 0.12 / total, f"Codebook {book.name}: the commonest "
                 "shapes", fontsize=15, fontweight="bold", va="top", color=INK)  # fmt: skip
     top = total - 0.5
-    for (name, shapes), grid in zip(named, grids, strict=True):
+    for (name, shapes, _), grid in zip(named, grids, strict=True):
         axes = figure.add_axes((
             0.15 / _BOOK_INCHES, (top - _TITLE_INCHES - grid.height) / total,
             1 - 0.3 / _BOOK_INCHES, grid.height / total,
@@ -90,30 +90,37 @@ def draw_codebook(book: Codebook, *, n_rows: int | None = None) -> bytes:
 
 _BOOK_INCHES = 14.0
 _TITLE_INCHES = 0.45
-_LABEL_INCHES = 0.36
+_LABEL_INCHES = 0.46
 _MAX_CELL_INCHES = 0.2
 
 
 @dataclass(frozen=True)
 class _ShapeGrid:
-    """How the commonest shapes of a plane are laid out; lengths in inches."""
+    """How the commonest shapes of a plane are laid out; lengths in inches.
+
+    `uses` holds how often training placed or counted a shape, as far as its record says.
+    """
 
     chosen: NDArray[np.int64]
     cell: float
     row_heights: list[float]
+    uses: dict[int, int]
 
     @classmethod
-    def of(cls, shapes: Shapes, n_rows: int) -> _ShapeGrid:
-        chosen = commonest_shapes(shapes, n_rows * N_COLUMNS)
+    def of(cls, shapes: Shapes, n_rows: int, uses: dict[int, int]) -> _ShapeGrid:
+        n_wanted = n_rows * N_COLUMNS
+        chosen = np.array(list(uses)[:n_wanted], np.int64)
+        if len(chosen) < min(n_wanted, len(shapes)):
+            chosen = commonest_shapes(shapes, n_wanted)
         if not len(chosen):
-            return cls(chosen, _MAX_CELL_INCHES, [_LABEL_INCHES])
+            return cls(chosen, _MAX_CELL_INCHES, [_LABEL_INCHES], uses)
         column = (_BOOK_INCHES - 0.3) / N_COLUMNS
         heights = shapes.heights[chosen]
         cell = min(_MAX_CELL_INCHES, (column - 0.14) / shapes.widths[chosen].max(),
                    1.3 / heights.max())  # fmt: skip
         highest = [int(heights[start : start + N_COLUMNS].max())
                    for start in range(0, len(chosen), N_COLUMNS)]  # fmt: skip
-        return cls(chosen, cell, [cell * height + _LABEL_INCHES for height in highest])
+        return cls(chosen, cell, [cell * height + _LABEL_INCHES for height in highest], uses)
 
     @property
     def height(self) -> float:
@@ -131,23 +138,40 @@ def _shape_lengths(shapes: Shapes) -> NDArray[np.uint8]:
     return shapes.code_lengths[: len(shapes)]
 
 
-def _named_shapes(book: Codebook) -> list[tuple[str, Shapes]]:
-    """Return (title, shapes) of each plane, those of the reference settings last."""
+def _named_shapes(book: Codebook) -> list[tuple[str, Shapes, dict[int, int]]]:
+    """Return (title, shapes, uses) of each plane, those of the reference settings last."""
     from .codebook import KIND_NAMES
+    from .mining import plane_label
     from .planes import RCT
     from .tracing import PLANE_NAMES
 
-    named: list[tuple[str, Shapes]] = []
+    record = book.record.get("planes")
+    entries = record if isinstance(record, dict) else {}
+    named: list[tuple[str, Shapes, dict[int, int]]] = []
     for kind, part in sorted(book.parts.items()):
-        names = PLANE_NAMES[part.transform] if part.planes[1:] else ("",)
-        for name, plane in zip(names, part.planes, strict=True):
-            named.append((f"{KIND_NAMES[kind]}, {name}".rstrip(", "), plane.shapes))
+        n_planes = len(part.planes)
+        names = PLANE_NAMES[part.transform] if n_planes > 1 else ("",)
+        for index, (name, plane) in enumerate(zip(names, part.planes, strict=True)):
+            title = f"{KIND_NAMES[kind]}, {name}".rstrip(", ")
+            entry = entries.get(plane_label(KIND_NAMES[kind], index, n_planes))
+            named.append((title, plane.shapes, _checked_uses(entry, len(plane.shapes))))
     for kind, reference in sorted(book.reference.items()):
-        names = PLANE_NAMES[RCT] if reference.planes[1:] else ("",)
-        title = f"{KIND_NAMES[kind]}, reference settings"
-        for name, shapes in zip(names, reference.planes, strict=True):
-            named.append((f"{title}, {name}".rstrip(", "), shapes))
+        n_planes = len(reference.planes)
+        names = PLANE_NAMES[RCT] if n_planes > 1 else ("",)
+        for index, (name, shapes) in enumerate(zip(names, reference.planes, strict=True)):
+            title = f"{KIND_NAMES[kind]}, reference settings, {name}".rstrip(", ")
+            entry = entries.get(plane_label(reference.scheme.name, index, n_planes))
+            named.append((title, shapes, _checked_uses(entry, len(shapes))))
     return named
+
+
+def _checked_uses(entry: Any, n_shapes: int) -> dict[int, int]:
+    pairs = entry.get("most_used") if isinstance(entry, dict) else None
+    try:
+        uses = {int(shape): int(count) for shape, count in pairs or ()}
+    except (TypeError, ValueError):
+        return {}
+    return uses if all(0 <= shape < n_shapes for shape in uses) else {}
 
 
 def _codebook_title(name: str, shapes: Shapes) -> str:
@@ -178,7 +202,10 @@ def _draw_shapes(axes: Any, shapes: Shapes, grid: _ShapeGrid) -> None:
         left = middle - window.shape[1] / 2
         top = (tops[row] + bottom - window.shape[0]) / 2
         _draw_cells(axes, window, left, top, largest, numbers=largest > 1 and grid.cell > 0.13)
-        axes.text(middle, bottom + 0.05 / grid.cell, _bits(shapes.code_lengths[shape]),
+        label_text = _bits(shapes.code_lengths[shape])
+        if shape in grid.uses:
+            label_text += f"\n{grid.uses[shape]:,} x"
+        axes.text(middle, bottom + 0.05 / grid.cell, label_text,
                   ha="center", va="top", fontsize=8.5, color=INK)  # fmt: skip
     axes.set_xlim(0, N_COLUMNS * column)
     axes.set_ylim(tops[-1], 0)

@@ -84,6 +84,7 @@ def train_reference_part(
     pool: Executor | None = None,
     workers: int = 1,
     progress: Progress | None = None,
+    report: dict[str, Any] | None = None,
 ) -> ReferencePart:
     """Train a part for the reference settings on images of one kind.
 
@@ -102,6 +103,8 @@ def train_reference_part(
     workers : int
     progress : callable, optional
         Called with (stage, done, total).
+    report : dict, optional
+        Gets an entry for each plane, for the training record.
 
     Raises
     ------
@@ -118,9 +121,9 @@ def train_reference_part(
         raise ValueError(f"scheme {options.scheme_id} is not for {mode.name} images")
     if pool is None:
         with ThreadPoolExecutor(workers) as own_pool:
-            trainer = _Trainer(kind, options, groups, own_pool, workers, progress)
+            trainer = _Trainer(kind, options, groups, own_pool, workers, progress, report)
             return trainer.part(arrays)
-    return _Trainer(kind, options, groups, pool, workers, progress).part(arrays)
+    return _Trainer(kind, options, groups, pool, workers, progress, report).part(arrays)
 
 
 class _Trainer:
@@ -134,6 +137,7 @@ class _Trainer:
         pool: Executor,
         workers: int,
         progress: Progress | None,
+        report: dict[str, Any] | None,
     ) -> None:
         self.kind = kind
         self.options = options
@@ -141,6 +145,7 @@ class _Trainer:
         self.pool = pool
         self.workers = workers
         self.progress = progress or (lambda stage, done, total: None)
+        self.report = {} if report is None else report
 
     def part(self, arrays: Sequence[NDArray[Any]]) -> ReferencePart:
         components = []
@@ -158,7 +163,7 @@ class _Trainer:
         scheme = SCHEMES[scheme_id]
         trained = [
             self._plane(
-                f"{scheme.name}, plane {index + 1}/{len(scheme.planes)}",
+                mining.plane_label(scheme.name, index, len(scheme.planes)),
                 [image[index] for image in components],
                 plane_scheme,
             )
@@ -171,6 +176,7 @@ class _Trainer:
         split = list(self.pool.map(lambda plane: split_plane(plane, scheme), images))
         self.progress(f"{name}: predicting", 1, 1)
         windows, counts = self._shapes(name, [high for _, high in split], scheme)
+        self.report[name] = {"most_used": mining.most_used(counts)}
         code_lengths = huffman.code_lengths(counts)
         tiles, samples = count_low_layer((low for low, _ in split), scheme)
         if scheme.tile_code == NO_TILES:

@@ -154,10 +154,13 @@ class Placements:
         Index of each shape, in raster order of the anchors.
     gaps : ndarray, int64
         Cells not covered yet that lie between the last anchor and this one.
+    fresh : ndarray, int32
+        Non-zero cells that each placement is the first to cover.
     """
 
     placed: NDArray[np.int32]
     gaps: NDArray[np.int64]
+    fresh: NDArray[np.int32]
 
 
 def match_shapes(layer: Layer, shapes: ShapeSet, cell_value: int) -> Placements | None:
@@ -177,18 +180,19 @@ def match_shapes(layer: Layer, shapes: ShapeSet, cell_value: int) -> Placements 
     n_cells = int(np.count_nonzero(layer))
     placed = np.empty(n_cells, np.int32)
     gaps = np.empty(n_cells, np.int64)
+    fresh = np.empty(n_cells, np.int32)
     if n_cells:
         if not len(shapes):
             return None
         classes, keys, shape_ids = shapes._matcher
         n_placed = shape_kernels.match_shapes(
             layer, classes, keys, shape_ids, shapes.anchors, shapes.offsets, shapes.cells,
-            shapes.code_lengths, hash_powers(*layer.shape), cell_value, placed, gaps,
+            shapes.code_lengths, hash_powers(*layer.shape), cell_value, placed, gaps, fresh,
         )  # fmt: skip
         if n_placed < 0:
             return None
-        placed, gaps = placed[:n_placed], gaps[:n_placed]
-    return Placements(placed, gaps)
+        placed, gaps, fresh = placed[:n_placed], gaps[:n_placed], fresh[:n_placed]
+    return Placements(placed, gaps, fresh)
 
 
 def placement_bits(placements: Placements, shapes: ShapeSet) -> tuple[int, int]:

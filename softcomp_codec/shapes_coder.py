@@ -53,8 +53,7 @@ class CodedPlane:
     """One plane, ready to be written: the cheapest of the settings that were tried."""
 
     settings: PlaneSettings
-    low: Layer
-    high: Layer
+    mapped: Layer
     placements: Placements | None
     placement_bits: int
     cost: int
@@ -214,20 +213,18 @@ def _code_layers(
     mapped: Layer, predictor: int, low_bits: int, book: PlaneBook
 ) -> CodedPlane | None:
     """Split into layers and match shapes; None where a cell cannot be covered."""
-    low, high = layers.split_layers(mapped, low_bits)
     placements, n_bits, parameter = None, 0, 0
     if low_bits < book.sample_bits:
-        placements = shapes.match_shapes(high, book.shapes, book.cell_value)
+        layer = layers.shape_layer(mapped, low_bits)
+        placements = shapes.match_shapes(layer, book.shapes, book.cell_value)
         if placements is None:
             return None
         n_bits, parameter = shapes.placement_bits(placements, book.shapes)
     settings = PlaneSettings(predictor, low_bits, parameter)
     cost = n_bits + _settings_bits(settings, book)
     if low_bits:
-        encoder = ArithmeticEncoder(arithmetic.worst_size(low.shape, low_bits))
-        encoder.encode(low, high, low_bits, book.states(low_bits))
-        cost += 8 * len(encoder.finish())
-    return CodedPlane(settings, low, high, placements, n_bits, cost)
+        cost += 8 * arithmetic.coded_bytes(mapped, low_bits, book.states(low_bits))
+    return CodedPlane(settings, mapped, placements, n_bits, cost)
 
 
 def _default_settings(book: PlaneBook) -> PlaneSettings:
@@ -262,12 +259,12 @@ def _encode_low_layers(coded: list[CodedPlane], part: KindBook) -> bytes:
     if not any(plane.settings.low_bits for plane in coded):
         return b""
     encoder = ArithmeticEncoder(
-        sum(arithmetic.worst_size(plane.low.shape, plane.settings.low_bits) for plane in coded)
+        sum(arithmetic.worst_size(plane.mapped.shape, plane.settings.low_bits) for plane in coded)
     )
     for plane, book in zip(coded, part.planes, strict=True):
         if plane.settings.low_bits:
             states = book.states(plane.settings.low_bits)
-            encoder.encode(plane.low, plane.high, plane.settings.low_bits, states)
+            encoder.encode(plane.mapped, plane.settings.low_bits, states)
     return encoder.finish()
 
 
@@ -278,8 +275,7 @@ def _decode(
     reader = BitReader(payload)
     statistics = PayloadStatistics()
     n_planes = mode.n_planes
-    high = [np.zeros((header.height, header.width), np.uint16) for _ in range(n_planes)]
-    low = [np.zeros((header.height, header.width), np.uint16) for _ in range(n_planes)]
+    mapped = [np.zeros((header.height, header.width), np.uint16) for _ in range(n_planes)]
     settings: list[PlaneSettings] = []
     n_samples = [0] * n_planes
     transform, part = planes.NO_TRANSFORM, None
@@ -291,10 +287,10 @@ def _decode(
         part = part_for(book, mode, transform)
         statistics.transform = planes.TRANSFORM_NAMES[transform]
         ranges = planes.plane_ranges(mode, transform)
-        for plane_book, layer, (lowest, highest) in zip(part.planes, high, ranges, strict=True):
+        for plane_book, layer, (lowest, highest) in zip(part.planes, mapped, ranges, strict=True):
             settings.append(_read_settings(reader, plane_book))
             _read_shapes(reader, settings[-1], plane_book, layer, highest - lowest, statistics)
-        _decode_low_layers(reader, settings, part, high, low, n_samples, statistics)
+        _decode_low_layers(reader, settings, part, mapped, n_samples, statistics)
     except TruncatedStreamError:
         if not allow_truncated:
             raise
@@ -303,18 +299,11 @@ def _decode(
     if part is not None:
         ranges = planes.plane_ranges(mode, transform)
         n_rows = [n // header.width for n in n_samples]
-        known = _map_planes(_restore_plane, high, low, settings, ranges, n_rows)
+        predictors = [setting.predictor for setting in settings]
+        known = _map_planes(residuals.unmap_residuals, mapped, predictors, ranges, n_rows)
         components[: len(known)] = known
     restored = planes.restore_colours(components, transform)
     return _merge(restored, mode, complete), complete, statistics
-
-
-def _restore_plane(
-    high: Layer, low: Layer, settings: PlaneSettings, sample_range: tuple[int, int], n_rows: int
-) -> Plane:
-    """Return a plane from its layers, as far as its rows are known (SPEC 5.6, 5.7)."""
-    mapped = layers.merge_layers(low, high, settings.low_bits)
-    return residuals.unmap_residuals(mapped, settings.predictor, sample_range, n_rows)
 
 
 def _merge(components: list[Plane], mode: Mode, complete: bool) -> NDArray[Any]:
@@ -367,14 +356,14 @@ def _read_shapes(
             reader, book.shapes, parameter, largest >> settings.low_bits, layer
         )
         entry.shape_bits = reader.position - start
+        layer[...] = layers.mapped_above(layer, settings.low_bits)
 
 
 def _decode_low_layers(
     reader: BitReader,
     settings: list[PlaneSettings],
     part: KindBook,
-    high: list[Layer],
-    low: list[Layer],
+    mapped: list[Layer],
     n_samples: list[int],
     statistics: PayloadStatistics,
 ) -> None:
@@ -383,7 +372,7 @@ def _decode_low_layers(
     offset = reader.position // 8
     statistics.low_bytes = len(reader.data) - offset
     if not any(setting.low_bits for setting in settings):
-        n_samples[:] = [layer.size for layer in high]
+        n_samples[:] = [layer.size for layer in mapped]
         if statistics.low_bytes:
             raise CorruptStreamError(
                 f"payload, byte {offset}: {statistics.low_bytes} bytes follow the last shape"
@@ -391,14 +380,14 @@ def _decode_low_layers(
         return
     decoder = ArithmeticDecoder(reader.data, offset)
     for index, (setting, book) in enumerate(zip(settings, part.planes, strict=True)):
-        n_samples[index] = high[index].size
+        n_samples[index] = mapped[index].size
         if setting.low_bits:
             n_samples[index] = decoder.decode(
-                low[index], high[index], setting.low_bits, book.states(setting.low_bits)
+                mapped[index], setting.low_bits, book.states(setting.low_bits)
             )
-        if n_samples[index] < high[index].size:
+        if n_samples[index] < mapped[index].size:
             raise TruncatedStreamError(
-                f"payload: it ends at sample {n_samples[index]} of {high[index].size} "
+                f"payload: it ends at sample {n_samples[index]} of {mapped[index].size} "
                 f"of plane {index}"
             )
     decoder.check_end()

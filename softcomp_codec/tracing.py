@@ -191,11 +191,11 @@ def _trace_plane(
     predictor = _key_of(residuals.PREDICTOR_NAMES, statistics.predictor)
     low_bits = statistics.low_bits
     mapped = residuals.map_residuals(plane, predictor, sample_range)
-    low, layer = layers.split_layers(mapped, low_bits)
     costs = np.zeros(plane.shape, np.float64)
     if low_bits:
-        cost_kernels.measure_low_layer(low, layer, low_bits, book.states(low_bits).copy(), costs)
+        cost_kernels.measure_low_layer(mapped, low_bits, book.states(low_bits).copy(), costs)
     low_layer_bits = float(costs.sum())
+    layer = layers.shape_layer(mapped, low_bits)
     placed = np.zeros(0, np.int32)
     boxes = np.zeros((0, 4), np.int32)
     codeword_bits = location_bits = 0

@@ -27,10 +27,10 @@ def most_cells(fitting):
     return max(fitting, key=lambda choice: (len(choice[1]), -choice[0]))[0]
 
 
-def split(plane, sample_range, predictor, low_bits):
-    """(low layer, high layer) of a plane."""
+def shape_layer(plane, sample_range, predictor, low_bits):
+    """The high layer of a plane."""
     mapped = residuals.map_residuals(plane, predictor, sample_range)
-    return layers.split_layers(mapped, low_bits)
+    return layers.shape_layer(mapped, low_bits)
 
 
 def cover(high, book, choose=most_cells):
@@ -54,6 +54,7 @@ def write_placements(writer, pairs, book, parameter=0):
     placements = Placements(
         np.array([shape for shape, _ in pairs], np.int32),
         np.array([gap for _, gap in pairs], np.int64),
+        np.zeros(len(pairs), np.int32),  # for statistics only
     )
     n_bits = sum(100 + (gap // parameter if parameter else 0) for _, gap in pairs) + 100
     shapes.write_placements(writer, placements, book.shapes, parameter, n_bits)
@@ -72,22 +73,22 @@ def payload_of(array, settings, *, book=None, transform=0, choose=most_cells):
     for plane, sample_range, plane_book, one in zip(
         components, ranges, part.planes, settings, strict=True
     ):
-        low, high = split(plane, sample_range, one.predictor, one.low_bits)
+        mapped = residuals.map_residuals(plane, one.predictor, sample_range)
         write_settings(writer, one, plane_book)
         if one.low_bits < plane_book.sample_bits:
-            pairs = cover(high, plane_book, choose)
+            pairs = cover(layers.shape_layer(mapped, one.low_bits), plane_book, choose)
             assert pairs is not None, "a cell has no shape"
             write_placements(writer, pairs, plane_book, 0 if one.default else one.parameter)
         if one.low_bits:
-            low_layers.append((low, high, one.low_bits, plane_book.states(one.low_bits)))
+            low_layers.append((mapped, one.low_bits, plane_book.states(one.low_bits)))
     return writer.to_bytes() + low_code(*low_layers)
 
 
 def low_code(*low_layers):
-    """The arithmetic code of (low, high, low_bits, states) layers (SPEC 5.9)."""
+    """The arithmetic code of the low layers of (mapped, low_bits, states) (SPEC 5.9)."""
     if not low_layers:
         return b""
-    sizes = (arithmetic.worst_size(low.shape, n_bits) for low, _, n_bits, _ in low_layers)
+    sizes = (arithmetic.worst_size(mapped.shape, n_bits) for mapped, n_bits, _ in low_layers)
     encoder = arithmetic.ArithmeticEncoder(sum(sizes))
     for layer in low_layers:
         encoder.encode(*layer)

@@ -215,6 +215,25 @@ def match(layer, shapes, code_lengths, cell_value, new_zero_value):
     return cover(layer, shapes, best)
 
 
+def fresh_cells(shapes, placements, n_rows, n_columns):
+    """Non-zero cells that each of some valid (shape, gap) placements is the first to cover."""
+    counts = []
+    covered = set()
+    cursor = 0
+    for index, gap in placements:
+        cursor = [c for c in range(cursor, n_rows * n_columns) if c not in covered][gap]
+        shape = shapes[index]
+        first = cursor - anchor(shape)
+        cells = {
+            first + i * n_columns + j: value
+            for i, values in enumerate(shape)
+            for j, value in enumerate(values)
+        }
+        counts.append(sum(value != 0 for cell, value in cells.items() if cell not in covered))
+        covered.update(cells)
+    return counts
+
+
 def canonical_codewords(lengths):
     """Codewords as strings (SPEC 4.2)."""
     words = {}
@@ -248,8 +267,18 @@ def trained_gap(gap, gap_lengths):
     return words[128 + len(digits) - 8] + digits[1:]
 
 
-def context(high, row, column):
-    """Context of a low sample beside a shape layer (SPEC 5.9)."""
+ENERGY_LIMITS = (0, 2, 4, 7, 11, 15, 20, 27, 36, 49, 66, 90, 130, 200, 350)
+
+
+def energy_class(mapped, row, column):
+    """Energy class of a sample, from the mapped residuals before it (SPEC 5.9)."""
+    w, n, nw, ne, ww, nn, _ = neighbours(mapped, row, column)
+    energy = 2 * w + 2 * n + nw + ne + ww + nn
+    return sum(limit < energy for limit in ENERGY_LIMITS)
+
+
+def surroundings(high, row, column):
+    """What the shape layer at and around a sample adds to its context (SPEC 5.9)."""
     around = [
         high[i][j]
         for i in range(row - 1, row + 2)
@@ -294,16 +323,29 @@ class ArithmeticEncoder:
         raise AssertionError("low is above high")
 
 
+def contexts(mapped, low_bits, beside_shapes):
+    """Context of each sample of a low layer (SPEC 5.9)."""
+    high = [[value >> low_bits for value in values] for values in mapped]
+    return [
+        [
+            energy_class(mapped, i, j) + (16 * surroundings(high, i, j) if beside_shapes else 0)
+            for j in range(len(values))
+        ]
+        for i, values in enumerate(mapped)
+    ]
+
+
 def encode_low_layers(planes):
-    """Code of (low, high, low_bits, states) low layers; states are [context][node] words."""
+    """Code of the low layers of (mapped, low_bits, states); states are [context][node] words."""
     encoder = ArithmeticEncoder()
-    for low, high, low_bits, states in planes:
+    for mapped, low_bits, states in planes:
         table = [[[word >> 10, word & 1023] for word in nodes] for nodes in states]
-        for row, values in enumerate(low):
-            for column, value in enumerate(values):
-                nodes = table[context(high, row, column) if len(table) > 1 else 0]
+        known = contexts(mapped, low_bits, beside_shapes=len(table) == 256)
+        for values, numbers in zip(mapped, known, strict=True):
+            for value, number in zip(values, numbers, strict=True):
+                nodes = table[number]
                 node = 1
-                for digit in format(value, f"0{low_bits}b"):
+                for digit in format(value % (1 << low_bits), f"0{low_bits}b"):
                     encoder.encode(int(digit), nodes[node])
                     node = 2 * node + int(digit)
     return encoder.finish()

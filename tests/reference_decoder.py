@@ -21,9 +21,11 @@ MODE_NAMES = ("bilevel", "gray8", "rgb8", "gray8", "bilevel")
 KIND_OF_MODE = (0, 1, 2, 1, 0)
 PLANES_OF_KIND = (1, 1, 3)
 GAP_SYMBOLS = 153
-LOW_CONTEXTS = 16
+ENERGY_CLASSES = 16
+LOW_CONTEXTS = 256
 LONGEST_CODEWORD = 24
 ERROR_LIMITS = (5, 15, 25, 42, 60, 85, 140)
+ENERGY_LIMITS = (0, 2, 4, 7, 11, 15, 20, 27, 36, 49, 66, 90, 130, 200, 350)
 
 STORED, SHAPES, REFERENCE = 0, 1, 5
 
@@ -691,7 +693,7 @@ def prior_book(kind: int, limits: Range) -> PlaneBook:
         shape_lengths=shape_lengths,
         gap_lengths=[7] * 103 + [8] * 50,
         low_states=flat_states(LOW_CONTEXTS, low_bits),
-        full_states=flat_states(1, bits),
+        full_states=flat_states(ENERGY_CLASSES, bits),
     )
 
 
@@ -812,22 +814,30 @@ def read_low_layer(arithmetic: ArithmeticDecoder, plane: CodedPlane) -> list[lis
     else:
         initial = flat_states(LOW_CONTEXTS, low_bits)
     states = [[State(*state) for state in context] for context in initial]
-    mapped = []
+    mapped: list[list[int]] = []
     for row in range(len(high)):
-        mapped_row = []
+        mapped.append([])
         for column in range(len(high[0])):
-            context = 0 if full else low_context(high, row, column)
+            context = energy_class(mapped, row, column)
+            if not full:
+                context += 16 * layer_class(high, row, column)
             node = 1
             for _ in range(low_bits):
                 node = 2 * node + arithmetic.bit(states[context][node])
             low = node - (1 << low_bits)
-            mapped_row.append((high[row][column] << low_bits) + low)
-        mapped.append(mapped_row)
+            mapped[row].append((high[row][column] << low_bits) + low)
     return mapped
 
 
-def low_context(high: list[list[int]], row: int, column: int) -> int:
-    """Return the context of a sample's low layer (5.9)."""
+def energy_class(mapped: list[list[int]], row: int, column: int) -> int:
+    """Return q, the energy class of a sample, from the mapped residuals before it (5.9)."""
+    around = neighbours_of(mapped, row, column)
+    energy = 2 * around.w + 2 * around.n + around.nw + around.ne + around.ww + around.nn
+    return sum(limit < energy for limit in ENERGY_LIMITS)
+
+
+def layer_class(high: list[list[int]], row: int, column: int) -> int:
+    """Return 4 min(h, 3) + k, the class of a sample's place in the high layer (5.9)."""
     not_zero = 0
     for i in range(max(row - 1, 0), min(row + 2, len(high))):
         for j in range(max(column - 1, 0), min(column + 2, len(high[0]))):
@@ -1403,7 +1413,7 @@ def read_plane_book(file: ByteReader, limits: Range) -> PlaneBook:
         shape_lengths=shape_lengths,
         gap_lengths=gap_lengths,
         low_states=low_states,
-        full_states=read_states(file, 1, bits),
+        full_states=read_states(file, ENERGY_CLASSES, bits),
     )
 
 

@@ -13,7 +13,11 @@ from softcomp_codec.container import write_varint
 from softcomp_codec.shapes import shape_set
 from softcomp_codec.training import TrainingOptions
 
-QUICK = TrainingOptions(max_side=6, n_candidates=400, max_shapes=200)
+QUICK = TrainingOptions(max_side=6, n_candidates=400, max_shapes=200, use_indicator=False)
+"""Shapes in every plane, whether they pay or not."""
+
+CHOOSING = TrainingOptions(max_side=6, n_candidates=400, max_shapes=200)
+"""Shapes where the indicator says that they pay."""
 
 
 @cache

@@ -15,6 +15,7 @@ from small_codebooks import noisy_states
 from softcomp_codec import huffman, planes
 from softcomp_codec.codebook import Codebook, KindBook, PlaneBook, kind_of, part_for
 from softcomp_codec.container import Segment
+from softcomp_codec.kernels.entropy_kernels import N_CONTEXTS, N_ENERGIES
 from softcomp_codec.shapes import N_GAP_SYMBOLS, shape_set
 
 SMALL_SIDES = (1, 2, 3, 5, 7, 8, 11)
@@ -75,7 +76,7 @@ def _plane_books(draw, plane, sample_range):
     windows = []
     if low_bits < sample_bits:
         within = np.clip(plane, lowest, highest)
-        _, high = file_builder.split(within, sample_range, predictor, low_bits)
+        high = file_builder.shape_layer(within, sample_range, predictor, low_bits)
         largest = (highest - lowest) >> low_bits
         windows = [np.array([[value]], np.uint16) for value in range(1, largest + 1)]
         for row, column, height, width in noise((6, 4), 1 << 20, draw(st.integers(0, 99))).tolist():
@@ -89,7 +90,7 @@ def _plane_books(draw, plane, sample_range):
         seed = draw(st.integers(0, 99))
         return noisy_states(n_bits, n_contexts, lambda shape, n: noise(shape, n, seed))
 
-    full = states(sample_bits, 1)
+    full = states(sample_bits, N_ENERGIES)
     return PlaneBook(
         sample_bits,
         predictor,
@@ -100,7 +101,7 @@ def _plane_books(draw, plane, sample_range):
             huffman.code_lengths(counts[: len(windows) + 1]),
             huffman.code_lengths(counts[len(windows) + 1 :]),
         ),
-        full if low_bits == sample_bits else states(low_bits, 16),
+        full if low_bits == sample_bits else states(low_bits, N_CONTEXTS),
         full,
     )
 
@@ -120,7 +121,7 @@ def _settings(draw, plane, sample_range, book):
     if draw(st.booleans()):
         choices = choices[1:]
     for settings in choices:
-        _, high = file_builder.split(plane, sample_range, settings.predictor, settings.low_bits)
+        high = file_builder.shape_layer(plane, sample_range, settings.predictor, settings.low_bits)
         if settings.low_bits == book.sample_bits or file_builder.cover(high, book) is not None:
             return settings
     raise AssertionError("without a shape layer every plane can be coded")

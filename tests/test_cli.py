@@ -449,6 +449,36 @@ def test_info_details(coded, book_file, tmp_path):
     assert "none of this coder" not in run("info", "--header", stored)
 
 
+def test_info_indicator_of_planes_image_and_set(coded, book, book_file, tmp_path):
+    facts = json.loads(run("info", "--json", "--indicator", "--codebook", book_file, coded))
+    plane, image = facts["indicator"]["planes"][0], facts["indicator"]["image"]
+    assert plane == image
+    assert plane["placements"] == facts["details"]["planes"][0]["shapes"]
+    assert (
+        plane["location_bits"] + plane["codeword_bits"]
+        == (facts["details"]["planes"][0]["shape_bits"])
+    )
+    saved = plane["bits_without_shapes"] - plane["codeword_bits"]
+    assert plane["indicator"] == round(saved / plane["placements"], 3)
+    assert plane["pays"] == (plane["location_cost"] < plane["indicator"])
+    text = run("info", "--indicator", "--codebook", book_file, coded, coded)
+    assert "shapes pay" in text
+    assert "all 2 files" in text
+    twice = run("info", "--indicator", "--json", "--codebook", book_file, coded, coded)
+    assert json.loads(twice.splitlines()[-1])["set"]["placements"] == 2 * plane["placements"]
+
+
+def test_info_indicator_where_there_are_no_shapes(coded, tmp_path):
+    assert "MISSING" not in run("info", "--indicator", coded, code=1)
+    colours = tmp_path / "colours.scf"
+    colours.write_bytes(softcomp_codec.encode(np.zeros((30, 40, 3), np.uint8)))
+    text = run("info", "--indicator", colours)
+    assert "indicator, plane 2" in text
+    assert "no shapes: the codebook has none here" in text
+    colours.write_bytes(softcomp_codec.encode(np.zeros((1, 1), np.uint8)))
+    assert "none: no shapes coder wrote it" in run("info", "--indicator", colours)
+
+
 def test_info_sees_the_embedded_codebook(digit, book, tmp_path):
     path = tmp_path / "a.scf"
     with Image.open(digit) as image:
@@ -528,8 +558,8 @@ def test_train_on_a_folder(tmp_path):
     assert "left out" in text
     assert "notes.txt: no picture by name" in text
     assert "alpha.png: mode RGBA" in text
-    assert "trained on  3 images" in text
-    assert "held out    1 image" in text
+    assert "trained on 3 images" in " ".join(text.split())
+    assert "held out 1 image" in " ".join(text.split())
     book = softcomp_codec.load_codebook(target)
     assert book.name == "few"
     assert book.kinds == ("bilevel",)
@@ -547,7 +577,7 @@ def test_train_on_idx_files(pack, tmp_path):
     labels.write_bytes(pack(struct.pack(">II", 0x801, 2) + b"\5\10"))
     target = tmp_path / "b.scfb"
     text = run("train", tmp_path, "-o", target, "--threshold", 127, "--holdout", 0)
-    assert "trained on  2 images" in text
+    assert "trained on 2 images" in " ".join(text.split())
     assert "labels-idx1-ubyte: no picture" in text
     assert softcomp_codec.load_codebook(target).kinds == ("bilevel",)
 
@@ -588,12 +618,27 @@ def test_codebook_list(book, book_file, monkeypatch):
 def test_codebook_show(book, book_file, monkeypatch):
     text = run("codebook", "show", book_file)
     assert book.identifier.hex() in text
-    assert "trained on  25 images" in text
+    assert "trained on 25 images" in " ".join(text.split())
+    assert "a location costs" in text
+    assert "bytes, round by round" in text
     monkeypatch.setenv("SOFTCOMP_CODEBOOK_PATH", str(book_file.parent))
     facts = json.loads(run("codebook", "show", "twos", "--json"))
     assert facts["record"] == book.record
     assert facts["kinds"]["bilevel"][0]["shapes"] == book.planes_of("bilevel")[0].n_shapes
     assert json.loads(run("codebook", "show", facts["id"][:12], "--json")) == facts
+
+
+@pytest.mark.parametrize(
+    "planes", [5, {"bilevel": 5}, {"bilevel": {"splits": [], "without_shapes_bits": 1}},
+               {"bilevel": {"splits": {"0": {}}, "without_shapes_bits": "x", "round_bits": [[]]}},
+               {"bilevel": {"splits": {"0": 3}, "without_shapes_bits": 1, "round_bits": 7}}]
+)  # fmt: skip
+def test_codebook_show_of_another_trainers_record(planes, book, tmp_path):
+    path = tmp_path / "other.scfb"
+    softcomp_codec.Codebook({**book.record, "planes": planes}, book.parts).save(path)
+    text = run("codebook", "show", path)
+    assert "a location costs" not in text
+    assert "trained on" in text
 
 
 def test_codebook_show_of_what_is_none(digit):

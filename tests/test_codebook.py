@@ -23,6 +23,7 @@ from softcomp_codec.errors import (
     TruncatedStreamError,
     UnsupportedStreamError,
 )
+from softcomp_codec.kernels.entropy_kernels import N_CONTEXTS, N_ENERGIES
 from softcomp_codec.shapes import N_GAP_SYMBOLS, shape_set
 
 RECORD = b'{"name":"by hand"}'
@@ -41,8 +42,8 @@ def plane_bytes(**fields):
         "cells": b"\x01" + b"\x00\x0f\x00\x00",
         "code_lengths": b"\x01\x02\x02",
         "gap_lengths": bytes([7] * 103 + [8] * 50),
-        "low_states": b"\xff\x7f" * 16 * 15 + b"\x03" * 16 * 15,
-        "full_states": b"\0\x80" * 255 + b"\xff" * 255,
+        "low_states": b"\xff\x7f" * 256 * 15 + b"\x03" * 256 * 15,
+        "full_states": b"\0\x80" * 16 * 255 + b"\xff" * 16 * 255,
     }
     assert set(fields) <= set(usual)
     return b"".join({**usual, **fields}.values())
@@ -77,9 +78,9 @@ def test_a_codebook_by_hand():
     assert [plane.shapes.window(i).tolist() for i in (0, 1)] == [[[1]], [[0, 15], [0, 0]]]
     assert plane.shapes.anchors.tolist() == [0, 1]
     assert plane.shapes.code_lengths.tolist() == [1, 2, 2]
-    assert plane.low_states.shape == (16, 16)
+    assert plane.low_states.shape == (256, 16)
     assert (plane.low_states[:, 1:] == 0x7FFF0003).all()
-    assert plane.full_states.shape == (1, 256)
+    assert plane.full_states.shape == (16, 256)
     assert (plane.full_states[:, 1:] == 0x800000FF).all()
     assert book.serialised == PLAIN
 
@@ -152,7 +153,7 @@ def plane_books(draw, largest):
     def states(n_bits, n_contexts):
         return noisy_states(n_bits, n_contexts, lambda shape, n: noise(shape, n, seed))
 
-    full = states(sample_bits, 1)
+    full = states(sample_bits, N_ENERGIES)
     return PlaneBook(
         sample_bits,
         draw(st.integers(0, 2)),
@@ -163,7 +164,7 @@ def plane_books(draw, largest):
             huffman.code_lengths(counts[: len(windows) + 1]),
             huffman.code_lengths(counts[:N_GAP_SYMBOLS]),
         ),
-        full if low_bits == sample_bits else states(low_bits, 16),
+        full if low_bits == sample_bits else states(low_bits, N_CONTEXTS),
         full,
     )
 
@@ -225,6 +226,7 @@ def test_built_in_prior():
         for plane in planes:
             assert (plane.predictor, plane.low_bits, plane.n_shapes) == (1, plane.sample_bits, 0)
             assert plane.shapes.gap_lengths.tolist() == [7] * 103 + [8] * 50
+            assert plane.full_states.shape == (16, 1 << plane.sample_bits)
             assert (plane.full_states == 1 << 31).all()
 
 
@@ -274,9 +276,10 @@ CODES = "code lengths that no prefix code has"
         ({"gap_lengths": bytes([0] + [8] * 152)}, CODES),
         ({"gap_lengths": bytes([25] + [8] * 152)}, CODES),
         ({"gap_lengths": FULL}, CODES),
-        ({"low_states": b""}, "probabilities needs 510 bytes, only"),
-        ({"full_states": b"\0\x80" * 255}, "counts needs 255 bytes, only 0"),
-        ({"full_states": b"\0\x80" * 255 + b"\x03" * 256}, "bytes follow the last plane"),
+        ({"low_states": b""}, "probabilities needs 8160 bytes, only 720"),
+        ({"low_states": b"", "full_states": b""}, "probabilities needs 7680 bytes, only 0"),
+        ({"full_states": b"\0\x80" * 16 * 255}, "counts needs 4080 bytes, only 0"),
+        ({"full_states": b"\0\x80" * 16 * 255 + b"\x03" * 4081}, "bytes follow the last plane"),
         ({"low_bits": b"\x08"}, "a shape holds 15, too large for its plane"),
     ],
 )

@@ -227,7 +227,7 @@ def test_raw_sizes_and_shapes(mode, size, raw_size, shape):
 @pytest.mark.parametrize("kind", ["bilevel", "gray8", "rgb8"])
 def test_overhead_of_a_small_image_with_a_codebook(books, kind):
     """A 28 x 28 image has 15 bytes around its payload (SPEC 2.1)."""
-    array = image(kind, 28, 28, seed=99)
+    array = image(kind, 28, 28, seed=97)
     data = softcomp_codec.encode(array, codebook=books[kind])
     header, payload = read_file(data)
     assert header.codebook_reference == books[kind].identifier[:4]

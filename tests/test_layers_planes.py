@@ -11,7 +11,7 @@ from PIL import Image
 
 from softcomp_codec import planes
 from softcomp_codec.container import MAX_PIXELS, MODES, checksum
-from softcomp_codec.layers import merge_layers, split_layers
+from softcomp_codec.layers import mapped_above, shape_layer
 
 # --- layers -------------------------------------------------------------------------------------
 
@@ -19,11 +19,12 @@ from softcomp_codec.layers import merge_layers, split_layers
 @given(st.integers(0, 9), st.sampled_from([1, 255, 510]), st.integers(0, 99))
 def test_layers_come_back(low_bits, largest, seed):
     mapped = noise((5, 7), largest + 1, seed).astype(np.uint16)
-    low, high = split_layers(mapped, low_bits)
-    assert low.dtype == high.dtype == np.uint16
-    assert low.tolist() == (mapped.astype(int) % 2**low_bits).tolist()
+    high = shape_layer(mapped, low_bits)
+    above = mapped_above(high, low_bits)
+    assert high.dtype == above.dtype == np.uint16
     assert high.tolist() == (mapped.astype(int) // 2**low_bits).tolist()
-    assert np.array_equal(merge_layers(low, high, low_bits), mapped)
+    assert above.tolist() == (mapped.astype(int) // 2**low_bits * 2**low_bits).tolist()
+    assert np.array_equal(above | mapped % 2**low_bits, mapped)
 
 
 # --- colour transforms --------------------------------------------------------------------------

@@ -53,6 +53,26 @@ def test_codebooks_of_the_reference_settings_are_drawn(kind):
     opened(plots.draw_codebook(book))
 
 
+def test_shapes_are_drawn_with_their_uses(books):
+    book = books["bilevel"]
+    ((_, shapes, uses),) = plots._named_shapes(book)
+    recorded = book.record["planes"]["bilevel"]["most_used"]
+    assert list(uses.items()) == [tuple(pair) for pair in recorded]
+    assert list(uses.values()) == sorted(uses.values(), reverse=True)
+    assert len(uses) == min(128, len(shapes))
+
+
+@pytest.mark.parametrize(
+    "entry", [None, 5, {"most_used": 5}, {"most_used": [[0]]}, {"most_used": [[10**9, 1]]},
+              {"most_used": [[-1, 1]]}, {"most_used": [["a", 1]]}]
+)  # fmt: skip
+def test_records_of_other_trainers_are_drawn_without_uses(entry, books):
+    book = books["bilevel"]
+    other = softcomp_codec.Codebook({**book.record, "planes": {"bilevel": entry}}, book.parts)
+    assert plots._named_shapes(other)[0][2] == {}
+    opened(plots.draw_codebook(other))
+
+
 def test_large_shapes_and_no_shapes_are_drawn(books):
     windows = [np.ones(size, np.uint16) for size in ((1, 1), (28, 28), (2, 90), (200, 1))]
     large = with_windows(books["bilevel"], 0, 0, windows)

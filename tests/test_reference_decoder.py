@@ -14,12 +14,14 @@ from hypothesis.extra import numpy as hnp
 
 import softcomp_codec
 from softcomp_codec.reference_training import ReferenceOptions
+from softcomp_codec.training import TrainingOptions
 
 SPEC = Path(__file__).resolve().parents[1] / "SPEC.md"
 KINDS = ("bilevel", "gray", "rgb")
 STYLES = ("noise", "flat", "ramp", "smooth", "boxes", "checks")
 SIZES = ((1, 1), (1, 9), (7, 1), (2, 2), (3, 5), (8, 8), (12, 9))
 MANY = settings(max_examples=60, deadline=None)
+SHAPES = TrainingOptions(use_indicator=False)
 
 
 def make_image(kind, style, height, width, seed=0):
@@ -135,7 +137,7 @@ def books():
     for kind in KINDS:
         images = [make_image(kind, "boxes", 16, 16, seed) for seed in range(0, 40, 2)]
         images += [make_image(kind, "ramp", 16, 16, seed) for seed in range(0, 40, 2)]
-        book = softcomp_codec.train(images, name="t", holdout=0)
+        book = softcomp_codec.train(images, name="t", holdout=0, options=SHAPES)
         trained[kind] = book, images[-12:] + images[:12] + [make_image(kind, "boxes", 13, 18, 90)]
     return trained
 

@@ -44,6 +44,7 @@ def as_placements(pairs):
     return Placements(
         np.array([shape for shape, _ in pairs], np.int32),
         np.array([gap for _, gap in pairs], np.int64),
+        np.zeros(len(pairs), np.int32),  # for statistics only
     )
 
 
@@ -269,6 +270,8 @@ def test_matching_equals_naive_twin(shapes, size, cell_value, complete, data):
         assert found is None
         return
     assert list(zip(found.placed.tolist(), found.gaps.tolist(), strict=True)) == expected
+    assert found.fresh.tolist() == naive.fresh_cells(shapes, expected, *size)
+    assert found.fresh.sum() == np.count_nonzero(layer)
     n_bits, parameter = placement_bits(found, book)
     assert n_bits == len(naive_bits(expected, book, parameter))
     n_placed, painted = read(written(expected, book, parameter), book, size, parameter)

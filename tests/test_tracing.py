@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from made_images import CONTENTS, KINDS, filled, image, images
 from PIL import Image
+from small_codebooks import QUICK
 
 import softcomp_codec
 from softcomp_codec import container, shapes, tracing
 from softcomp_codec.codebook import Codebook, KindBook
-from softcomp_codec.training import TrainingOptions
 
 
 def unlike(book):
@@ -33,11 +33,9 @@ def shaped_books():
     """Codebooks with which pictures of each kind get shapes in every plane."""
     books = {}
     for kind in KINDS:
-        low_bits = 0 if kind == "bilevel" else 4
-        options = TrainingOptions(low_bits, max_side=6, n_candidates=400, max_shapes=200)
         pictures = images(kind, 12, height=48, width=48)
         books[kind] = unlike(
-            softcomp_codec.train(pictures, name=f"shaped-{kind}", holdout=0, options=options)
+            softcomp_codec.train(pictures, name=f"shaped-{kind}", holdout=0, options=QUICK)
         )
     return books
 

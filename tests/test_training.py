@@ -2,6 +2,7 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import naive
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_images import KINDS, image, images, noise, pictures
 from PIL import Image
-from small_codebooks import QUICK
+from small_codebooks import CHOOSING, QUICK
 
 import softcomp_codec
 from softcomp_codec import mining
@@ -37,18 +38,23 @@ def assert_useful(book, pictures_):
 # --- the same codebook --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("options", [QUICK, CHOOSING], ids=["shapes", "choosing"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_order_workers_and_container_do_not_matter(kind):
+def test_order_workers_and_container_do_not_matter(kind, options):
     pictures_ = images(kind, 11)
-    first = quick(pictures_, holdout=0.2)
+
+    def trained(some, **more):
+        return quick(some, holdout=0.2, options=options, **more)
+
+    first = trained(pictures_)
     shuffled = pictures_.copy()
     random.Random(5).shuffle(shuffled)
-    assert quick(shuffled, holdout=0.2).to_bytes() == first.to_bytes()
-    assert quick(pictures_, holdout=0.2, workers=2).to_bytes() == first.to_bytes()
-    assert quick((picture for picture in shuffled), holdout=0.2, workers=3).identifier \
-        == first.identifier  # fmt: skip
-    assert quick(map(Image.fromarray, pictures_), holdout=0.2).identifier == first.identifier
-    assert quick(pictures_[1:], holdout=0.2).identifier != first.identifier
+    assert trained(shuffled).to_bytes() == first.to_bytes()
+    assert trained(pictures_, workers=2).to_bytes() == first.to_bytes()
+    generated = (picture for picture in shuffled)
+    assert trained(generated, workers=3).identifier == first.identifier
+    assert trained(map(Image.fromarray, pictures_)).identifier == first.identifier
+    assert trained(pictures_[1:]).identifier != first.identifier
 
 
 def test_the_third_axis_does_not_matter():
@@ -86,7 +92,7 @@ def test_name_source_and_options_are_part_of_the_id():
     others = [
         quick(pictures_, name="other"),
         quick(pictures_, source="elsewhere"),
-        quick(pictures_, options=TrainingOptions(max_side=6, n_candidates=399, max_shapes=200)),
+        quick(pictures_, options=replace(QUICK, n_candidates=399)),
         quick(pictures_, holdout=0.5),
     ]
     assert len({book.identifier for book in [plain, *others]}) == 5
@@ -206,11 +212,13 @@ def test_any_images(pictures_):
     assert_useful(quick(pictures_), pictures_)
 
 
-@pytest.mark.parametrize("low_bits", range(1, 9))
+@pytest.mark.parametrize("low_bits", range(1, 10))
 def test_low_bits(low_bits):
     options = TrainingOptions(low_bits=low_bits, max_side=4, n_candidates=50)
     book = quick(images("rgb8", 2, height=9), options=options)
-    assert [plane.low_bits for plane in book.planes_of("rgb8")] == [low_bits] * 3
+    for plane in book.planes_of("rgb8"):
+        assert plane.low_bits == min(low_bits, plane.sample_bits)
+        assert (plane.n_shapes > 0) == (low_bits < plane.sample_bits)
     assert_useful(book, images("rgb8", 2, height=9))
 
 
@@ -218,7 +226,9 @@ def test_low_bits(low_bits):
 def test_few_low_bits_of_gray(low_bits):
     options = TrainingOptions(low_bits=low_bits, max_side=2, n_candidates=50)
     book = quick(images("gray8", 2, height=9), options=options)
-    assert book.planes_of("gray8")[0].low_bits == low_bits
+    (plane,) = book.planes_of("gray8")
+    assert plane.low_bits == low_bits
+    assert plane.n_shapes >= 255 >> low_bits
     assert_useful(book, images("gray8", 2, height=9))
 
 
@@ -229,16 +239,17 @@ def test_no_low_bits_of_colours():
 
 
 def test_few_shapes():
-    options = TrainingOptions(max_side=6, n_candidates=500, max_shapes=3)
+    options = replace(QUICK, n_candidates=500, max_shapes=3)
     book = quick(images("bilevel", 6), options=options)
-    assert book.planes_of("bilevel")[0].n_shapes <= 3 + 1
+    assert 1 < book.planes_of("bilevel")[0].n_shapes <= 3 + 1
     assert_useful(book, images("bilevel", 2))
 
 
 @pytest.mark.parametrize("n_candidates", [0, 1])
 def test_no_candidates(n_candidates):
-    book = quick(images("bilevel", 3), options=TrainingOptions(n_candidates=n_candidates))
-    assert book.planes_of("bilevel")[0].n_shapes <= 1 + n_candidates
+    options = TrainingOptions(n_candidates=n_candidates, use_indicator=False)
+    book = quick(images("bilevel", 3), options=options)
+    assert 1 <= book.planes_of("bilevel")[0].n_shapes <= 1 + n_candidates
     assert_useful(book, images("bilevel", 2))
 
 
@@ -301,6 +312,22 @@ def test_mining_of_full_tables(monkeypatch):
 def test_options_that_cannot_be(options, message):
     with pytest.raises(ValueError, match=message):
         quick(images("gray8", 2), **options)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("low_bits", -1),
+        ("low_bits", 10),
+        ("max_side", -1),
+        ("n_candidates", -1),
+        ("max_shapes", -1),
+        ("min_uses", 0),
+    ],
+)
+def test_training_options_that_cannot_be(option, value):
+    with pytest.raises(ValueError, match=f"{option} is {value}, expected "):
+        TrainingOptions(**{option: value})
 
 
 def test_names_that_can_be():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import indicator_lines
 from .batch import write_output
 from .console import n_bytes, note, plural, print_facts, print_table, ratio, say
 from .explain import ForceOption, PlotOption, check_plot
@@ -161,6 +162,7 @@ def facts(book: Codebook) -> list[tuple[str, str]]:
         lines.append(
             (kind, f"reference settings, {part['scheme']}: {plural(part['shapes'], 'shape')}")
         )
+    lines += indicator_lines.training_lines(record)
     lines += report_lines(record)
     if isinstance(record.get("manifest"), str):
         lines.append(("manifest", record["manifest"]))

@@ -10,6 +10,7 @@ import typer
 
 from .. import container
 from ..errors import CodebookNotFoundError, ScfError
+from . import indicator_lines
 from .codebook import CodebookOption, load_extra
 from .codebook_files import find_codebook, read_identifier
 from .console import complain, n_bytes, print_facts
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..codebook import Codebook
+    from ..indicator import Indicator
 
 
 def info(
@@ -34,17 +36,30 @@ def info(
             help="Also what the coder did, where the codebook is there, or the header alone: fast.",
         ),
     ] = True,
+    with_indicator: Annotated[
+        bool,
+        typer.Option(
+            "--indicator",
+            help="Also the compressible indicator: how many bits a shape's location may cost.",
+        ),
+    ] = False,
     codebook: CodebookOption = None,
 ) -> None:
     """Show what .scf files hold.
 
-    Only the details (colour transform, predictors, layers, shapes placed) need the codebook.
+    Only the details (colour transform, predictors, layers, shapes placed) and the indicator need
+    the codebook.
     """
     books = load_extra(codebook)
     failed = False
+    measured: list[Indicator | None] = []
     for path in files:
         try:
             facts = describe(path, books, details=details)
+            if with_indicator:
+                image = indicator_lines.measure_file(path, books)
+                facts["indicator"] = indicator_lines.image_facts(image)
+                measured += image or []
         except (OSError, ValueError) as error:
             is_codebook = path.is_file() and read_identifier(path)
             complain("it is a codebook: see scf codebook show" if is_codebook else error, path)
@@ -54,6 +69,12 @@ def info(
             print(json.dumps(facts))
         else:
             print_facts(_lines(facts), title=str(path))
+    if with_indicator and len(files) > 1:
+        facts = indicator_lines.set_facts(measured)
+        if as_json:
+            print(json.dumps({"set": facts}))
+        else:
+            print_facts(indicator_lines.set_lines(facts), title=f"all {len(files)} files")
     if failed:
         raise typer.Exit(1)
 
@@ -185,6 +206,8 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("segments", ", ".join(segments)))
     if "details" in facts:
         lines += _detail_lines(facts)
+    if "indicator" in facts:
+        lines += indicator_lines.image_lines(facts["indicator"])
     return lines
 
 

@@ -47,16 +47,16 @@ def measure_each_gap(gaps, gap_lengths, parameter, n_bits):
 
 
 @kernel
-def measure_low_layer(low_layer, high_layer, low_bits, states, n_bits):
-    """Add to `n_bits` (float64, shape of the layers) what each sample's low bits cost (SPEC 5.9).
+def measure_low_layer(mapped, low_bits, states, n_bits):
+    """Add to `n_bits` (float64, shape of `mapped`) what each sample's low bits cost (SPEC 5.9).
 
     `states` adapts, as `encode_low_layer` does.
     """
     n_contexts = states.shape[0]
-    for row in range(low_layer.shape[0]):
-        for column in range(low_layer.shape[1]):
-            context = _context(high_layer, row, column) if n_contexts > 1 else 0
-            value = np.int64(low_layer[row, column])
+    for row in range(mapped.shape[0]):
+        for column in range(mapped.shape[1]):
+            context = _context(mapped, row, column, low_bits, n_contexts)
+            value = np.int64(mapped[row, column])
             node = 1
             cost = 0.0
             for shift in range(low_bits - 1, -1, -1):

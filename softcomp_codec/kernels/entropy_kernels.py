@@ -9,8 +9,11 @@ from . import status
 from .jit import inlined, kernel
 
 COUNT_LIMIT = 255
-N_CONTEXTS = 16
-"""Contexts of the low layer beside a shape layer (SPEC 5.9)."""
+N_ENERGIES = 16
+"""Contexts of a plane without shape layer: the energy of the samples before (SPEC 5.9)."""
+
+N_CONTEXTS = 16 * N_ENERGIES
+"""Contexts of a low layer beside a shape layer (SPEC 5.9)."""
 
 _TOP = 0xFFFFFFFF
 VIRTUAL_BYTES = 4
@@ -50,40 +53,81 @@ def _n_final_bytes(low, high):
 
 
 @inlined
-def _context(high_layer, row, column):
-    """Return the context 0..15 of a sample of the low layer (SPEC 5.9).
+def _energy(mapped, row, column):
+    """Return the energy class 0..15 of the six mapped residuals before (SPEC 5.9)."""
+    west = north = np.int64(0)
+    if row > 0:
+        north = np.int64(mapped[row - 1, column])
+    if column > 0:
+        west = np.int64(mapped[row, column - 1])
+        if row == 0:
+            north = west
+    else:
+        west = north
+    north_west = np.int64(mapped[row - 1, column - 1]) if row > 0 and column > 0 else north
+    inside = row > 0 and column + 1 < mapped.shape[1]
+    north_east = np.int64(mapped[row - 1, column + 1]) if inside else north
+    west_west = np.int64(mapped[row, column - 2]) if column > 1 else west
+    north_north = np.int64(mapped[row - 2, column]) if row > 1 else north
+    energy = 2 * west + 2 * north + north_west + north_east + west_west + north_north
+    if energy <= 15:
+        if energy <= 4:
+            return (energy > 0) + (energy > 2)
+        return 3 + (energy > 7) + (energy > 11)
+    if energy <= 49:
+        return 6 + (energy > 20) + (energy > 27) + (energy > 36)
+    if energy <= 130:
+        return 10 + (energy > 66) + (energy > 90)
+    return 13 + (energy > 200) + (energy > 350)
+
+
+@inlined
+def _surroundings(mapped, row, column, low_bits):
+    """Return 0..15 for the shape layer at and around a sample (SPEC 5.9).
 
     The shape layer is known as a whole, so neighbours on all sides count.
     """
-    n_rows, n_columns = high_layer.shape
+    n_rows, n_columns = mapped.shape
     n_filled = 0
     for i in range(max(row - 1, 0), min(row + 2, n_rows)):
         for j in range(max(column - 1, 0), min(column + 2, n_columns)):
-            if high_layer[i, j]:
+            if mapped[i, j] >> low_bits:
                 n_filled += 1
-    value = np.int64(high_layer[row, column])
+    value = np.int64(mapped[row, column]) >> low_bits
     if value:
         n_filled -= 1
     level = 3 if n_filled > 4 else (n_filled + 1) >> 1
     return min(value, 3) * 4 + level
 
 
-@kernel
-def encode_low_layer(low_layer, high_layer, low_bits, states, interval, buffer, position):
-    """Code the low layer's samples (uint16) behind `position` in `buffer` (SPEC 5.9).
+@inlined
+def _context(mapped, row, column, low_bits, n_contexts):
+    """Return the context of a sample of the low layer (SPEC 5.9).
 
-    `states`, (N_CONTEXTS, 2**low_bits) or, where no shape layer is, (1, 2**low_bits), adapts.
-    `interval` (int64, 2) is the coder's low and high. Returns the new position, -1 when the buffer
-    is full.
+    Of samples from this one on only the bits above `low_bits` count.
+    """
+    energy = np.int64(_energy(mapped, row, column))
+    if n_contexts == N_ENERGIES:
+        return energy
+    return _surroundings(mapped, row, column, low_bits) * N_ENERGIES + energy
+
+
+@kernel
+def encode_low_layer(mapped, low_bits, states, interval, buffer, position):
+    """Code the low bits of mapped residuals (uint16) behind `position` in `buffer` (SPEC 5.9).
+
+    `states`, (N_CONTEXTS, 2**low_bits) or, where no shape layer is, (N_ENERGIES, 2**low_bits),
+    adapts. `interval` (int64, 2) is the coder's low and high. Returns the new position, -1 when
+    the buffer is full.
     """
     low, high = interval[0], interval[1]
     n_contexts = states.shape[0]
-    for row in range(low_layer.shape[0]):
-        if position + 16 * (low_layer.shape[1] + 1) > len(buffer):
+    for row in range(mapped.shape[0]):
+        if position + 16 * (mapped.shape[1] + 1) > len(buffer):
             return -1
-        for column in range(low_layer.shape[1]):
-            context = _context(high_layer, row, column) if n_contexts > 1 else 0
-            value = np.int64(low_layer[row, column])
+        for column in range(mapped.shape[1]):
+            context = _context(mapped, row, column, low_bits, n_contexts)
+            value = np.int64(mapped[row, column])
             node = 1
             for shift in range(low_bits - 1, -1, -1):
                 bit = (value >> shift) & 1
@@ -134,13 +178,16 @@ def start_arithmetic(data, position, interval):
 
 
 @kernel
-def decode_low_layer(data, position, interval, low_bits, states, high_layer, low_layer):
-    """Inverse of `encode_low_layer`; returns (status, new position, raster position) (SPEC 5.9)."""
+def decode_low_layer(data, position, interval, low_bits, states, mapped):
+    """Inverse of `encode_low_layer`; returns (status, new position, raster position) (SPEC 5.9).
+
+    `mapped` holds the shape layer times 2**low_bits, and is filled up.
+    """
     low, high, code = interval[0], interval[1], interval[2]
     n_contexts = states.shape[0]
-    for row in range(low_layer.shape[0]):
-        for column in range(low_layer.shape[1]):
-            context = _context(high_layer, row, column) if n_contexts > 1 else 0
+    for row in range(mapped.shape[0]):
+        for column in range(mapped.shape[1]):
+            context = _context(mapped, row, column, low_bits, n_contexts)
             node = 1
             for _ in range(low_bits):
                 state = states[context, node]
@@ -158,10 +205,9 @@ def decode_low_layer(data, position, interval, low_bits, states, high_layer, low
                     position += 1
                 states[context, node] = _updated(state, bit)
                 node = node << 1 | bit
-            low_layer[row, column] = node - (1 << low_bits)
             if position > len(data) + VIRTUAL_BYTES:
-                raster = row * low_layer.shape[1] + column
-                return status.TRUNCATED, position, raster
+                return status.TRUNCATED, position, row * mapped.shape[1] + column
+            mapped[row, column] |= node - (1 << low_bits)
     interval[0], interval[1], interval[2] = low, high, code
     return status.OK, position, 0
 
@@ -173,13 +219,13 @@ def end_of_arithmetic(interval, position):
 
 
 @kernel
-def count_low_layer(low_layer, high_layer, low_bits, counts):
+def count_low_layer(mapped, low_bits, counts):
     """Add to `counts` (contexts, 2**low_bits, 2) how often each node saw a 0 and a 1."""
     n_contexts = counts.shape[0]
-    for row in range(low_layer.shape[0]):
-        for column in range(low_layer.shape[1]):
-            context = _context(high_layer, row, column) if n_contexts > 1 else 0
-            value = np.int64(low_layer[row, column])
+    for row in range(mapped.shape[0]):
+        for column in range(mapped.shape[1]):
+            context = _context(mapped, row, column, low_bits, n_contexts)
+            value = np.int64(mapped[row, column])
             node = 1
             for shift in range(low_bits - 1, -1, -1):
                 bit = (value >> shift) & 1

@@ -87,31 +87,39 @@ def index_shapes(heights, widths, offsets, cells, powers, keys, shape_ids):
 
 @inlined
 def _gain(layer, covered, row, column, height, width, cells, cell_value):
-    """Return what covering the window's new cells saves, in 1/256 bit; -1 if it differs."""
+    """Return (what covering the window's new cells saves in 1/256 bit, new non-zero cells).
+
+    The saving is -1 where the window differs from the shape.
+    """
     gain = np.int64(0)
+    n_fresh = 0
     index = 0
     for i in range(row, row + height):
         for j in range(column, column + width):
             if layer[i, j] != cells[index]:
-                return np.int64(-1)
+                return np.int64(-1), 0
             index += 1
             if covered[i, j] == 0:
-                gain += cell_value if layer[i, j] else NEW_ZERO_VALUE
-    return gain
+                if layer[i, j]:
+                    gain += cell_value
+                    n_fresh += 1
+                else:
+                    gain += NEW_ZERO_VALUE
+    return gain, n_fresh
 
 
 @kernel
 def match_shapes(
     layer, classes, keys, shape_ids, anchors, offsets, cells, code_lengths, powers, cell_value,
-    placed, gaps,
+    placed, gaps, fresh,
 ):  # fmt: skip
     """Cover every non-zero cell of `layer` (uint16) by shapes, greedily in raster order.
 
     At each non-zero cell not covered yet, the shape whose first non-zero cell it is and that saves
     most is placed: `cell_value` / 256 bits for each newly covered non-zero cell, less its codeword.
-    `classes` rows: height, width, anchor column; larger areas first. Fills `placed` (shape) and
-    `gaps` (cells skipped that were not covered); returns the number of placements, or -1 - the
-    raster position of a cell that no shape can cover.
+    `classes` rows: height, width, anchor column; larger areas first. Fills `placed` (shape),
+    `gaps` (cells skipped that were not covered) and `fresh` (non-zero cells newly covered); returns
+    the number of placements, or -1 - the raster position of a cell that no shape can cover.
     """
     n_rows, n_columns = layer.shape
     max_height = np.int64(1)
@@ -136,6 +144,7 @@ def match_shapes(
             best = np.int64(-1)
             best_gain = np.int64(0)
             best_class = 0
+            best_fresh = 0
             for index in range(len(classes)):
                 height = np.int64(classes[index, 0])
                 width = np.int64(classes[index, 1])
@@ -151,14 +160,14 @@ def match_shapes(
                 shape = np.int64(shape_ids[slot])
                 if anchors[shape] != classes[index, 2]:
                     continue
-                gain = _gain(
+                gain, n_fresh = _gain(
                     layer, covered, row, left, height, width, cells[offsets[shape] :], cell_value
                 )
                 if gain < 0:
                     continue
                 gain -= np.int64(code_lengths[shape]) * 256
                 if best < 0 or gain > best_gain:
-                    best, best_gain, best_class = shape, gain, index
+                    best, best_gain, best_class, best_fresh = shape, gain, index, n_fresh
             if best < 0:
                 return -1 - (row * n_columns + column)
             left = column - np.int64(classes[best_class, 2])
@@ -166,6 +175,7 @@ def match_shapes(
             covered[row : row + height, left : left + width] = 1
             placed[n_placed] = best
             gaps[n_placed] = gap
+            fresh[n_placed] = best_fresh
             n_placed += 1
             gap = 0
     return n_placed

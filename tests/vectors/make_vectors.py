@@ -24,7 +24,7 @@ from made_images import KINDS, colours, glyphs, images, noise, slope  # noqa: E4
 from small_codebooks import QUICK, codebook_file, named, section  # noqa: E402
 
 import softcomp_codec  # noqa: E402
-from softcomp_codec import arithmetic, container, planes, reference_coder  # noqa: E402
+from softcomp_codec import arithmetic, container, planes, reference_coder, residuals  # noqa: E402
 from softcomp_codec.bitstream import BitWriter  # noqa: E402
 from softcomp_codec.codebook import Codebook, built_in_part, kind_of  # noqa: E402
 from softcomp_codec.container import (  # noqa: E402
@@ -37,6 +37,7 @@ from softcomp_codec.container import (  # noqa: E402
     write_segment,
     write_varint,
 )
+from softcomp_codec.kernels.entropy_kernels import N_ENERGIES  # noqa: E402
 
 NONE, MED, GAP = range(3)
 DEFAULT = {
@@ -255,10 +256,10 @@ def invalid_files(books):
         "size-of-terabytes": good[:5] + write_varint(2**31 - 1) * 2 + good[7:],
         "width-one-more": hit(5, 8),
         "header-truncated": good[:9],
-        "payload-truncated": good[:-3],
+        "payload-truncated": good[:-5],
         "payload-missing": good[:11],
         "payload-too-long": good + b"\0",
-        "payload-flipped": hit(len(good) - 5, good[-5] ^ 0x10),
+        "payload-flipped": hit(len(good) - 6, good[-6] ^ 0x10),
         "checksum-wrong": hit(start, good[start] ^ 1),
         "segments-truncated": segments(name)[:14],
         "segment-checksum-wrong": segments(damaged_crc),
@@ -352,13 +353,13 @@ def _planes_of(mapped):
     low_layers = []
     for sample_range, n_bits in zip(ranges, (8, 9, 9), strict=True):
         plane = np.full((4, 4), 255, np.int32)
-        low, high = file_builder.split(plane, sample_range, MED, n_bits)
+        residual = residuals.map_residuals(plane, MED, sample_range)
         if mapped is not None and n_bits == 9:
-            low[:] = mapped
+            residual[:] = mapped
         writer.write(0, 1)
         writer.write(MED, 2)
         writer.write(n_bits, 4)
-        low_layers.append((low, high, n_bits, arithmetic.neutral_states(n_bits, 1)))
+        low_layers.append((residual, n_bits, arithmetic.neutral_states(n_bits, N_ENERGIES)))
     return writer.to_bytes() + file_builder.low_code(*low_layers)
 
 
