@@ -12,7 +12,7 @@ import numpy as np
 from . import huffman, layers, mining, residuals, shapes
 from .arithmetic import coded_bytes, neutral_states
 from .codebook import PlaneBook, rounded_states
-from .indicator import Indicator, bits_saved
+from .indicator import bits_saved
 from .kernels import entropy_kernels
 from .kernels.bit_kernels import GAP_DIRECT
 from .kernels.entropy_kernels import N_CONTEXTS, N_ENERGIES
@@ -58,20 +58,8 @@ class SplitTrial:
     location_bits: int
     codeword_bits: int
     low_layer_bits: int
-
-    @property
-    def bits(self) -> int:
-        """All bits of the planes."""
-        return self.location_bits + self.codeword_bits + self.low_layer_bits
-
-    def indicator(self, whole_bits: int) -> Indicator:
-        """Return the indicator against the same planes without shapes, of `whole_bits`."""
-        return Indicator(
-            self.placements,
-            self.location_bits,
-            self.codeword_bits,
-            whole_bits - self.low_layer_bits,
-        )
+    chosen_bits: int
+    """All bits where the encoder takes shapes for those images only for which they pay."""
 
 
 class PlaneTrainer:
@@ -155,8 +143,8 @@ class PlaneTrainer:
     ) -> int:
         """Return the bits of the low layer that cost least, all of them where no shapes pay.
 
-        Three quarters of some images teach, one quarter is coded. A split is kept only if its
-        locations cost less than the compressible indicator of these images allows, which is the
+        Three quarters of some images teach, one quarter is coded. As in the encoder, an image takes
+        shapes only if its locations cost less than the compressible indicator allows, which is the
         same as a smaller total.
         """
         lowest = max(0, sample_bits - 8)  # a shape's cell has 8 bits at most (SPEC 6.3)
@@ -174,45 +162,52 @@ class PlaneTrainer:
         taught_whole, coded_whole = _parted(predicted, period)
         stage = f"{name}: choosing layers"
         states = self._states(stage, taught_whole, sample_bits, N_ENERGIES)
-        whole_bits = 8 * sum(coded_bytes(image, sample_bits, states) for image in coded_whole)
+        whole_bits = [8 * coded_bytes(image, sample_bits, states) for image in coded_whole]
         splits = {
-            low_bits: self._try_split(stage, taught, coded, low_bits, largest >> low_bits)
+            low_bits: self._try_split(
+                stage, taught, coded, low_bits, largest >> low_bits, whole_bits
+            )
             for low_bits in self._splits(sample_bits)
         }
-        entry["without_shapes_bits"] = whole_bits
+        entry["without_shapes_bits"] = sum(whole_bits)
         entry["splits"] = {str(low_bits): vars(split) for low_bits, split in splits.items()}
-        paying = [
-            (split.bits, -low_bits)
-            for low_bits, split in splits.items()
-            if split.indicator(whole_bits).pays
-        ]
-        return -min(paying)[1] if paying else sample_bits
+        costs = [(sum(whole_bits), -sample_bits)]
+        costs += [(split.chosen_bits, -low_bits) for low_bits, split in splits.items()]
+        return -min(costs)[1]
 
     def _try_split(
-        self, stage: str, taught: list[Layer], coded: list[Layer], low_bits: int, largest: int
+        self,
+        stage: str,
+        taught: list[Layer],
+        coded: list[Layer],
+        low_bits: int,
+        largest: int,
+        whole_bits: list[int],
     ) -> SplitTrial:
         """Train shapes and states on some images; return what they cost on others."""
         high = [layers.shape_layer(image, low_bits) for image in taught]
         book, cell_value = self._shapes(stage, high, largest, {})
-        low_layer_bits = 0
+        low_layer_bits = [0] * len(coded)
         if low_bits:
             states = self._low_states(stage, taught, low_bits)
-            low_layer_bits = 8 * sum(coded_bytes(image, low_bits, states) for image in coded)
+            low_layer_bits = [8 * coded_bytes(image, low_bits, states) for image in coded]
         placed = self._placed(
             stage, [layers.shape_layer(image, low_bits) for image in coded], book, cell_value
         )
+        each = zip(placed.each_bits, low_layer_bits, whole_bits, strict=True)
         return SplitTrial(
             placements=int(placed.uses[:-1].sum()),
             location_bits=placed.location_bits,
             codeword_bits=placed.codeword_bits,
-            low_layer_bits=low_layer_bits,
+            low_layer_bits=sum(low_layer_bits),
+            chosen_bits=sum(min(high + low, whole) for high, low, whole in each),
         )
 
     @staticmethod
     def _splits(sample_bits: int) -> tuple[int, ...]:
         if sample_bits == 1:
             return (0,)
-        return (sample_bits - 1, sample_bits - 2, sample_bits - 4)
+        return (sample_bits - 1, sample_bits - 2, sample_bits - 4, *range(4, sample_bits - 4))
 
     def _low_states(self, name: str, above: list[Layer], low_bits: int) -> States:
         if low_bits == 0:
@@ -327,7 +322,8 @@ class _Placed:
     def __init__(self, book: ShapeSet, results: list[tuple[int, shapes.Placements]]) -> None:
         placed = np.concatenate([placements.placed for _, placements in results])
         fresh = np.concatenate([placements.fresh for _, placements in results])
-        self.n_bits = sum(n_bits for n_bits, _ in results)
+        self.each_bits = [n_bits for n_bits, _ in results]
+        self.n_bits = sum(self.each_bits)
         self.uses = np.bincount(placed, minlength=len(book) + 1).astype(np.int64)
         self.uses[-1] = len(results)
         self.fresh = np.zeros(len(book), np.int64)

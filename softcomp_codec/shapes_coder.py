@@ -91,7 +91,7 @@ def encode_payload(
     book: Codebook | None,
     *,
     effort: int = 5,
-    use_shapes: bool = True,
+    use_shapes: bool | None = None,
 ) -> bytes:
     """Return the payload of an image (SPEC 5); inverse of `decode_payload`.
 
@@ -104,8 +104,9 @@ def encode_payload(
         None for the built-in prior.
     effort : int
         1 to 9: how many settings are tried.
-    use_shapes : bool
-        False leaves the shape layer empty: for measuring what shapes save.
+    use_shapes : bool, optional
+        By default planes take shapes where they pay. True takes them wherever the codebook has
+        some, False nowhere: for measuring what they save.
     """
     components = planes.split_planes(array, mode)
     transform = _choose_transform(components, mode, book, effort)
@@ -184,7 +185,7 @@ def _code_plane(
     sample_range: tuple[int, int],
     book: PlaneBook,
     effort: int,
-    use_shapes: bool = True,
+    use_shapes: bool | None = None,
 ) -> CodedPlane:
     """Try the codebook's settings and a few others; return the cheapest, the first of equals."""
     tried: list[CodedPlane] = []
@@ -198,15 +199,17 @@ def _code_plane(
     return min(tried, key=lambda coded: coded.cost)
 
 
-def _settings_to_try(book: PlaneBook, effort: int, use_shapes: bool) -> list[tuple[int, int]]:
+def _settings_to_try(
+    book: PlaneBook, effort: int, use_shapes: bool | None
+) -> list[tuple[int, int]]:
     """Return (predictor, low bits) pairs; those without a shape layer can code every plane."""
     default = (book.predictor, book.low_bits)
     without_shapes = [(book.predictor or MED, book.sample_bits)]
     if effort >= 3 and book.sample_bits > 1 and not book.n_shapes:
         without_shapes = [(MED, book.sample_bits), (GAP, book.sample_bits)]
-    if default in without_shapes or not use_shapes:
+    if default in without_shapes or use_shapes is False:
         return without_shapes
-    return [default, *without_shapes]
+    return [default] if use_shapes else [default, *without_shapes]
 
 
 def _code_layers(

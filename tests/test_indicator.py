@@ -15,7 +15,7 @@ from softcomp_codec.golomb import PARAMETERS
 from softcomp_codec.indicator import Indicator, bits_saved, image_indicators, total
 from softcomp_codec.kernels.residual_kernels import MED
 from softcomp_codec.kernels.shape_kernels import NEW_ZERO_VALUE
-from softcomp_codec.plane_training import MAX_ROUNDS, SplitTrial
+from softcomp_codec.plane_training import MAX_ROUNDS
 from softcomp_codec.training import TrainingOptions
 
 
@@ -57,9 +57,8 @@ def test_nothing_placed():
 @given(st.integers(1, 500), *[st.integers(0, 3000)] * 3, st.integers(-3000, 3000))
 def test_a_split_pays_where_its_locations_are_cheap_enough(n_placed, where, which, low, more):
     whole_bits = low + which + more
-    trial = SplitTrial(n_placed, where, which, low)
-    part = trial.indicator(whole_bits)
-    assert part.pays == (trial.bits < whole_bits)
+    part = Indicator(n_placed, where, which, whole_bits - low)
+    assert part.pays == (where + which + low < whole_bits)
     assert part.pays == (n_placed * part.location_cost < whole_bits - low - which)
     assert (part.against_fallback > part.location_cost) == part.pays
 
@@ -214,17 +213,25 @@ def entries_of(book):
 
 
 def split_bits(entry):
-    """Bits of each split that training tried, by low bits."""
-    return {
-        int(low_bits): trial["location_bits"] + trial["codeword_bits"] + trial["low_layer_bits"]
-        for low_bits, trial in entry["splits"].items()
-    }
+    """Bits of each split that training tried, by low bits, shapes only where they pay."""
+    return {int(low_bits): trial["chosen_bits"] for low_bits, trial in entry["splits"].items()}
+
+
+def indicator_of(trial, entry):
+    """The indicator of all images of a trial, shapes in each of them."""
+    return Indicator(
+        trial["placements"],
+        trial["location_bits"],
+        trial["codeword_bits"],
+        entry["without_shapes_bits"] - trial["low_layer_bits"],
+    )
 
 
 def test_gray_images_whose_shapes_do_not_pay(chosen):
     ((plane, entry),) = entries_of(chosen["gray8"])
     assert (plane.low_bits, plane.n_shapes) == (8, 0)
-    assert entry["without_shapes_bits"] < min(split_bits(entry).values())
+    assert set(split_bits(entry).values()) == {entry["without_shapes_bits"]}
+    assert not any(indicator_of(trial, entry).pays for trial in entry["splits"].values())
     assert "shapes" not in entry
     assert "round_bits" not in entry
 
@@ -235,7 +242,7 @@ def test_bilevel_images_whose_shapes_pay(chosen):
     assert plane.n_shapes > 1
     assert split_bits(entry)[0] < entry["without_shapes_bits"]
     (trial,) = entry["splits"].values()
-    assert SplitTrial(**trial).indicator(entry["without_shapes_bits"]).pays
+    assert indicator_of(trial, entry).pays
 
 
 def test_bilevel_images_whose_shapes_do_not_pay():
@@ -269,7 +276,7 @@ def test_the_smallest_recorded_total_is_chosen(kind, seed):
     book = trained(images(kind, 6, seed, 16, 20))
     for plane, entry in entries_of(book):
         bits = {**split_bits(entry), plane.sample_bits: entry["without_shapes_bits"]}
-        tried = (0,) if kind == "bilevel" else [plane.sample_bits - k for k in (1, 2, 4)]
+        tried = {1: (0,), 8: (4, 6, 7), 9: (4, 5, 7, 8)}[plane.sample_bits]
         assert sorted(bits) == sorted([*tried, plane.sample_bits])
         assert plane.low_bits == min(bits, key=lambda low_bits: (bits[low_bits], -low_bits))
         assert (plane.n_shapes > 0) == (plane.low_bits < plane.sample_bits)
@@ -290,7 +297,7 @@ def test_trials_of_one_image_equal_naive_twins(kind):
         options = TrainingOptions(int(low_bits), max_side=6, n_candidates=400, max_shapes=200)
         fixed = trained([picture], options)
         (expected,) = expected_indicators(picture, fixed.parts[KINDS.index(kind)])
-        part = SplitTrial(**entry["splits"][low_bits]).indicator(entry["without_shapes_bits"])
+        part = indicator_of(entry["splits"][low_bits], entry)
         assert part.n_placed == expected.n_placed
         assert part.location_bits == expected.location_bits
         assert part.codeword_bits == expected.codeword_bits
