@@ -344,7 +344,7 @@ def _read_part(data: bytes) -> tuple[int, KindBook]:
     if kind not in KIND_NAMES:
         raise UnsupportedStreamError(f"codebook: kind of image {kind} is unknown")
     mode = container.MODES[kind]
-    if n_planes != mode.n_planes or transform not in planes.TRANSFORM_NAMES:
+    if n_planes != mode.n_planes or transform not in planes.SHAPES_TRANSFORMS:
         raise CorruptStreamError(
             f"codebook part {KIND_NAMES[kind]}: {n_planes} planes with colour transform {transform}"
         )

@@ -25,7 +25,7 @@ CODER_NAMES = {
     4: "few-colour",
     5: "reference",
 }
-READABLE_CODERS = (STORED, SHAPES, REFERENCE)
+READABLE_CODERS = (STORED, SHAPES, CONTEXT, REFERENCE)
 
 # Segments (SPEC 3.1); bit 7 marks the ancillary ones
 SEGMENT_END = 0x00

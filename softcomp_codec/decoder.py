@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import codebook_store, container, planes, reference_coder, shapes_coder
+from . import codebook_store, container, context_coder, planes, reference_coder, shapes_coder
 from .codebook import reference_part_for
 from .container import Header
 from .errors import (
@@ -153,7 +153,10 @@ def _decode_frame(
     if not single.codebook_reference:
         if single.coder == container.REFERENCE:
             raise CorruptStreamError("header: the reference coder needs a codebook")
-        array, complete = shapes_coder.decode_payload(payload, single, None, allow_truncated)
+        if single.coder == container.CONTEXT:
+            array, complete = context_coder.decode_payload(payload, single, allow_truncated)
+        else:
+            array, complete = shapes_coder.decode_payload(payload, single, None, allow_truncated)
         return Decoded(header, array, None, _exact(single, array, complete, allow_truncated))
     return _decode_with_codebooks(header, single, payload, source, codebooks, allow_truncated)
 
@@ -227,6 +230,8 @@ def _decode_by(
     """Decode by the coder that the header names, with a codebook."""
     if header.coder == container.SHAPES:
         return shapes_coder.decode_payload(payload, header, book, allow_truncated)
+    if header.coder == container.CONTEXT:
+        raise CorruptStreamError("header: the context coder takes no codebook yet")
     part = reference_part_for(book, header.mode)
     if part is None:
         raise CorruptStreamError(

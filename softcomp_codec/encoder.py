@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from . import codebook_store, container, planes, reference_coder, shapes_coder
+from . import codebook_store, container, context_coder, planes, reference_coder, shapes_coder
 from .codebook import Codebook, kind_of, reference_part_for
 from .container import Frame, Header, Segment
 
@@ -28,6 +28,15 @@ TINY_RAW_BYTES = 4096
 
 TINY_REFERENCE = 4
 
+TINY_PIXELS = 1 << 14
+"""Gray and colour images of up to so many pixels may be smaller by the shapes coder."""
+
+CODER_CHOICES = {
+    "auto": (container.CONTEXT, container.SHAPES),
+    "context": (container.CONTEXT,),
+    "shapes": (container.SHAPES,),
+}
+
 TRIAL_SIDE = 384
 TRIAL_FRAMES = 4
 """`auto` compares codebooks on the middle of this size of at most so many frames."""
@@ -38,6 +47,7 @@ def encode(
     *,
     codebook: CodebookChoice = "auto",
     effort: int = 5,
+    coder: str = "auto",
     embed_codebook: bool = False,
     reference_bytes: int | None = None,
     file_check: bool = False,
@@ -54,6 +64,8 @@ def encode(
         or does not make the file smaller, is left out.
     effort : int
         1 (fast) to 9 (small).
+    coder : {"auto", "context", "shapes"}
+        ``"auto"`` takes what makes the file smaller; the others are for comparisons.
     embed_codebook : bool
         Put the codebook into the file, so that it decodes everywhere.
     reference_bytes : {4, 8, 32}, optional
@@ -82,7 +94,9 @@ def encode(
     >>> bool((decode(encode(gradient)) == gradient).all())
     True
     """
-    return _encode([as_array(image)], codebook, effort, embed_codebook, reference_bytes, file_check)
+    return _encode(
+        [as_array(image)], codebook, effort, coder, embed_codebook, reference_bytes, file_check
+    )
 
 
 def encode_frames(
@@ -90,6 +104,7 @@ def encode_frames(
     *,
     codebook: CodebookChoice = "auto",
     effort: int = 5,
+    coder: str = "auto",
     embed_codebook: bool = False,
     reference_bytes: int | None = None,
     file_check: bool = False,
@@ -108,7 +123,7 @@ def encode_frames(
                 f"frame {index} is {array.dtype} of shape {array.shape}, frame 0 is "
                 f"{arrays[0].dtype} of shape {arrays[0].shape}: all frames must be alike"
             )
-    return _encode(arrays, codebook, effort, embed_codebook, reference_bytes, file_check)
+    return _encode(arrays, codebook, effort, coder, embed_codebook, reference_bytes, file_check)
 
 
 def encode_many(
@@ -143,16 +158,18 @@ def _encode(
     arrays: list[NDArray[Any]],
     codebook: CodebookChoice,
     effort: int,
+    coder: str,
     embed_codebook: bool,
     reference_bytes: int | None,
     file_check: bool,
 ) -> bytes:
     _check_options(effort, reference_bytes, embed_codebook, file_check)
     mode = planes.mode_of_array(arrays[0])
-    book = _choose_codebook(codebook, arrays, mode)
+    coders = _coders_to_try(coder, mode, arrays[0].shape)
+    book = _choose_codebook(codebook, arrays, mode, coders)
     raw_bytes = mode.raw_size(arrays[0].shape[1], arrays[0].shape[0])
     overhead = _codebook_overhead(book, raw_bytes, reference_bytes)
-    coded = [_code_frame(array, mode, book, effort, overhead) for array in arrays]
+    coded = [_code_frame(array, mode, book, effort, overhead, coders) for array in arrays]
     frames = tuple(frame for frame, _, _ in coded)
     if not any(uses_book for _, _, uses_book in coded):
         book = None
@@ -172,6 +189,19 @@ def _encode(
     return container.write_file(header, payload, file_check=file_check)
 
 
+def _coders_to_try(choice: str, mode: container.Mode, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the coders that may be the smallest for such images."""
+    if choice not in CODER_CHOICES:
+        raise ValueError(f"coder is {choice!r}, expected one of {', '.join(CODER_CHOICES)}")
+    if choice != "auto":
+        return CODER_CHOICES[choice]
+    if mode.bits_per_sample == 1:
+        return CODER_CHOICES["shapes"]
+    if shape[0] * shape[1] > TINY_PIXELS:
+        return CODER_CHOICES["context"]
+    return CODER_CHOICES["auto"]
+
+
 def _check_options(effort: int, reference_bytes: int | None, *flags: bool) -> None:
     if not all(isinstance(flag, bool) for flag in flags):
         raise TypeError("embed_codebook and file_check are True or False")
@@ -184,10 +214,13 @@ def _check_options(effort: int, reference_bytes: int | None, *flags: bool) -> No
 
 
 def _choose_codebook(
-    choice: CodebookChoice, arrays: list[NDArray[Any]], mode: container.Mode
+    choice: CodebookChoice,
+    arrays: list[NDArray[Any]],
+    mode: container.Mode,
+    coders: tuple[int, ...],
 ) -> Codebook | None:
     """Return the codebook to code with; `auto` tries the bundled ones on a part of the samples."""
-    if choice is None or choice == "none":
+    if choice is None or choice == "none" or (choice == "auto" and coders == (container.CONTEXT,)):
         return None
     if choice != "auto":
         book = codebook_store.load_codebook(choice)
@@ -221,14 +254,19 @@ def _codebook_overhead(book: Codebook | None, raw_bytes: int, reference_bytes: i
 
 
 def _code_frame(
-    array: NDArray[Any], mode: container.Mode, book: Codebook | None, effort: int, overhead: int
+    array: NDArray[Any],
+    mode: container.Mode,
+    book: Codebook | None,
+    effort: int,
+    overhead: int,
+    coders: tuple[int, ...],
 ) -> tuple[Frame, bytes, bool]:
     """Return frame, payload and whether it needs the codebook, in the smallest way tried.
 
     `overhead` is what naming the codebook adds to the payload's bytes.
     """
     samples = planes.canonical_samples(array, mode)
-    payload, coder, uses_book = _code_samples(array, mode, book, effort, overhead)
+    payload, coder, uses_book = _code_samples(array, mode, book, effort, overhead, coders)
     if len(payload) + overhead * uses_book >= len(samples):
         payload, uses_book, coder = samples, False, container.STORED
     height, width = array.shape[:2]
@@ -238,21 +276,36 @@ def _code_frame(
 
 
 def _code_samples(
-    array: NDArray[Any], mode: container.Mode, book: Codebook | None, effort: int, overhead: int
+    array: NDArray[Any],
+    mode: container.Mode,
+    book: Codebook | None,
+    effort: int,
+    overhead: int,
+    coders: tuple[int, ...],
 ) -> tuple[bytes, int, bool]:
-    """Return payload, coder and whether the codebook is needed.
+    """Return payload, coder and whether the codebook is needed: the smallest of what is tried.
 
     A codebook that has a part for the reference settings alone is used by those, as published.
     """
     reference = reference_part_for(book, mode)
     if book is not None and reference is not None and kind_of(mode) not in book.parts:
         return reference_coder.encode_payload(array, mode, reference), container.REFERENCE, True
-    payload = shapes_coder.encode_payload(array, mode, book, effort=effort)
-    if book is not None and effort >= 5:
-        untrained = shapes_coder.encode_payload(array, mode, None, effort=effort)
-        if len(untrained) < len(payload) + overhead:
-            return untrained, container.SHAPES, False
-    return payload, container.SHAPES, book is not None
+    tried: list[tuple[int, bytes, int, bool]] = []
+    if container.CONTEXT in coders:
+        context = context_coder.encode_payload(array, mode, effort=effort)
+        if context is not None:
+            tried.append((len(context), context, container.CONTEXT, False))
+    if container.SHAPES in coders:
+        if book is not None:
+            payload = shapes_coder.encode_payload(array, mode, book, effort=effort)
+            tried.append((len(payload) + overhead, payload, container.SHAPES, True))
+        if book is None or effort >= 5:
+            payload = shapes_coder.encode_payload(array, mode, None, effort=effort)
+            tried.append((len(payload), payload, container.SHAPES, False))
+    if not tried:
+        return planes.canonical_samples(array, mode), container.STORED, False
+    _, payload, coder, uses_book = min(tried, key=lambda each: each[0])
+    return payload, coder, uses_book
 
 
 def _reference(book: Codebook | None, raw_bytes: int, reference_bytes: int | None) -> bytes:

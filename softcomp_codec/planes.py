@@ -12,14 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .container import MAX_PIXELS, MODES, Mode
+from .errors import CorruptStreamError
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Plane = NDArray[np.int32]
 
-NO_TRANSFORM, RCT, GREEN_DIFFERENCE = range(3)
-TRANSFORM_NAMES = {0: "none", 1: "reversible colour transform", 2: "green difference"}
+NO_TRANSFORM, RCT, GREEN_DIFFERENCE, RED_DIFFERENCE = range(4)
+TRANSFORM_NAMES = {
+    NO_TRANSFORM: "none",
+    RCT: "reversible colour transform",
+    GREEN_DIFFERENCE: "green difference",
+    RED_DIFFERENCE: "red difference",
+}
+
+SHAPES_TRANSFORMS = (NO_TRANSFORM, RCT, GREEN_DIFFERENCE)
+"""Those that the shapes coder may use (SPEC 5.2)."""
 
 _SUPPORTED = (
     "bool or uint8 arrays of shape (H, W) or (H, W, 1), uint8 arrays of shape (H, W, 3), "
@@ -114,14 +123,16 @@ def plane_ranges(mode: Mode, transform: int) -> list[tuple[int, int]]:
     top = (1 << mode.bits_per_sample) - 1
     if transform == NO_TRANSFORM:
         return [(0, top)] * mode.n_planes
-    return [(0, top), (-top, top), (-top, top)]
+    return [(0, top), (-top, top), (-top, top)] + [(0, top)] * (mode.n_planes - 3)
 
 
 def transform_colours(planes: list[Plane], transform: int) -> list[Plane]:
     """Apply a colour transform to three planes (SPEC 5.2); inverse of `restore_colours`."""
     if transform == NO_TRANSFORM:
         return planes
-    red, green, blue = planes
+    red, green, blue, *others = planes
+    if transform == RED_DIFFERENCE:
+        return [red, green - red, blue - ((red + green) >> 1), *others]
     u, v = red - green, blue - green
     if transform == RCT:
         return [green + ((u + v) >> 2), u, v]
@@ -132,6 +143,27 @@ def restore_colours(planes: list[Plane], transform: int) -> list[Plane]:
     """Undo `transform_colours` (SPEC 5.2)."""
     if transform == NO_TRANSFORM:
         return planes
-    first, u, v = planes
+    first, u, v, *others = planes
+    if transform == RED_DIFFERENCE:
+        green = first + u
+        return [first, green, v + ((first + green) >> 1), *others]
     green = first - ((u + v) >> 2) if transform == RCT else first
     return [green + u, green, green + v]
+
+
+def merge_checked(planes: list[Plane], mode: Mode, complete: bool) -> NDArray[Any]:
+    """Merge planes; after a colour transform damaged data can leave the samples' range.
+
+    Raises
+    ------
+    CorruptStreamError
+        Only for complete data; else samples are clipped.
+    """
+    top = (1 << mode.bits_per_sample) - 1
+    for index, plane in enumerate(planes):
+        if plane.min() < 0 or plane.max() > top:
+            if complete:
+                found = plane.min() if plane.min() < 0 else plane.max()
+                raise CorruptStreamError(f"plane {index}: a sample is {found}, expected 0..{top}")
+            np.clip(plane, 0, top, out=plane)
+    return merge_planes(planes, mode)

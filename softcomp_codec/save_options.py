@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SAVE_OPTIONS = ("codebook", "effort", "embed_codebook", "reference_bytes", "file_check")
+SAVE_OPTIONS = (
+    "codebook",
+    "effort",
+    "coder",
+    "embed_codebook",
+    "reference_bytes",
+    "file_check",
+)
 """Keyword options of `softcomp_codec.encode`."""
 
 _FLAGS = ("embed_codebook", "file_check")

@@ -162,7 +162,7 @@ def _choose_transform(
         return planes.RCT
     crop = [_middle(plane) for plane in components]
     costs = []
-    for transform in planes.TRANSFORM_NAMES:
+    for transform in planes.SHAPES_TRANSFORMS:
         part = part_for(None, mode, transform)
         ranges = planes.plane_ranges(mode, transform)
         coded = planes.transform_colours(crop, transform)
@@ -285,7 +285,7 @@ def _decode(
     complete = True
     try:
         transform = reader.read(2, "colour transform") if n_planes == 3 else planes.NO_TRANSFORM
-        if transform not in planes.TRANSFORM_NAMES:
+        if transform not in planes.SHAPES_TRANSFORMS:
             raise CorruptStreamError(f"payload, bit 0: colour transform {transform} is unknown")
         part = part_for(book, mode, transform)
         statistics.transform = planes.TRANSFORM_NAMES[transform]
@@ -306,19 +306,7 @@ def _decode(
         known = _map_planes(residuals.unmap_residuals, mapped, predictors, ranges, n_rows)
         components[: len(known)] = known
     restored = planes.restore_colours(components, transform)
-    return _merge(restored, mode, complete), complete, statistics
-
-
-def _merge(components: list[Plane], mode: Mode, complete: bool) -> NDArray[Any]:
-    """Merge planes; after a colour transform damaged data can leave the samples' range."""
-    top = (1 << mode.bits_per_sample) - 1
-    for index, plane in enumerate(components):
-        if plane.min() < 0 or plane.max() > top:
-            if complete:
-                found = plane.min() if plane.min() < 0 else plane.max()
-                raise CorruptStreamError(f"plane {index}: a sample is {found}, expected 0..{top}")
-            np.clip(plane, 0, top, out=plane)
-    return planes.merge_planes(components, mode)
+    return planes.merge_checked(restored, mode, complete), complete, statistics
 
 
 def _read_settings(reader: BitReader, book: PlaneBook) -> PlaneSettings:

@@ -290,7 +290,7 @@ class _Trainer:
             return planes.NO_TRANSFORM
         trial = components[:: spread_step([image[0] for image in components], SAMPLE_CELLS // 3)]
         costs = []
-        for transform in planes.TRANSFORM_NAMES:
+        for transform in planes.SHAPES_TRANSFORMS:
             ranges = planes.plane_ranges(mode, transform)
             coded = [planes.transform_colours(image, transform) for image in trial]
             costs.append(

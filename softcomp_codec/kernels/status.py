@@ -9,6 +9,7 @@ BAD_SHAPE_VALUE = 5
 SAMPLE_OUT_OF_RANGE = 6
 NOTHING_NEW = 7
 SHAPE_OVERLAPS = 8
+FULL = 9
 
 MESSAGES = {
     TRUNCATED: "the payload ends too early",

@@ -1,0 +1,377 @@
+"""The context coder: every sample from its neighbours, by mixed adaptive models (SPEC 5C).
+
+planes -> tiles -> predictions, contexts and decisions -> bits, and back. Encoder and decoder run
+the same kernel.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import planes
+from .container import ByteReader, write_varint
+from .context_tables import tables
+from .errors import CorruptStreamError, TruncatedStreamError
+from .kernels import context_kernels, entropy_kernels, status
+from .kernels.context_kernels import (
+    CURVE_POINTS,
+    MARGIN,
+    MARGIN_ROWS,
+    N_LEVELS,
+    N_TAPS,
+    N_TEXTURES,
+)
+from .kernels.lanes import LANES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from .container import Header, Mode
+    from .planes import Plane
+
+CONTEXTS_BY_EFFORT = {1: 2, 2: 3, 3: 4, 4: 5, 5: 7, 6: 8, 7: 10, 8: 12, 9: 15}
+MAX_CONTEXTS = 15
+
+SLOTS = (1024, 1024, 1573, 1024, 6561, 1024, 1024, 1024, 1024, 1024, 2197, 6561, 2048, 1024, 2048)
+"""Slots of each context, for each kind of plane (SPEC 5C.5)."""
+
+TILE_PIXELS = 1 << 20
+TILE_SIDE = 2048
+"""Images of more pixels are cut into tiles of at most so many, and at most so wide (SPEC 5C.1)."""
+
+RATE_LIMIT = 60
+SCALE_BITS = 5
+MAX_SCALE = 8
+
+
+@dataclass(frozen=True)
+class PlaneRange:
+    """What is said of a plane before its samples (SPEC 5C.1).
+
+    Attributes
+    ----------
+    lowest, highest : int
+        Of all samples; a plane where they are equal has no code.
+    scale : int
+        Differences count in units of 2**scale, 0 for planes of up to 8 bits.
+    """
+
+    lowest: int
+    highest: int
+    scale: int
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Rows and columns of a tile."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+def tile_grid(height: int, width: int) -> list[Tile]:
+    """Return the tiles of an image, row by row (SPEC 5C.1)."""
+    if height * width <= TILE_PIXELS:
+        return [Tile(0, height, 0, width)]
+    n_across = -(-width // TILE_SIDE)
+    n_down = max(-(-height * width // (TILE_PIXELS * n_across)), 1)
+    n_down = min(n_down, height)
+    rows = [height * index // n_down for index in range(n_down + 1)]
+    columns = [width * index // n_across for index in range(n_across + 1)]
+    return [
+        Tile(top, bottom, left, right)
+        for top, bottom in pairwise(rows)
+        for left, right in pairwise(columns)
+    ]
+
+
+@dataclass
+class PayloadFacts:
+    """What a payload of the context coder says before its samples; see `describe_payload`."""
+
+    transform: str
+    n_contexts: int
+    n_tiles: int
+    ranges: list[PlaneRange]
+
+
+class _Model:
+    """The adaptive state of one tile, all planes."""
+
+    def __init__(self, n_contexts: int, n_planes: int, *, wide: bool) -> None:
+        n_kinds = min(n_planes, 4)
+        number = np.int64 if wide else np.int32
+        self.wide = wide
+        self.n_contexts = n_contexts
+        self.n_nodes = 48 if wide else 32
+        n_lanes = LANES if n_contexts < LANES else 2 * LANES
+        sizes = [slots * n_kinds for slots in SLOTS[:n_contexts]]
+        self.offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self.states = np.full(self.offsets[-1] * self.n_nodes, 1 << 31, np.uint32)
+        first: NDArray[np.int32] = np.zeros(n_lanes, np.int32)
+        first[:n_contexts] = 29491 // n_contexts
+        n_rows = n_kinds * N_LEVELS * self.n_nodes
+        self.weights = np.tile(first, 2 * n_rows)
+        squash = tables().squash
+        curve = np.append(squash[::128], squash[-1])
+        self.curves = np.tile(curve, n_rows)
+        self.biases = np.zeros(n_kinds * N_LEVELS * N_TEXTURES, np.int64)
+        self.filters = np.zeros((2, n_kinds, N_TAPS), number)
+        self.filters[:, :, 0] = 104857
+        self.filters[:, :, 2] = 26214
+        self.least_squares = np.zeros(n_kinds * N_LEVELS * N_TAPS, number)
+        assert len(curve) == CURVE_POINTS
+
+
+def encode_payload(array: NDArray[Any], mode: Mode, *, effort: int = 5) -> bytes | None:
+    """Return the payload of an image (SPEC 5C); inverse of `decode_payload`.
+
+    Parameters
+    ----------
+    array : ndarray
+        Samples of `mode`.
+    mode : Mode
+    effort : int
+        1 to 9.
+
+    Returns
+    -------
+    bytes, or None where the samples themselves are smaller.
+    """
+    n_contexts = CONTEXTS_BY_EFFORT[effort]
+    components = planes.split_planes(array, mode)
+    transform = planes.RED_DIFFERENCE if mode.n_planes in (3, 4) else planes.NO_TRANSFORM
+    components = planes.transform_colours(components, transform)
+    limits = planes.plane_ranges(mode, transform)
+    ranges = [_plane_range(plane, mode) for plane in components]
+    height, width = array.shape[:2]
+    grid = tile_grid(height, width)
+    tiles = _on_threads(
+        lambda tile: _encode_tile(
+            [_cut(plane, tile) for plane in components], ranges, n_contexts, mode
+        ),
+        grid,
+    )
+    coded = [tile for tile in tiles if tile is not None]
+    if len(coded) < len(grid):
+        return None
+    head = bytes([transform << 4 | n_contexts]) + _write_ranges(ranges, limits, mode)
+    lengths = b"".join(write_varint(len(tile)) for tile in coded[:-1])
+    return head + lengths + b"".join(coded)
+
+
+def decode_payload(
+    payload: bytes, header: Header, allow_truncated: bool = False
+) -> tuple[NDArray[Any], bool]:
+    """Return (array, whether it is complete); inverse of `encode_payload` (SPEC 5C).
+
+    Raises
+    ------
+    CorruptStreamError, TruncatedStreamError
+        The latter not with `allow_truncated`, which fills what is missing with 0.
+    """
+    mode = header.mode
+    reader = ByteReader(payload, "payload")
+    facts, transform = _read_head(reader, header)
+    grid = tile_grid(header.height, header.width)
+    lengths = [reader.varint("tile length", len(payload)) for _ in grid[1:]]
+    starts = [reader.offset]
+    for length in lengths:
+        starts.append(starts[-1] + length)
+    components = [
+        np.full((header.height, header.width), each.lowest, np.int32) for each in facts.ranges
+    ]
+    data = np.frombuffer(bytearray(payload), np.uint8)  # writable, as the kernel's other users
+
+    def decode(index: int) -> bool:
+        tile = grid[index]
+        end = starts[index + 1] if index + 1 < len(starts) else len(payload)
+        if end > len(payload) and not allow_truncated:
+            raise TruncatedStreamError(
+                f"payload: tile {index} ends at byte {end}, found {len(payload)}"
+            )
+        part = data[starts[index] : end]
+        shape = (tile.bottom - tile.top, tile.right - tile.left)
+        decoded, complete = _decode_tile(part, shape, facts, mode, index, allow_truncated)
+        for plane, tile_plane in zip(components, decoded, strict=True):
+            plane[tile.top : tile.bottom, tile.left : tile.right] = tile_plane
+        return complete
+
+    complete = all(_on_threads(decode, list(range(len(grid)))))
+    restored = planes.restore_colours(components, transform)
+    return planes.merge_checked(restored, mode, complete), complete
+
+
+def describe_payload(payload: bytes, header: Header) -> PayloadFacts:
+    """Return what a payload says before its samples."""
+    return _read_head(ByteReader(payload, "payload"), header)[0]
+
+
+def _plane_range(plane: Plane, mode: Mode) -> PlaneRange:
+    lowest, highest = int(plane.min()), int(plane.max())
+    if mode.bits_per_sample <= 8 or lowest == highest or plane.shape[1] == 1:
+        return PlaneRange(lowest, highest, 0)
+    steps = np.abs(np.diff(plane, axis=1)).sum(dtype=np.int64)
+    mean_step = int(steps) // (plane.shape[0] * (plane.shape[1] - 1))
+    return PlaneRange(lowest, highest, max(0, mean_step.bit_length() - SCALE_BITS))
+
+
+def _write_ranges(
+    ranges: Sequence[PlaneRange], limits: Sequence[tuple[int, int]], mode: Mode
+) -> bytes:
+    """Write what is said of the planes (SPEC 5C.1); inverse of `_read_head`'s second half."""
+    mask = 0
+    parts = []
+    for index, (each, (lowest, highest)) in enumerate(zip(ranges, limits, strict=True)):
+        if (each.lowest, each.highest) != (lowest, highest):
+            mask |= 1 << index
+            parts += [write_varint(each.lowest - lowest), write_varint(highest - each.highest)]
+        if mode.bits_per_sample > 8:
+            parts.append(bytes([each.scale]))
+    return write_varint(mask) + b"".join(parts)
+
+
+def _read_head(reader: ByteReader, header: Header) -> tuple[PayloadFacts, int]:
+    mode = header.mode
+    first = reader.take(1, "settings")[0]
+    transform, n_contexts = first >> 4, first & 15
+    allowed: tuple[int, ...] = (planes.NO_TRANSFORM,)
+    if mode.n_planes in (3, 4):
+        allowed = (*allowed, planes.RED_DIFFERENCE)
+    if transform not in allowed:
+        raise CorruptStreamError(
+            f"payload, byte 0: colour transform {transform}, none of {allowed}"
+        )
+    if not 1 <= n_contexts <= MAX_CONTEXTS:
+        raise CorruptStreamError(f"payload, byte 0: {n_contexts} contexts, expected 1..15")
+    limits = planes.plane_ranges(mode, transform)
+    mask = reader.varint("narrowed planes", (1 << mode.n_planes) - 1)
+    ranges = []
+    for index, limit in enumerate(limits):
+        lowest, highest = limit
+        if mask >> index & 1:
+            lowest += reader.varint("lowest sample", highest - lowest)
+            highest -= reader.varint("highest sample", highest - lowest)
+        scale = reader.take(1, "scale")[0] if mode.bits_per_sample > 8 else 0
+        if scale > MAX_SCALE:
+            raise CorruptStreamError(f"payload: scale {scale} of plane {index}, expected 0..8")
+        ranges.append(PlaneRange(lowest, highest, scale))
+    n_tiles = len(tile_grid(header.height, header.width))
+    return PayloadFacts(planes.TRANSFORM_NAMES[transform], n_contexts, n_tiles, ranges), transform
+
+
+def _cut(plane: Plane, tile: Tile) -> Plane:
+    return plane[tile.top : tile.bottom, tile.left : tile.right]
+
+
+def _buffers(n_planes: int, shape: tuple[int, ...], number: Any) -> tuple[NDArray[Any], ...]:
+    """Return samples and residuals of all planes with their margins, and errors of two rows."""
+    padded = (n_planes, shape[0] + MARGIN_ROWS + 1, shape[1] + 2 * MARGIN)
+    return np.zeros(padded, number), np.zeros(padded, number), np.zeros(16 * padded[2], number)
+
+
+def _run_planes(
+    model: _Model,
+    ranges: Sequence[PlaneRange],
+    shape: tuple[int, ...],
+    samples: NDArray[Any],
+    residuals: NDArray[Any],
+    errors: NDArray[Any],
+    interval: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    *,
+    decoding: bool,
+) -> tuple[int, int, int]:
+    """Code all planes that are not constant; return (status, plane, row)."""
+    code = context_kernels.code_wide_plane if model.wide else context_kernels.code_plane
+    flat, flat_residuals = samples.reshape(-1), residuals.reshape(-1)
+    for index, each in enumerate(ranges):
+        if each.lowest == each.highest:
+            samples[index] = each.lowest
+            continue
+        geometry = (
+            shape[0], shape[1], index, each.lowest, each.highest, each.scale, model.n_contexts,
+            model.n_nodes, RATE_LIMIT,
+        )  # fmt: skip
+        errors[:] = 0
+        result, row = code(
+            flat, flat_residuals, errors, geometry, model.states, model.offsets, model.weights,
+            model.curves, model.biases, model.filters, model.least_squares, *tables(), interval,
+            data, decoding,
+        )  # fmt: skip
+        if result != status.OK:
+            return int(result), index, int(row)
+    return status.OK, len(ranges), 0
+
+
+def _encode_tile(
+    tile: Sequence[Plane], ranges: Sequence[PlaneRange], n_contexts: int, mode: Mode
+) -> bytes | None:
+    """Return the code of a tile, None where it would be larger than the samples."""
+    shape = tile[0].shape
+    model = _Model(n_contexts, len(tile), wide=mode.bits_per_sample > 8)
+    samples, residuals, errors = _buffers(len(tile), shape, model.filters.dtype)
+    for target, plane in zip(samples, tile, strict=True):
+        target[MARGIN_ROWS:-1, MARGIN:-MARGIN] = plane
+    raw_size = tile[0].size * len(tile) * (-(-mode.bits_per_sample // 8))
+    data: NDArray[np.uint8] = np.empty(raw_size + 80 * shape[1] + 64, np.uint8)
+    interval = np.array([0, 0xFFFFFFFF, 0, 0], np.int64)
+    result, _, _ = _run_planes(
+        model, ranges, shape, samples, residuals, errors, interval, data, decoding=False
+    )
+    if result != status.OK:
+        return None
+    end = entropy_kernels.finish_arithmetic(interval[:2].copy(), data, int(interval[3]))
+    return data[: int(end)].tobytes()
+
+
+def _decode_tile(
+    data: NDArray[np.uint8],
+    shape: tuple[int, int],
+    facts: PayloadFacts,
+    mode: Mode,
+    index: int,
+    allow_truncated: bool,
+) -> tuple[NDArray[Any], bool]:
+    """Return (samples of all planes, whether they are complete); inverse of `_encode_tile`."""
+    model = _Model(facts.n_contexts, len(facts.ranges), wide=mode.bits_per_sample > 8)
+    samples, residuals, errors = _buffers(len(facts.ranges), shape, model.filters.dtype)
+    for target, each in zip(samples, facts.ranges, strict=True):
+        target[:] = each.lowest
+    code = int.from_bytes(data[:4].tobytes().ljust(4, b"\0"), "big")
+    interval = np.array([0, 0xFFFFFFFF, code, 4], np.int64)
+    result, plane, row = _run_planes(
+        model, facts.ranges, shape, samples, residuals, errors, interval, data, decoding=True
+    )
+    complete = result == status.OK
+    if complete:
+        end = int(entropy_kernels.end_of_arithmetic(interval[:2], int(interval[3])))
+        if len(data) > end:
+            raise CorruptStreamError(
+                f"payload, tile {index}: {len(data) - end} bytes follow the end of its code"
+            )
+        complete = len(data) == end
+    if not complete and not allow_truncated:
+        raise TruncatedStreamError(
+            f"payload, tile {index}: its code ends at plane {plane}, row {row} of {shape[0]}"
+        )
+    return samples[:, MARGIN_ROWS:-1, MARGIN:-MARGIN], complete
+
+
+def _on_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    """Apply a function to each item; on threads where there are several items and cores."""
+    n_threads = min(len(items), os.cpu_count() or 1)
+    if n_threads < 2:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(function, items))

@@ -1,0 +1,547 @@
+"""The context coder of one plane, both directions (SPEC 5C).
+
+Encoder and decoder are one kernel: whatever must agree is computed once. Indices are unsigned,
+since Numba then leaves out the test for negative ones, which costs a third of the time.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import status
+from .entropy_kernels import VIRTUAL_BYTES
+from .jit import inlined, kernel
+from .lanes import LANES, train_lanes
+
+MARGIN_ROWS, MARGIN = 3, 4
+"""Rows above, and columns at either side, that a plane's buffer has beyond its samples."""
+
+N_TAPS = 24
+N_SUBS = 6
+N_LEVELS = 13
+"""Classes of energy, and of disagreement between the predictors."""
+
+N_TEXTURES = 64
+CURVE_POINTS = 33
+FILTER_LIMIT = (1 << 21) - 1
+
+WORST_BYTES = 80
+"""More than the code of one sample takes."""
+
+_U0, _U1, _U2, _U3, _U8, _U16 = (np.uint64(n) for n in (0, 1, 2, 3, 8, 16))
+_TOP = 0xFFFFFFFF
+
+
+@inlined
+def _clip(value, limit):
+    return min(max(value, -limit), limit)
+
+
+@inlined
+def _pair(first, second, scale):
+    """Return 0..1023 for two differences, each -15..15 in units of 2**scale."""
+    return (_clip(first >> scale, 15) + 15) * 32 + _clip(second >> scale, 15) + 15
+
+
+@inlined
+def _fine(difference, shift):
+    """Return 0..30 for a difference in sixteenths."""
+    return _clip((difference + (1 << (shift - 1))) >> shift, 15) + 15
+
+
+@inlined
+def _signed_log(difference):
+    """Return 0..12 for a difference: thresholds 0, 1, 3, 7, 15, 31 at either side."""
+    size = abs(difference)
+    steps = np.int64(size > 0) + np.int64(size > 1) + np.int64(size > 3)
+    steps += np.int64(size > 7) + np.int64(size > 15) + np.int64(size > 31)
+    return 6 + steps if difference >= 0 else 6 - steps
+
+
+@inlined
+def _level(levels, value):
+    """Return the class 0..12 of a non-negative number (SPEC 5C.4)."""
+    return np.int64(levels[np.uint64(min(value, np.int64(4095)))])
+
+
+def _make_code_plane(number: Callable[[Any], Any]) -> Any:
+    """Return the kernel for planes whose samples and weights are of the type `number`."""
+
+    @kernel
+    def code_plane(
+        samples, residuals, errors, geometry, states, offsets, weights, curves, biases, filters,
+        least_squares, stretch, squash, rates, levels, blend, norms, interval, data, decoding,
+    ):  # fmt: skip
+        n_rows, n_columns, plane, lowest, highest, scale, n_contexts, n_nodes, rate_limit = geometry
+        kind = min(plane, np.int64(3))
+        stride = np.uint64(n_columns + 2 * MARGIN)
+        area = (n_rows + MARGIN_ROWS + 1) * (n_columns + 2 * MARGIN)
+        x = samples[plane * area : (plane + 1) * area]
+        x1 = samples[max(plane - 1, 0) * area : (max(plane - 1, 0) + 1) * area]
+        x2 = samples[max(plane - 2, 0) * area : (max(plane - 2, 0) + 1) * area]
+        r = residuals[plane * area : (plane + 1) * area]
+        r1 = residuals[max(plane - 1, 0) * area : (max(plane - 1, 0) + 1) * area]
+        r2 = residuals[max(plane - 2, 0) * area : (max(plane - 2, 0) + 1) * area]
+        low, high, code, position = interval[0], interval[1], interval[2], interval[3]
+        n_lanes = np.uint64(LANES if n_contexts < LANES else 2 * LANES)
+        largest_weight = np.int32(65536 if n_contexts < LANES else 32768)
+        n_unary = (n_nodes - 14) // 2
+        nodes = np.uint64(n_nodes)
+        second_set = (len(weights) // (2 * N_LEVELS * n_nodes * np.int64(n_lanes))) * N_LEVELS
+        taps = np.zeros(N_TAPS, x.dtype)
+        subs = np.zeros(8, x.dtype)
+        averages = np.zeros(8, x.dtype)
+        fast = filters[0, kind].copy()
+        slow = filters[1, kind].copy()
+        inputs = np.zeros(2 * LANES, np.int32)
+        inputs[n_contexts] = 256
+        slots = np.zeros(2 * LANES, np.uint64)
+        north_west, north_east, north_north = stride + _U1, stride - _U1, stride + stride
+        error_limit = number(np.int64(4080) << scale)
+        position_shift = np.int64(0)
+        while (highest - lowest) >> position_shift > 1023:
+            position_shift += 1
+        middle_value = (lowest + highest + 1) >> 1
+        base = np.int64(lowest) * 16 - 4096
+        for index in range(MARGIN_ROWS * (n_columns + 2 * MARGIN)):
+            x[np.uint64(index)] = number(middle_value)
+        for row in range(n_rows):
+            if decoding:
+                if position > len(data) + VIRTUAL_BYTES:
+                    return status.TRUNCATED, row
+            elif position + WORST_BYTES * n_columns > len(data):
+                return status.FULL, row
+            at = np.uint64(row + MARGIN_ROWS) * stride + np.uint64(MARGIN)
+            start = x[at - stride]
+            for k in range(1, MARGIN + 1):
+                x[at - np.uint64(k)] = start
+            here = np.uint64((row & 1) * (n_columns + 2 * MARGIN) * 8 + 8 * MARGIN)
+            above = np.uint64(((row & 1) ^ 1) * (n_columns + 2 * MARGIN) * 8 + 8 * MARGIN)
+            for k in range(16):
+                errors[here - _U16 + np.uint64(k)] = number(0)
+            for column in range(n_columns):
+                # ---- Neighbours and predictors (SPEC 5C.3)
+                w, n = x[at - _U1], x[at - stride]
+                nw, ne = x[at - north_west], x[at - north_east]
+                ww, nn = x[at - _U2], x[at - north_north]
+                taps[0] = n - w
+                taps[1] = nw - w
+                taps[2] = ne - w
+                taps[3] = ww - w
+                taps[4] = nn - w
+                taps[5] = x[at - north_north + _U1] - w
+                taps[6] = x[at - north_north - _U1] - w
+                taps[7] = x[at - north_west - _U1] - w
+                taps[8] = x[at - north_east + _U1] - w
+                taps[9] = x[at - _U3] - w
+                taps[10] = x[at - north_north - stride] - w
+                median = min(max(number(n + w - nw), min(n, w)), max(n, w))
+                if plane > 0:
+                    c, cw, cn, cnw = x1[at], x1[at - _U1], x1[at - stride], x1[at - north_west]
+                    taps[11] = c - cw
+                    taps[12] = c - cn
+                    taps[13] = c - cnw
+                    taps[14] = c - x1[at - north_east]
+                    taps[15] = c - x1[at + _U1]
+                    taps[16] = c - x1[at + stride]
+                    dw, dn = number(w - cw), number(n - cn)
+                    difference = number(dw + dn - number(nw - cnw))
+                    fourth = number((c + min(max(difference, min(dw, dn)), max(dw, dn))) * 16)
+                    if plane > 1:
+                        c = x2[at]
+                        taps[17] = c - x2[at - _U1]
+                        taps[18] = c - x2[at - stride]
+                        taps[19] = c - x2[at + _U1]
+                        taps[20] = c - x2[at + stride]
+                else:
+                    fourth = number(n * 16 + (ne - nw) * 4 + (w - nw) * 8)
+                rw, rn = np.int64(r[at - _U1]), np.int64(r[at - stride])
+                energy = 2 * abs(rw) + 2 * abs(rn) + abs(np.int64(r[at - north_west]))
+                energy += abs(np.int64(r[at - north_east])) + abs(np.int64(r[at - _U2]))
+                activity = _level(levels, energy >> (1 + scale))
+                row_of = np.uint64(kind * N_LEVELS + activity) * np.uint64(N_TAPS)
+                d_fast = d_slow = d_trained = squares = number(0)
+                for k in range(N_TAPS):
+                    tap = taps[k]
+                    d_fast = number(d_fast + number(tap * number(fast[k] >> number(4))))
+                    d_slow = number(d_slow + number(tap * number(slow[k] >> number(4))))
+                    d_trained = number(
+                        d_trained + number(tap * least_squares[row_of + np.uint64(k)])
+                    )
+                    squares = number(squares + number(tap * tap))
+                w16 = number(w * 16)
+                subs[0] = number(w16 + (d_fast >> number(10)))
+                subs[1] = number(median * 16)
+                subs[2] = number(w16 + (d_trained >> number(10)))
+                subs[3] = fourth
+                subs[4] = number(w16 + (ne - n) * 8 + (n - nw) * 4)
+                subs[5] = number(w16 + (d_slow >> number(10)))
+                for k in range(8):
+                    lane = np.uint64(k)
+                    near = number(errors[here - _U8 + lane] + errors[above + lane])
+                    far = number(errors[above - _U8 + lane] + errors[above + _U8 + lane])
+                    averages[k] = number(
+                        number(near * number(2)) + far + errors[here - _U16 + lane]
+                    ) >> number(3)
+                total = weighted = np.int64(0)
+                for k in range(N_SUBS):
+                    share = np.int64(
+                        blend[np.uint64(min(np.int64(averages[k]) >> scale, np.int64(2047)))]
+                    )
+                    total += share
+                    weighted += share * (np.int64(subs[k]) - base)
+                blended = base + np.int64(np.uint64(max(weighted, np.int64(0))) // np.uint64(total))
+                texture = np.int64(np.int64(n) * 16 > blended)
+                texture += 2 * np.int64(np.int64(w) * 16 > blended)
+                texture += 4 * np.int64(np.int64(nw) * 16 > blended)
+                texture += 8 * np.int64(np.int64(ne) * 16 > blended)
+                texture += 16 * np.int64(np.int64(nn) * 16 > blended)
+                texture += 32 * np.int64(np.int64(ww) * 16 > blended)
+                bias = np.uint64((kind * N_LEVELS + activity) * N_TEXTURES + texture)
+                p = blended + (biases[bias] >> 12)
+                predicted = min(max((p + 8) >> 4, lowest), highest)
+                s0, s2, s5 = np.int64(subs[0]), np.int64(subs[2]), np.int64(subs[5])
+                s1, s3 = np.int64(subs[1]), np.int64(subs[3])
+                spread = max(s0, s1, s2, s3, s5) - min(s0, s1, s2, s3, s5)
+                doubt = _level(levels, spread >> (3 + scale))
+                # ---- Contexts (SPEC 5C.5)
+                s4, half = np.int64(subs[4]), np.int64(4) << scale
+                index = _pair(np.int64(w) - predicted, np.int64(n) - predicted, scale)
+                slots[0] = np.uint64(offsets[0] + kind * 1024 + index) * nodes
+                if n_contexts > 1:
+                    if plane == 0:
+                        index = (predicted - lowest) >> position_shift
+                    else:
+                        index = (
+                            (_clip(np.int64(r1[at]) >> scale, 10) + 10) * 21
+                            + _clip(np.int64(r2[at]) >> scale, 10)
+                            + 10
+                        ) * 2 + np.int64(activity > 5)
+                    slots[1] = np.uint64(offsets[1] + kind * 1024 + index) * nodes
+                if n_contexts > 2:
+                    if plane == 0:
+                        index = (
+                            (_clip((s0 - p + half) >> (3 + scale), 5) + 5) * 11
+                            + _clip((s3 - p + 2 * half) >> (4 + scale), 5)
+                            + 5
+                        ) * 13 + doubt
+                    else:
+                        index = (
+                            _clip(
+                                (np.int64(w) + np.int64(n) - np.int64(nw) - predicted) >> scale, 31
+                            )
+                            + 31
+                        ) * 8 + (((p + 8) & 15) >> 1)
+                    slots[2] = np.uint64(offsets[2] + kind * 1573 + index) * nodes
+                if n_contexts > 3:
+                    if plane == 0:
+                        index = (texture * 4 + (((p + 8) & 15) >> 2)) * 4 + min(
+                            activity // 3, np.int64(3)
+                        )
+                    else:
+                        index = (predicted - lowest) >> position_shift
+                    slots[3] = np.uint64(offsets[3] + kind * 1024 + index) * nodes
+                if n_contexts > 4:
+                    if plane == 0:
+                        index = (
+                            (
+                                (_clip(rw >> scale, 4) + 4) * 9
+                                + _clip(np.int64(r[at - _U2]) >> scale, 4)
+                                + 4
+                            )
+                            * 81
+                            + (_clip(rn >> scale, 4) + 4) * 9
+                            + _clip(np.int64(r[at - north_north]) >> scale, 4)
+                            + 4
+                        )
+                    else:
+                        index = (
+                            (_clip((s0 - p + half) >> (3 + scale), 5) + 5) * 11
+                            + _clip((s3 - p + 2 * half) >> (4 + scale), 5)
+                            + 5
+                        ) * 13 + doubt
+                    slots[4] = np.uint64(offsets[4] + kind * 6561 + index) * nodes
+                if n_contexts > 5:
+                    if plane == 0:
+                        index = _fine(s5 - p, 2 + scale) * 32 + _fine(s2 - p, 2 + scale)
+                    else:
+                        index = _pair(rw, rn, scale)
+                    slots[5] = np.uint64(offsets[5] + kind * 1024 + index) * nodes
+                if n_contexts > 6:
+                    if plane == 0:
+                        index = _pair(np.int64(ww) - predicted, np.int64(nn) - predicted, scale)
+                    else:
+                        index = _pair(np.int64(ne) - predicted, np.int64(nw) - predicted, scale)
+                    slots[6] = np.uint64(offsets[6] + kind * 1024 + index) * nodes
+                if n_contexts > 7:
+                    if plane == 0:
+                        index = _pair(np.int64(ne) - predicted, np.int64(nw) - predicted, scale)
+                    else:
+                        index = _fine(s3 - p, 3 + scale) * 32 + _fine(s1 - p, 3 + scale)
+                    slots[7] = np.uint64(offsets[7] + kind * 1024 + index) * nodes
+                if n_contexts > 8:
+                    if plane == 0:
+                        index = _pair(rw, rn, scale)
+                    else:
+                        index = _fine(s0 - p, 2 + scale) * 32 + _fine(s4 - p, 3 + scale)
+                    slots[8] = np.uint64(offsets[8] + kind * 1024 + index) * nodes
+                if n_contexts > 9:
+                    if plane == 0:
+                        index = _fine(s0 - p, 2 + scale) * 32 + _fine(s4 - p, 3 + scale)
+                    else:
+                        index = (texture * 4 + (((p + 8) & 15) >> 2)) * 4 + min(
+                            activity // 3, np.int64(3)
+                        )
+                    slots[9] = np.uint64(offsets[9] + kind * 1024 + index) * nodes
+                if n_contexts > 10:
+                    if plane == 0:
+                        index = (_clip((s1 - p + half) >> (3 + scale), 20) + 20) * 13 + activity
+                    else:
+                        index = (
+                            _signed_log(taps[11] >> scale) * 13 + _signed_log(taps[12] >> scale)
+                        ) * 13 + activity
+                    slots[10] = np.uint64(offsets[10] + kind * 2197 + index) * nodes
+                if n_contexts > 11:
+                    if plane == 0:
+                        index = (
+                            _clip(
+                                (np.int64(w) + np.int64(n) - np.int64(nw) - predicted) >> scale, 31
+                            )
+                            + 31
+                        ) * 8 + (((p + 8) & 15) >> 1)
+                    else:
+                        index = (
+                            (
+                                (_clip(rw >> scale, 4) + 4) * 9
+                                + _clip(np.int64(r[at - _U2]) >> scale, 4)
+                                + 4
+                            )
+                            * 81
+                            + (_clip(rn >> scale, 4) + 4) * 9
+                            + _clip(np.int64(r[at - north_north]) >> scale, 4)
+                            + 4
+                        )
+                    slots[11] = np.uint64(offsets[11] + kind * 6561 + index) * nodes
+                if n_contexts > 12:
+                    if plane == 0:
+                        index = (
+                            (predicted & 127) * 16
+                            + _clip((np.int64(n) + np.int64(w) - 2 * predicted) >> (1 + scale), 7)
+                            + 7
+                        )
+                    else:
+                        index = _pair(np.int64(r1[at]), rw, scale)
+                    slots[12] = np.uint64(offsets[12] + kind * 2048 + index) * nodes
+                if n_contexts > 13:
+                    if plane == 0:
+                        index = _pair(np.int64(n) - np.int64(ne), np.int64(w) - np.int64(nw), scale)
+                    else:
+                        index = _pair(np.int64(ww) - predicted, np.int64(nn) - predicted, scale)
+                    slots[13] = np.uint64(offsets[13] + kind * 1024 + index) * nodes
+                if n_contexts > 14:
+                    if plane == 0:
+                        index = _fine(s3 - p, 3 + scale) * 32 + _fine(s1 - p, 3 + scale)
+                    else:
+                        index = (
+                            (predicted & 127) * 16
+                            + _clip((np.int64(n) + np.int64(w) - 2 * predicted) >> (1 + scale), 7)
+                            + 7
+                        )
+                    slots[14] = np.uint64(offsets[14] + kind * 2048 + index) * nodes
+                first = np.uint64((kind * N_LEVELS + activity) * n_nodes) * n_lanes
+                second = np.uint64((second_set + kind * N_LEVELS + doubt) * n_nodes) * n_lanes
+                curve = np.uint64((kind * N_LEVELS + activity) * n_nodes) * np.uint64(CURVE_POINTS)
+                # ---- The residual as binary decisions (SPEC 5C.6)
+                residual = np.int64(x[at]) - predicted
+                size = abs(residual)
+                phase = np.int64(0)
+                node = np.int64(0)
+                floor = width = np.int64(1)
+                n_ones = negative = rest = mask = depth = np.int64(0)
+                reach = max(highest - predicted, predicted - lowest)
+                is_zero = True
+                while reach > 0:
+                    if phase == 0:
+                        wanted = residual != 0
+                    elif phase == 1:
+                        wanted = residual < 0
+                    elif phase == 2:
+                        wanted = size >= floor + width
+                    else:
+                        wanted = ((size - floor) & mask) != 0
+                    # ---- One decision (SPEC 5C.7)
+                    step = np.uint64(node)
+                    one, two = first + step * n_lanes, second + step * n_lanes
+                    dot = np.int64(0)
+                    for k in range(n_contexts):
+                        inputs[k] = stretch[np.uint64(states[slots[k] + step] >> np.uint32(20))]
+                    part = np.int32(0)
+                    for k in range(LANES):
+                        lane = np.uint64(k)
+                        weight = np.int32(weights[one + lane] + weights[two + lane])
+                        part = np.int32(part + np.int32(weight * inputs[k]))
+                    dot = np.int64(part)
+                    if n_contexts >= LANES:
+                        part = np.int32(0)
+                        for k in range(LANES, 2 * LANES):
+                            lane = np.uint64(k)
+                            weight = np.int32(weights[one + lane] + weights[two + lane])
+                            part = np.int32(part + np.int32(weight * inputs[k]))
+                        dot += np.int64(part)
+                    index = _clip(dot >> 16, np.int64(2047)) + 2048
+                    mixed = np.int64(squash[np.uint64(index)])
+                    knot = curve + step * np.uint64(CURVE_POINTS) + np.uint64(index >> 7)
+                    weight_right = index & 127
+                    left, right = np.int64(curves[knot]), np.int64(curves[knot + _U1])
+                    refined = (left * (128 - weight_right) + right * weight_right) >> 7
+                    chance = min(max((mixed + refined) >> 1, np.int64(32)), np.int64(65504))
+                    span = high - low
+                    middle = low + (span >> 16) * chance + (((span & 0xFFFF) * chance) >> 16)
+                    bit = np.int64(code <= middle) if decoding else np.int64(wanted)
+                    if bit:
+                        high = middle
+                    else:
+                        low = middle + 1
+                    while ((low ^ high) >> 24) == 0:
+                        if decoding:
+                            code = (code << 8) & _TOP
+                            if position < len(data):
+                                code |= np.int64(data[np.uint64(position)])
+                        else:
+                            data[np.uint64(position)] = high >> 24
+                        position += 1
+                        low = (low << 8) & _TOP
+                        high = (high << 8) & _TOP | 255
+                    error = np.int32((((bit << 16) - mixed) * 3) >> 4)
+                    train_lanes(weights, one, two, inputs, _U0, error, largest_weight)
+                    if n_contexts >= LANES:
+                        eight = np.uint64(LANES)
+                        train_lanes(
+                            weights, one + eight, two + eight, inputs, eight, error, largest_weight
+                        )
+                    target = 65535 * bit
+                    if weight_right >= 64:
+                        curves[knot + _U1] = right + ((target - right) >> 6)
+                    else:
+                        curves[knot] = left + ((target - left) >> 6)
+                    target = 4194303 * bit
+                    for k in range(n_contexts):
+                        place = slots[k] + step
+                        state = np.int64(states[place])
+                        count, probability = state & 1023, state >> 10
+                        move = ((target - probability) >> 3) * np.int64(rates[np.uint64(count)])
+                        probability += move >> 13
+                        states[place] = probability << 10 | min(count + 1, rate_limit)
+                    # ---- The next decision (SPEC 5C.6)
+                    if phase == 2:
+                        if bit:
+                            floor += width
+                            if n_ones > 0:
+                                width *= 2
+                            n_ones += 1
+                            node += 1
+                            if floor + width <= reach and n_ones < n_unary:
+                                continue
+                        if width == 1:
+                            break
+                        phase = 3
+                        mask = width >> 1
+                        node = 2 + 2 * n_unary + 3 * min(n_ones - 2, np.int64(3))
+                    elif phase == 3:
+                        if bit:
+                            rest |= mask
+                        node += 1 + bit
+                        mask >>= 1
+                        depth += 1
+                        if mask == 0:
+                            break
+                        if depth == 2:
+                            while mask > 0:
+                                middle = low + ((high - low) >> 1)
+                                if decoding:
+                                    bit = np.int64(code <= middle)
+                                else:
+                                    bit = np.int64(((size - floor) & mask) != 0)
+                                if bit:
+                                    high = middle
+                                    rest |= mask
+                                else:
+                                    low = middle + 1
+                                while ((low ^ high) >> 24) == 0:
+                                    if decoding:
+                                        code = (code << 8) & _TOP
+                                        if position < len(data):
+                                            code |= np.int64(data[np.uint64(position)])
+                                    else:
+                                        data[np.uint64(position)] = high >> 24
+                                    position += 1
+                                    low = (low << 8) & _TOP
+                                    high = (high << 8) & _TOP | 255
+                                mask >>= 1
+                            break
+                    else:
+                        if phase == 0:
+                            if bit == 0:
+                                break
+                            is_zero = False
+                            if lowest < predicted < highest:
+                                phase = 1
+                                node = 1
+                                continue
+                            negative = np.int64(predicted == highest)
+                        else:
+                            negative = bit
+                        phase = 2
+                        node = 2 + n_unary * negative
+                        reach = predicted - lowest if negative else highest - predicted
+                        if reach < 2:
+                            break
+                if decoding:
+                    residual = np.int64(0)
+                    if not is_zero:
+                        residual = -(floor + rest) if negative else floor + rest
+                    value = min(max(predicted + residual, lowest), highest)
+                    residual = value - predicted
+                    x[at] = number(value)
+                value = predicted + residual
+                r[at] = number(residual)
+                # ---- Adaptation (SPEC 5C.8)
+                biases[bias] += ((value << 16) - (p << 12)) >> 6
+                value16 = number(value * 16)
+                for k in range(8):
+                    errors[here + np.uint64(k)] = min(abs(number(value16 - subs[k])), error_limit)
+                power = np.int64(squares) >> (2 * scale)
+                if power < 4096:
+                    norm = np.int64(norms[np.uint64(power >> 2)])
+                else:
+                    norm = np.int64(norms[np.uint64(1024 + min(power >> 12, np.int64(1535)))])
+                g_fast = number((np.int64(value16 - subs[0]) * norm * 64) >> (14 + scale))
+                g_slow = number((np.int64(value16 - subs[5]) * norm * 64) >> (16 + scale))
+                shift = number(6 + scale)
+                for k in range(N_TAPS):
+                    tap = taps[k]
+                    a = number(fast[k] + number(number(g_fast * tap) >> shift))
+                    b = number(slow[k] + number(number(g_slow * tap) >> shift))
+                    fast[k] = min(max(a, number(-FILTER_LIMIT)), number(FILTER_LIMIT))
+                    slow[k] = min(max(b, number(-FILTER_LIMIT)), number(FILTER_LIMIT))
+                if row == 0 and column + MARGIN < n_columns + MARGIN:
+                    for k in range(MARGIN_ROWS):
+                        x[np.uint64(k) * stride + np.uint64(column + 2 * MARGIN)] = number(value)
+                at += _U1
+                here += _U8
+                above += _U8
+            last = x[at - _U1]
+            for k in range(MARGIN):
+                x[at + np.uint64(k)] = last
+        end = np.uint64(n_rows + MARGIN_ROWS) * stride
+        for index in range(n_columns + 2 * MARGIN):
+            x[end + np.uint64(index)] = x[end + np.uint64(index) - stride]
+        interval[0], interval[1], interval[2], interval[3] = low, high, code, position
+        return status.OK, n_rows
+
+    return code_plane
+
+
+code_plane = _make_code_plane(np.int32)
+code_wide_plane = _make_code_plane(np.int64)
