@@ -47,7 +47,8 @@ def encode(
     Parameters
     ----------
     image : array_like or PIL.Image.Image
-        bool or uint8 of shape (H, W) or (H, W, 1), uint8 (H, W, 3); Pillow modes 1, L, RGB.
+        bool, uint8 or uint16 of shape (H, W) or (H, W, 1), uint8 or uint16 of shape (H, W, 2),
+        (H, W, 3) or (H, W, 4), of any byte order; Pillow modes 1, L, RGB, I;16, LA, RGBA.
     codebook : str, path, Codebook or None
         ``"auto"`` tries the bundled codebooks and none, None or ``"none"`` uses none; else a name,
         a hexadecimal ID, a ``.scfb`` path or a `Codebook`. One that does not fit the image's mode,
@@ -133,10 +134,10 @@ def encode_many(
 
 
 def as_array(image: ImageLike) -> NDArray[Any]:
-    """Return the array of an array-like or of a Pillow image."""
+    """Return the array of an array-like or of a Pillow image, in native byte order."""
     if hasattr(image, "getbands") and hasattr(image, "tobytes"):
         return planes.array_from_pillow(cast("Image.Image", image))
-    return np.ascontiguousarray(image)
+    return planes.in_native_order(np.ascontiguousarray(image))
 
 
 def _encode(
@@ -228,9 +229,10 @@ def _code_frame(
     `overhead` is what naming the codebook adds to the payload's bytes.
     """
     samples = planes.canonical_samples(array, mode)
-    payload, coder, uses_book = _code_samples(array, mode, book, effort, overhead)
-    if len(payload) + overhead * uses_book >= len(samples):
-        payload, uses_book, coder = samples, False, container.STORED
+    payload, coder, uses_book = samples, container.STORED, False
+    coded = _code_samples(array, mode, book, effort, overhead)
+    if coded is not None and len(coded[0]) + overhead * coded[2] < len(samples):
+        payload, coder, uses_book = coded
     height, width = array.shape[:2]
     crc = container.checksum(mode, width, height, samples)
     built_in = not uses_book and coder != container.STORED
@@ -239,8 +241,17 @@ def _code_frame(
 
 def _code_samples(
     array: NDArray[Any], mode: container.Mode, book: Codebook | None, effort: int, overhead: int
+) -> tuple[bytes, int, bool] | None:
+    """Return payload, coder and whether the codebook is needed; None for modes without a coder."""
+    if mode.kind is None:
+        return None
+    return _code_by_kind(array, mode, book, effort, overhead)
+
+
+def _code_by_kind(
+    array: NDArray[Any], mode: container.Mode, book: Codebook | None, effort: int, overhead: int
 ) -> tuple[bytes, int, bool]:
-    """Return payload, coder and whether the codebook is needed.
+    """Code by the shapes or the reference coder; see `_code_samples`.
 
     A codebook that has a part for the reference settings alone is used by those, as published.
     """
