@@ -50,12 +50,19 @@ XZ_MEMORY = 1 << 28
 """Memory for unpacking; this program's limit, not the format's."""
 
 KIND_NAMES = {0: "bilevel", 1: "gray8", 2: "rgb8"}
-_KIND_OF_MODE = {0: 0, 1: 1, 2: 2, 3: 1, 4: 0}
 
 
 def kind_of(mode: Mode) -> int:
-    """Return the kind of image (SPEC 6.2) that a mode is: 0 bilevel, 1 gray8, 2 rgb8."""
-    return _KIND_OF_MODE[mode.identifier]
+    """Return the kind of image (SPEC 6.2) that a mode is: 0 bilevel, 1 gray8, 2 rgb8.
+
+    `UnsupportedStreamError` for a mode of no kind.
+    """
+    if mode.kind is None:
+        raise UnsupportedStreamError(
+            f"neither codebooks nor the shapes coder serve {mode.name} pictures, only "
+            f"{', '.join(KIND_NAMES.values())}"
+        )
+    return mode.kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +157,7 @@ class Codebook:
 
     def fits(self, mode: Mode) -> bool:
         """Whether it serves images of this mode."""
-        return kind_of(mode) in self.parts or kind_of(mode) in self.reference
+        return mode.kind in self.parts or mode.kind in self.reference
 
     @cached_property
     def serialised(self) -> bytes:
@@ -441,4 +448,6 @@ def part_for(book: Codebook | None, mode: Mode, transform: int) -> KindBook:
 
 def reference_part_for(book: Codebook | None, mode: Mode) -> ReferencePart | None:
     """Return what codes an image under the reference settings (SPEC 5R), None if there is none."""
-    return None if book is None else book.reference.get(kind_of(mode))
+    if book is None or mode.kind is None:
+        return None
+    return book.reference.get(mode.kind)

@@ -7,13 +7,16 @@ JPEG once, and its triples take fewer bits than its pixels.
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import CorruptStreamError
 from .kernels import lattice_kernels, status
-from .planes import Plane
+
+if TYPE_CHECKING:
+    from .planes import Plane
 
 Table = NDArray[np.int64]
 

@@ -76,6 +76,9 @@ MAX_SIDE = 2**31 - 1
 MAX_PIXELS = 1 << 28
 """Largest picture that is coded, in pixels; this program's limit until tiles are built."""
 
+MAX_RAW_BYTES = 1 << 30
+"""Largest canonical samples of a picture that is coded; this program's limit, too."""
+
 MAX_SEGMENT_BYTES = 1 << 30
 """Largest segment that this program reads; its limit, not the format's."""
 
@@ -99,6 +102,9 @@ class Mode:
         Bits of a sample, and samples of a pixel.
     channel_axis : bool
         Whether the array has a third axis.
+    kind : int or None
+        The kind of image that codebooks, the shapes and the reference coder know it as (SPEC 6.2);
+        None where they do not code it.
     """
 
     identifier: int
@@ -107,6 +113,7 @@ class Mode:
     bits_per_sample: int
     n_planes: int
     channel_axis: bool
+    kind: int | None = None
 
     def raw_size(self, width: int, height: int) -> int:
         """Bytes of the canonical samples: bilevel rows are padded to whole bytes (SPEC 2.5)."""
@@ -118,13 +125,26 @@ class Mode:
 MODES = {
     mode.identifier: mode
     for mode in (
-        Mode(0, "bilevel", "1", 1, 1, channel_axis=False),
-        Mode(1, "gray8", "L", 8, 1, channel_axis=False),
-        Mode(2, "rgb8", "RGB", 8, 3, channel_axis=True),
-        Mode(3, "gray8, shape (H, W, 1)", None, 8, 1, channel_axis=True),
-        Mode(4, "bilevel, shape (H, W, 1)", None, 1, 1, channel_axis=True),
+        Mode(0, "bilevel", "1", 1, 1, channel_axis=False, kind=0),
+        Mode(1, "gray8", "L", 8, 1, channel_axis=False, kind=1),
+        Mode(2, "rgb8", "RGB", 8, 3, channel_axis=True, kind=2),
+        Mode(3, "gray8, shape (H, W, 1)", None, 8, 1, channel_axis=True, kind=1),
+        Mode(4, "bilevel, shape (H, W, 1)", None, 1, 1, channel_axis=True, kind=0),
+        Mode(5, "gray16", "I;16", 16, 1, channel_axis=False),
+        Mode(6, "gray16, shape (H, W, 1)", None, 16, 1, channel_axis=True),
+        Mode(7, "la8", "LA", 8, 2, channel_axis=True),
+        Mode(8, "rgba8", "RGBA", 8, 4, channel_axis=True),
+        Mode(9, "rgb16", None, 16, 3, channel_axis=True),
+        Mode(10, "rgba16", None, 16, 4, channel_axis=True),
+        Mode(11, "la16", None, 16, 2, channel_axis=True),
     )
 }
+
+PILLOW_MODES = tuple(mode.pillow_mode for mode in MODES.values() if mode.pillow_mode is not None)
+"""The Pillow modes that the format holds."""
+
+KIND_CODERS = (SHAPES, REFERENCE)
+"""Coders of the modes that have a kind; the others code every mode (SPEC 2.4)."""
 
 
 @dataclass(frozen=True)
@@ -352,10 +372,12 @@ def _write_frames(frames: tuple[Frame, ...]) -> bytes:
     return bytes(out)
 
 
-def _read_frames(data: bytes, coder: int, crc: int, reference: bytes) -> tuple[Frame, ...]:
+def _read_frames(
+    data: bytes, mode: Mode, coder: int, crc: int, reference: bytes
+) -> tuple[Frame, ...]:
     reader = ByteReader(data, "frame table")
     try:
-        frames = _read_frame_entries(reader, reference)
+        frames = _read_frame_entries(reader, mode, reference)
     except TruncatedStreamError as error:  # the segment is whole, its content is not
         raise CorruptStreamError(str(error)) from error
     if reader.offset != len(data):
@@ -365,14 +387,14 @@ def _read_frames(data: bytes, coder: int, crc: int, reference: bytes) -> tuple[F
     return tuple(frames)
 
 
-def _read_frame_entries(reader: ByteReader, reference: bytes) -> list[Frame]:
+def _read_frame_entries(reader: ByteReader, mode: Mode, reference: bytes) -> list[Frame]:
     n_frames = reader.varint("number of frames", len(reader.data))
     frames = []
     for index in range(n_frames):
         kind = reader.take(1, f"coder of frame {index}")[0]
         n_bytes = reader.varint(f"payload length of frame {index}", 1 << 62)
         (frame_crc,) = struct.unpack("<I", reader.take(4, f"checksum of frame {index}"))
-        _check_coder(kind >> 5, f"frame table: frame {index}")
+        _check_coder(kind >> 5, mode, f"frame table: frame {index}")
         built_in_in_vain = kind & 1 and (not reference or kind >> 5 in (STORED, REFERENCE))
         if kind & 0b11110 or built_in_in_vain:
             raise CorruptStreamError(f"frame table: frame {index} has coder byte 0x{kind:02x}")
@@ -380,11 +402,15 @@ def _read_frame_entries(reader: ByteReader, reference: bytes) -> list[Frame]:
     return frames
 
 
-def _check_coder(coder: int, where: str) -> None:
+def _check_coder(coder: int, mode: Mode, where: str) -> None:
     if coder not in READABLE_CODERS:
         raise UnsupportedStreamError(
             f"{where}: coder {coder} ({CODER_NAMES.get(coder, 'unregistered')}) cannot be read by "
             "this release"
+        )
+    if coder in KIND_CODERS and mode.kind is None:
+        raise UnsupportedStreamError(
+            f"{where}: coder {coder} ({CODER_NAMES[coder]}) does not code {mode.name} pictures"
         )
 
 
@@ -447,7 +473,7 @@ def read_header(data: bytes) -> Header:
         raise UnsupportedStreamError(
             f"header, byte 4: mode {identifier} is unknown; known: {sorted(MODES)}"
         )
-    _check_coder(coder, "header, byte 4")
+    _check_coder(coder, mode, "header, byte 4")
     width = reader.varint("width", MAX_SIDE)
     height = reader.varint("height", MAX_SIDE)
     reference = reader.take(
@@ -474,7 +500,7 @@ def read_header(data: bytes) -> Header:
         reference,
         crc,
         tuple(segment for segment in segments if segment.kind != SEGMENT_FRAMES),
-        _read_frames(tables[0], coder, crc, reference) if tables else (),
+        _read_frames(tables[0], mode, coder, crc, reference) if tables else (),
         payload_offset=reader.offset,
     )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import planes
+from .colour_lattice import lattice_share
 from .container import ByteReader, write_varint
 from .context_tables import tables
 from .errors import CorruptStreamError, TruncatedStreamError
@@ -48,6 +49,9 @@ TILE_SIDE = 2048
 """Images of more pixels are cut into tiles of at most so many, and at most so wide (SPEC 5C.1)."""
 
 RATE_LIMIT = 60
+FEWEST_TESTED = 256
+"""A sample of fewer pixels does not tell whether an image was a JPEG."""
+
 SCALE_BITS = 5
 MAX_SCALE = 8
 
@@ -150,7 +154,7 @@ def encode_payload(array: NDArray[Any], mode: Mode, *, effort: int = 5) -> bytes
     """
     n_contexts = CONTEXTS_BY_EFFORT[effort]
     components = planes.split_planes(array, mode)
-    transform = planes.RED_DIFFERENCE if mode.n_planes in (3, 4) else planes.NO_TRANSFORM
+    transform = _choose_transform(components, mode)
     components = planes.transform_colours(components, transform)
     limits = planes.plane_ranges(mode, transform)
     ranges = [_plane_range(plane, mode) for plane in components]
@@ -217,6 +221,17 @@ def describe_payload(payload: bytes, header: Header) -> PayloadFacts:
     return _read_head(ByteReader(payload, "payload"), header)[0]
 
 
+def _choose_transform(components: list[Plane], mode: Mode) -> int:
+    """Return the lattice for images that were a JPEG once, else the difference to red."""
+    if mode.n_planes not in (3, 4):
+        return planes.NO_TRANSFORM
+    if mode.bits_per_sample == 8:
+        n_exact, n_tested = lattice_share(*components[:3])
+        if n_tested >= FEWEST_TESTED and 4 * n_exact >= 3 * n_tested:
+            return planes.LATTICE
+    return planes.RED_DIFFERENCE
+
+
 def _plane_range(plane: Plane, mode: Mode) -> PlaneRange:
     lowest, highest = int(plane.min()), int(plane.max())
     if mode.bits_per_sample <= 8 or lowest == highest or plane.shape[1] == 1:
@@ -248,6 +263,8 @@ def _read_head(reader: ByteReader, header: Header) -> tuple[PayloadFacts, int]:
     allowed: tuple[int, ...] = (planes.NO_TRANSFORM,)
     if mode.n_planes in (3, 4):
         allowed = (*allowed, planes.RED_DIFFERENCE)
+        if mode.bits_per_sample == 8:
+            allowed = (*allowed, planes.LATTICE)
     if transform not in allowed:
         raise CorruptStreamError(
             f"payload, byte 0: colour transform {transform}, none of {allowed}"
@@ -255,7 +272,7 @@ def _read_head(reader: ByteReader, header: Header) -> tuple[PayloadFacts, int]:
     if not 1 <= n_contexts <= MAX_CONTEXTS:
         raise CorruptStreamError(f"payload, byte 0: {n_contexts} contexts, expected 1..15")
     limits = planes.plane_ranges(mode, transform)
-    mask = reader.varint("narrowed planes", (1 << mode.n_planes) - 1)
+    mask = reader.varint("narrowed planes", (1 << len(limits)) - 1)
     ranges = []
     for index, limit in enumerate(limits):
         lowest, highest = limit

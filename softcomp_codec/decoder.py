@@ -122,6 +122,11 @@ def decode_file(
             f"header: {header.width} x {header.height} pixels are more than this program's limit "
             f"of {container.MAX_PIXELS}"
         )
+    if header.raw_size > container.MAX_RAW_BYTES:
+        raise UnsupportedStreamError(
+            f"header: {header.raw_size} bytes of {header.mode.name} samples are more than this "
+            f"program's limit of {container.MAX_RAW_BYTES}"
+        )
     _check_codebook_segments(header)
     payloads = memoryview(data)[header.payload_offset :]
     payload = container.frame_payload(header, payloads, frame)

@@ -57,7 +57,8 @@ def encode(
     Parameters
     ----------
     image : array_like or PIL.Image.Image
-        bool or uint8 of shape (H, W) or (H, W, 1), uint8 (H, W, 3); Pillow modes 1, L, RGB.
+        bool, uint8 or uint16 of shape (H, W) or (H, W, 1), uint8 or uint16 of shape (H, W, 2),
+        (H, W, 3) or (H, W, 4), of any byte order; Pillow modes 1, L, RGB, I;16, LA, RGBA.
     codebook : str, path, Codebook or None
         ``"auto"`` tries the bundled codebooks and none, None or ``"none"`` uses none; else a name,
         a hexadecimal ID, a ``.scfb`` path or a `Codebook`. One that does not fit the image's mode,
@@ -148,10 +149,10 @@ def encode_many(
 
 
 def as_array(image: ImageLike) -> NDArray[Any]:
-    """Return the array of an array-like or of a Pillow image."""
+    """Return the array of an array-like or of a Pillow image, in native byte order."""
     if hasattr(image, "getbands") and hasattr(image, "tobytes"):
         return planes.array_from_pillow(cast("Image.Image", image))
-    return np.ascontiguousarray(image)
+    return planes.in_native_order(np.ascontiguousarray(image))
 
 
 def _encode(
@@ -193,6 +194,8 @@ def _coders_to_try(choice: str, mode: container.Mode, shape: tuple[int, ...]) ->
     """Return the coders that may be the smallest for such images."""
     if choice not in CODER_CHOICES:
         raise ValueError(f"coder is {choice!r}, expected one of {', '.join(CODER_CHOICES)}")
+    if mode.kind is None:
+        return CODER_CHOICES["context"] if choice != "shapes" else ()
     if choice != "auto":
         return CODER_CHOICES[choice]
     if mode.bits_per_sample == 1:
@@ -266,9 +269,10 @@ def _code_frame(
     `overhead` is what naming the codebook adds to the payload's bytes.
     """
     samples = planes.canonical_samples(array, mode)
-    payload, coder, uses_book = _code_samples(array, mode, book, effort, overhead, coders)
-    if len(payload) + overhead * uses_book >= len(samples):
-        payload, uses_book, coder = samples, False, container.STORED
+    payload, coder, uses_book = samples, container.STORED, False
+    coded = _code_samples(array, mode, book, effort, overhead, coders)
+    if coded is not None and len(coded[0]) + overhead * coded[2] < len(samples):
+        payload, coder, uses_book = coded
     height, width = array.shape[:2]
     crc = container.checksum(mode, width, height, samples)
     built_in = not uses_book and coder != container.STORED
@@ -282,7 +286,7 @@ def _code_samples(
     effort: int,
     overhead: int,
     coders: tuple[int, ...],
-) -> tuple[bytes, int, bool]:
+) -> tuple[bytes, int, bool] | None:
     """Return payload, coder and whether the codebook is needed: the smallest of what is tried.
 
     A codebook that has a part for the reference settings alone is used by those, as published.
@@ -303,7 +307,7 @@ def _code_samples(
             payload = shapes_coder.encode_payload(array, mode, None, effort=effort)
             tried.append((len(payload), payload, container.SHAPES, False))
     if not tried:
-        return planes.canonical_samples(array, mode), container.STORED, False
+        return None
     _, payload, coder, uses_book = min(tried, key=lambda each: each[0])
     return payload, coder, uses_book
 

@@ -176,11 +176,13 @@ class ScfPlugin(PluginV3):
 
     def properties(self, index: Index = None) -> ImageProperties:
         """Return shape and dtype, of an image or of the stack, without decoding."""
+        from .planes import dtype_of
+
         header = self._read_header()
         stacked = self._frame_of(index) is None
         return ImageProperties(
             shape=(header.n_frames, *header.shape) if stacked else header.shape,
-            dtype=np.dtype(np.bool_ if header.mode.bits_per_sample == 1 else np.uint8),
+            dtype=dtype_of(header.mode),
             n_images=header.n_frames if stacked else None,
             is_batch=stacked,
         )

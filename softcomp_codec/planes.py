@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .container import MAX_PIXELS, MODES, Mode
+from .container import MAX_PIXELS, MAX_RAW_BYTES, MODES, PILLOW_MODES, Mode
 from .errors import CorruptStreamError
 
 if TYPE_CHECKING:
@@ -19,32 +19,43 @@ if TYPE_CHECKING:
 
 Plane = NDArray[np.int32]
 
-NO_TRANSFORM, RCT, GREEN_DIFFERENCE, RED_DIFFERENCE = range(4)
+NO_TRANSFORM, RCT, GREEN_DIFFERENCE, RED_DIFFERENCE, LATTICE = range(5)
 TRANSFORM_NAMES = {
     NO_TRANSFORM: "none",
     RCT: "reversible colour transform",
     GREEN_DIFFERENCE: "green difference",
     RED_DIFFERENCE: "red difference",
+    LATTICE: "lattice of decoded JPEGs",
 }
 
 SHAPES_TRANSFORMS = (NO_TRANSFORM, RCT, GREEN_DIFFERENCE)
 """Those that the shapes coder may use (SPEC 5.2)."""
 
+HIGHEST_CORRECTION = 7
+"""Of the fourth plane of the lattice (SPEC 5.2.1)."""
+
 _SUPPORTED = (
-    "bool or uint8 arrays of shape (H, W) or (H, W, 1), uint8 arrays of shape (H, W, 3), "
-    "and Pillow images of mode 1, L and RGB"
+    "bool, uint8 or uint16 arrays of shape (H, W) or (H, W, 1), uint8 or uint16 arrays of shape "
+    f"(H, W, 2), (H, W, 3) or (H, W, 4), and Pillow images of mode {', '.join(PILLOW_MODES)}"
 )
+
+_DTYPES = {1: np.dtype(np.bool_), 8: np.dtype(np.uint8), 16: np.dtype(np.uint16)}
+
+
+def dtype_of(mode: Mode) -> np.dtype[Any]:
+    """Return the sample type of a mode's arrays, in native byte order."""
+    return _DTYPES[mode.bits_per_sample]
 
 
 def mode_of_array(array: NDArray[Any]) -> Mode:
-    """Return the format's mode for an array.
+    """Return the format's mode for an array, of whichever byte order.
 
     Raises
     ------
     TypeError
         A dtype or shape that the format does not hold yet.
     ValueError
-        An axis of length 0, or more pixels than `MAX_PIXELS`.
+        An axis of length 0, more pixels than `MAX_PIXELS` or more bytes than `MAX_RAW_BYTES`.
     """
     if array.ndim in (2, 3) and 0 in array.shape:
         raise ValueError(f"cannot encode an empty array of shape {array.shape}")
@@ -52,10 +63,11 @@ def mode_of_array(array: NDArray[Any]) -> Mode:
         raise ValueError(
             f"array of shape {array.shape}: more pixels than this program's limit of {MAX_PIXELS}"
         )
-    bits = {np.dtype(np.bool_): 1, np.dtype(np.uint8): 8}.get(array.dtype)
     for mode in MODES.values():
-        shape_fits = array.ndim == 3 and array.shape[2] == mode.n_planes
-        if bits == mode.bits_per_sample and (shape_fits if mode.channel_axis else array.ndim == 2):
+        last_axes = (mode.n_planes,) if mode.channel_axis else ()
+        shape_fits = array.ndim == 2 + mode.channel_axis and array.shape[2:] == last_axes
+        if shape_fits and array.dtype.newbyteorder("=") == dtype_of(mode):
+            _check_bytes(array, mode)
             return mode
     raise TypeError(
         f"cannot encode an array of dtype {array.dtype} and shape {array.shape}; "
@@ -63,20 +75,38 @@ def mode_of_array(array: NDArray[Any]) -> Mode:
     )
 
 
+def _check_bytes(array: NDArray[Any], mode: Mode) -> None:
+    if (n_bytes := mode.raw_size(array.shape[1], array.shape[0])) > MAX_RAW_BYTES:
+        raise ValueError(
+            f"array of {array.dtype} and shape {array.shape}: {n_bytes} bytes are more than this "
+            f"program's limit of {MAX_RAW_BYTES}"
+        )
+
+
+def in_native_order(array: NDArray[Any]) -> NDArray[Any]:
+    """Return 16-bit samples in native byte order, and other arrays as they are."""
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:
+        return array.astype(np.uint16, copy=False)
+    return array
+
+
 def array_from_pillow(image: Image.Image) -> NDArray[Any]:
-    """Return a Pillow image's samples: bool (H, W), uint8 (H, W) or uint8 (H, W, 3).
+    """Return a Pillow image's samples, those of its mode in `MODES`.
 
     Raises
     ------
     OSError
         A mode that the format does not hold yet, as Pillow's own writers do.
     """
-    if image.mode not in {mode.pillow_mode for mode in MODES.values()} - {None}:
+    if image.mode not in PILLOW_MODES:
+        advice = "convert the image first"
+        if image.mode.startswith("I;16"):  # Image.convert cuts off what is above 255
+            advice = "make it one by Image.fromarray(numpy.asarray(image).astype(numpy.uint16))"
         raise OSError(
-            f"cannot write mode {image.mode} as SCF; supported modes: 1, L, RGB "
-            "(convert the image first)"
+            f"cannot write mode {image.mode} as SCF; supported modes: {', '.join(PILLOW_MODES)} "
+            f"({advice})"
         )
-    return np.asarray(image)
+    return in_native_order(np.asarray(image))
 
 
 def canonical_samples(array: NDArray[Any], mode: Mode) -> bytes:
@@ -87,7 +117,7 @@ def canonical_samples(array: NDArray[Any], mode: Mode) -> bytes:
     if mode.bits_per_sample == 1:
         rows = array.reshape(array.shape[0], -1)
         return np.packbits(rows, axis=1).tobytes()
-    return array.tobytes()
+    return array.astype(dtype_of(mode).newbyteorder("<"), copy=False).tobytes()
 
 
 def array_from_samples(samples: bytes, mode: Mode, width: int, height: int) -> NDArray[Any]:
@@ -96,10 +126,11 @@ def array_from_samples(samples: bytes, mode: Mode, width: int, height: int) -> N
     Padding bits of bilevel rows must be 0, else ``ValueError``.
     """
     shape = (height, width, mode.n_planes) if mode.channel_axis else (height, width)
-    flat = np.frombuffer(samples, np.uint8)
     if mode.bits_per_sample != 1:
-        return flat.reshape(shape).copy()
-    bits = np.unpackbits(flat.reshape(height, -1), axis=1)
+        flat = np.frombuffer(samples, dtype_of(mode).newbyteorder("<"))
+        return flat.reshape(shape).astype(dtype_of(mode))
+    packed = np.frombuffer(samples, np.uint8)
+    bits = np.unpackbits(packed.reshape(height, -1), axis=1)
     if bits[:, width:].any():
         raise ValueError("padding bits of a bilevel row are not 0")
     return bits[:, :width].astype(np.bool_).reshape(shape)
@@ -113,8 +144,7 @@ def split_planes(array: NDArray[Any], mode: Mode) -> list[Plane]:
 
 def merge_planes(planes: list[Plane], mode: Mode) -> NDArray[Any]:
     """Return the array of planes whose samples are all in range; inverse of `split_planes`."""
-    dtype = np.bool_ if mode.bits_per_sample == 1 else np.uint8
-    stack: NDArray[Any] = np.stack(planes, axis=2).astype(dtype)
+    stack: NDArray[Any] = np.stack(planes, axis=2).astype(dtype_of(mode))
     return stack if mode.channel_axis else stack[:, :, 0]
 
 
@@ -123,7 +153,10 @@ def plane_ranges(mode: Mode, transform: int) -> list[tuple[int, int]]:
     top = (1 << mode.bits_per_sample) - 1
     if transform == NO_TRANSFORM:
         return [(0, top)] * mode.n_planes
-    return [(0, top), (-top, top), (-top, top)] + [(0, top)] * (mode.n_planes - 3)
+    others = [(0, top)] * (mode.n_planes - 3)
+    if transform == LATTICE:
+        return [(0, top)] * 3 + [(0, HIGHEST_CORRECTION)] + others
+    return [(0, top), (-top, top), (-top, top), *others]
 
 
 def transform_colours(planes: list[Plane], transform: int) -> list[Plane]:
@@ -131,6 +164,11 @@ def transform_colours(planes: list[Plane], transform: int) -> list[Plane]:
     if transform == NO_TRANSFORM:
         return planes
     red, green, blue, *others = planes
+    if transform == LATTICE:
+        from .colour_lattice import split_lattice  # it compiles; other pictures need not wait
+
+        triples, corrections = split_lattice(red, green, blue)
+        return [*triples, corrections, *others]
     if transform == RED_DIFFERENCE:
         return [red, green - red, blue - ((red + green) >> 1), *others]
     u, v = red - green, blue - green
@@ -143,6 +181,11 @@ def restore_colours(planes: list[Plane], transform: int) -> list[Plane]:
     """Undo `transform_colours` (SPEC 5.2)."""
     if transform == NO_TRANSFORM:
         return planes
+    if transform == LATTICE:
+        from .colour_lattice import merge_lattice
+
+        y, cb, cr, corrections, *others = planes
+        return [*merge_lattice(y, cb, cr, corrections), *others]
     first, u, v, *others = planes
     if transform == RED_DIFFERENCE:
         green = first + u

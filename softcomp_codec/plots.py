@@ -327,11 +327,22 @@ def _mosaic_of_one(
 
 
 def _draw_picture(axes: Any, trace: Trace) -> None:
-    array = trace.array.squeeze(axis=2) if trace.array.shape[2:] == (1,) else trace.array
+    array = _drawable(trace.array)
     top = 1 if array.dtype == np.bool_ else 255
     axes.imshow(array, cmap="gray", vmin=0, vmax=top, interpolation="nearest")
     height, width = array.shape[:2]
     _caption(axes, f"The picture, {width} x {height}")
+
+
+def _drawable(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a picture as Matplotlib takes it, with 8 bits of the samples."""
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    if array.shape[2:] == (1,):
+        return array.squeeze(axis=2)
+    if array.shape[2:] == (2,):  # gray and alpha
+        return array[:, :, [0, 0, 0, 1]]
+    return array
 
 
 def _draw_costs(figure: Any, axes: Any, costs: NDArray[np.float64], text: str) -> None:

@@ -102,9 +102,9 @@ SCHEMES = {
 MODE_I, MODE_II = 2, 3
 
 
-def kind_of_mode(mode: Mode) -> int:
-    """Return the kind of image (SPEC 6.2) that a mode is."""
-    return 0 if mode.bits_per_sample == 1 else 2 if mode.n_planes == 3 else 1
+def kind_of_mode(mode: Mode) -> int | None:
+    """Return the kind of image (SPEC 6.2) that a mode is, None where it is of none."""
+    return mode.kind
 
 
 @dataclass(frozen=True, eq=False)

@@ -117,6 +117,8 @@ def train_reference_part(
         raise ValueError(f"{len(groups)} groups for {len(arrays)} images")
     options = options or ReferenceOptions()
     kind = kind_of_mode(mode)
+    if kind is None:
+        raise ValueError(f"the reference settings are not for {mode.name} images")
     if options.scheme_id and SCHEMES[options.scheme_id].kind != kind:
         raise ValueError(f"scheme {options.scheme_id} is not for {mode.name} images")
     if pool is None:

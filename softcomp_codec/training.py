@@ -100,7 +100,8 @@ def train(
     Parameters
     ----------
     images : iterable of array_like or PIL.Image.Image
-        As `encode` takes them. Each kind among them (bilevel, gray, RGB) gets a part of its own.
+        Bilevel, 8-bit gray and 8-bit RGB ones, as `encode` takes them. Each kind among them gets a
+        part of its own.
     name : str
         1 to 64 characters.
     workers : int
@@ -125,7 +126,7 @@ def train(
     Raises
     ------
     ValueError
-        No images, or an option that cannot be.
+        No images, images of another kind, or an option that cannot be.
     """
     if not 1 <= len(name) <= 64 or not name.isprintable():
         raise ValueError(f"codebook name {name!r}, expected 1 to 64 printable characters")
@@ -213,6 +214,11 @@ class _Sample:
     def of(cls, image: ImageLike) -> _Sample:
         array = as_array(image).copy()  # the caller may use its buffer again
         mode = planes.mode_of_array(array)
+        if mode.kind is None:
+            raise ValueError(
+                f"cannot train on {mode.name} images yet: codebooks are for "
+                f"{', '.join(KIND_NAMES.values())} images"
+            )
         head = f"{kind_of(mode)} {array.shape[0]} {array.shape[1]} ".encode()
         digest = hashlib.sha256(head + planes.canonical_samples(array, mode)).digest()
         return cls(array, mode, digest)

@@ -26,7 +26,7 @@ _SIDE = 24
 
 
 def warmup(progress: Callable[[str, int, int], None] | None = None) -> float:
-    """Train on, encode and decode tiny images of every mode, so that all kernels are compiled.
+    """Train on, encode and decode tiny images of every kind, so that all kernels are compiled.
 
     Compiled kernels are kept on disk where that is possible, so that later processes only load
     them. Call it, or the command ``scf warmup``, after an installation or in an image's build.

@@ -84,25 +84,53 @@ def filled(shape, content, top, seed=0):
 
 CONTENTS = ("lowest", "highest", "noise", "extremes", "sparse", "slope")
 
-SHAPES_OF_MODES = (
+SHAPES_OF_KINDS = (
     (np.bool_, None),
     (np.uint8, None),
     (np.uint8, 3),
     (np.uint8, 1),
     (np.bool_, 1),
 )
-"""Sample type and third axis of the modes 0 to 4."""
+"""Sample type and third axis of the modes 0 to 4, which have a kind."""
+
+SHAPES_OF_MODES = (
+    *SHAPES_OF_KINDS,
+    (np.uint16, None),
+    (np.uint16, 1),
+    (np.uint8, 2),
+    (np.uint8, 4),
+    (np.uint16, 3),
+    (np.uint16, 4),
+    (np.uint16, 2),
+)
+"""The same of all modes."""
+
+
+def top_of(dtype):
+    """The largest sample of a type."""
+    return 1 if dtype is np.bool_ else int(np.iinfo(dtype).max)
+
+
+def typical(shape, dtype, seed=0):
+    """A slope with glyphs and noise in every plane, in 16-bit samples in both of their bytes."""
+    stack = [slope(*shape[:2], seed + index) for index in range(int(np.prod(shape[2:])))]
+    array = np.stack(stack, axis=2).astype(dtype)
+    if dtype is np.uint16:
+        array = array * np.uint16(256) + array[::-1, ::-1]
+    return array.reshape(shape)
 
 
 @st.composite
-def pictures(draw, sides=SIDES):
-    """Arrays of every mode, of awkward sizes and of every content."""
-    dtype, n_planes = draw(st.sampled_from(SHAPES_OF_MODES))
+def pictures(draw, sides=SIDES, shapes=SHAPES_OF_KINDS):
+    """Arrays of every mode that has a kind, of awkward sizes and of every content."""
+    dtype, n_planes = draw(st.sampled_from(shapes))
     height, width = draw(st.sampled_from(sides)), draw(st.sampled_from(sides))
     shape = (height, width) if n_planes is None else (height, width, n_planes)
     seed = draw(st.integers(0, 1000))
     content = draw(st.sampled_from((*CONTENTS, "typical")))
     if content != "typical":
-        return filled(shape, content, 1 if dtype is np.bool_ else 255, seed).astype(dtype)
+        return filled(shape, content, top_of(dtype), seed).astype(dtype)
+    if (dtype, n_planes) not in SHAPES_OF_KINDS:
+        return typical(shape, dtype, seed)
     kind = "bilevel" if dtype is np.bool_ else "rgb8" if n_planes == 3 else "gray8"
     return image(kind, height, width, seed).reshape(shape)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from file_builder import checksum
-from made_images import KINDS, colours, glyphs, image, images, noise, slope
+from made_images import KINDS, colours, glyphs, image, images, noise, slope, typical
 from small_codebooks import codebook_file, reference_codebook, small_codebook
 
 import softcomp_codec
@@ -78,8 +78,14 @@ class Corpus:
             noise((5, 5, 3), 256).astype(np.uint8),
             slope(70, 70),
             colours(16, 16)[::-1],
+            *(typical((9, 7, n)[: 2 + (n > 0)], np.uint16) for n in range(5)),
+            typical((11, 5, 2), np.uint8),
+            typical((3, 40, 4), np.uint8),
         ):
             self._add(array, codebook=None)
+        deep = [typical((8, 11), np.uint16, seed) for seed in range(3)]
+        self._add_frames(deep, codebook=None, file_check=True)
+        self._add_frames([typical((6, 5, 4), np.uint8, seed) for seed in range(2)])
         data, pictures = self.files[0]
         header, payload = container.read_file(data)
         segments = (Segment(0x81, b"some EXIF"), Segment(0xFE, bytes(200)))

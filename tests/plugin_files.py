@@ -13,12 +13,12 @@ from softcomp_codec.container import MODES, Header, checksum, write_file
 from softcomp_codec.planes import canonical_samples
 
 GRAY = 1
-PILLOW_MODES = ("1", "L", "RGB")
+PILLOW_MODES = ("1", "L", "RGB", "I;16", "LA", "RGBA")
 UNSUPPORTED_MODES = (
-    "LA",
+    "La",
     "P",
     "PA",
-    "RGBA",
+    "RGBa",
     "RGBX",
     "CMYK",
     "YCbCr",
@@ -26,12 +26,16 @@ UNSUPPORTED_MODES = (
     "HSV",
     "I",
     "F",
-    "I;16",
+    "I;16B",
+    "I;16L",
+    "I;16N",
 )
+ARRAY_FORMS = {"LA": 2, "RGB": 3, "RGBA": 4, "la16": 2, "rgb16": 3, "rgba16": 4}
+"""Planes of the modes with a third axis; those in small letters are no modes of Pillow's."""
 
 
 def picture(mode, width=23, height=17, seed=0):
-    """A picture with smooth and noisy parts: bool (H, W), uint8 (H, W) or (H, W, 3)."""
+    """A picture with smooth and noisy parts, of a mode of Pillow's or of one of `ARRAY_FORMS`."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:height, :width]
     smooth = rows * 3 + columns * 5
@@ -41,7 +45,17 @@ def picture(mode, width=23, height=17, seed=0):
         return gray > 90
     if mode == "L":
         return gray
-    return np.stack([gray, gray[::-1], 255 - gray // 2], axis=2).astype(np.uint8)
+    if "16" in mode:
+        gray = gray * np.uint16(257) + rows.astype(np.uint16)
+        gray[0, 0], gray[-1, -1] = 0, 65535
+    if mode == "I;16":
+        return gray
+    planes = [gray, gray[::-1], np.iinfo(gray.dtype).max - gray // 2]
+    if ARRAY_FORMS[mode] == 2:
+        planes = planes[:1]
+    if ARRAY_FORMS[mode] != 3:
+        planes.append(gray * (columns > width // 3))  # all transparent on the left
+    return np.stack(planes, axis=2).astype(gray.dtype)
 
 
 def noise(mode, width=23, height=17):
@@ -49,7 +63,9 @@ def noise(mode, width=23, height=17):
     rng = np.random.default_rng(7)
     if mode == "1":
         return rng.integers(0, 2, (height, width)).astype(bool)
-    shape = (height, width) if mode == "L" else (height, width, 3)
+    shape = (height, width, ARRAY_FORMS[mode]) if mode in ARRAY_FORMS else (height, width)
+    if "16" in mode:
+        return rng.integers(0, 65536, shape).astype(np.uint16)
     return rng.integers(0, 256, shape).astype(np.uint8)
 
 

@@ -17,8 +17,10 @@ from typing import Any
 IMAGE_MAGIC = b"\xf7SC"
 CODEBOOK_MAGIC = b"\xf7SB"
 REFERENCE_BYTES = (0, 4, 8, 32)
-MODE_NAMES = ("bilevel", "gray8", "rgb8", "gray8", "bilevel")
-KIND_OF_MODE = (0, 1, 2, 1, 0)
+KIND_OF_MODE = (0, 1, 2, 1, 0, None, None, None, None, None, None, None)
+BITS_OF_MODE = (1, 8, 8, 8, 1, 16, 16, 8, 8, 16, 16, 16)
+PLANES_OF_MODE = (1, 1, 3, 1, 1, 1, 1, 2, 4, 3, 4, 2)
+LAST_AXIS_OF_MODE = (None, None, 3, 1, 1, None, 1, 2, 4, 3, 4, 2)
 PLANES_OF_KIND = (1, 1, 3)
 GAP_SYMBOLS = 153
 ENERGY_CLASSES = 16
@@ -176,8 +178,8 @@ class Header:
     payload: bytes
 
     @property
-    def kind(self) -> int:
-        """Kind of image (6.2)."""
+    def kind(self) -> int | None:
+        """Kind of image (6.2), which the modes that only coder 0 codes have none of (2.4)."""
         return KIND_OF_MODE[self.mode]
 
 
@@ -317,9 +319,9 @@ def read_header(data: bytes) -> Header:
         raise SpecError("unsupported: a set")
     coder_and_mode = file.byte()
     coder, mode = coder_and_mode >> 5, coder_and_mode & 31
-    if mode >= len(MODE_NAMES):
+    if mode >= len(KIND_OF_MODE):
         raise SpecError("unsupported: a reserved mode")
-    check_coder(coder)
+    check_coder(coder, mode)
     width = read_side(file)
     height = read_side(file)
     reference = file.take(REFERENCE_BYTES[flags & 3])
@@ -343,10 +345,12 @@ def read_header(data: bytes) -> Header:
     )
 
 
-def check_coder(coder: int) -> None:
-    """Refuse the coders that are reserved (2.4)."""
+def check_coder(coder: int, mode: int) -> None:
+    """Refuse the coders that are reserved, and those that do not code the mode (2.4)."""
     if coder not in (STORED, SHAPES, REFERENCE):
         raise SpecError("unsupported: a reserved coder")
+    if coder != STORED and mode > 4:
+        raise SpecError("unsupported: a mode that this coder does not code")
 
 
 def split_frames(header: Header) -> list[Header]:
@@ -361,7 +365,7 @@ def split_frames(header: Header) -> list[Header]:
     for _ in range(number):
         byte, length, checksum = table.byte(), table.varint(), table.uint32()
         coder, by_prior = byte >> 5, bool(byte & 1)
-        check_coder(coder)
+        check_coder(coder, header.mode)
         if byte & 0b11110 or (by_prior and (coder == STORED or not header.reference)):
             raise SpecError("corrupt: the byte of a frame")
         reference = b"" if by_prior or coder == STORED else header.reference
@@ -440,7 +444,7 @@ def decode_frame(header: Header, codebook: Codebook | None) -> Picture:
     """Decode one image with a codebook, if it refers to one, and compare its checksum."""
     if header.coder == STORED:
         return check_picture(header, read_stored(header))
-    if header.width * header.height * PLANES_OF_KIND[header.kind] > MAX_SAMPLES:
+    if header.width * header.height * PLANES_OF_MODE[header.mode] > MAX_SAMPLES:
         raise SpecError(f"more than {MAX_SAMPLES} samples, a limit of this decoder")
     if not header.reference:
         codebook = None
@@ -453,31 +457,40 @@ def decode_frame(header: Header, codebook: Codebook | None) -> Picture:
 def read_stored(header: Header) -> list[list[list[int]]]:
     """Take the component planes from a stored payload (2.4)."""
     payload, width, height = header.payload, header.width, header.height
-    bilevel = header.kind == 0
-    planes = PLANES_OF_KIND[header.kind]
-    row_bytes = (width + 7) // 8 if bilevel else width * planes
+    bits, planes = BITS_OF_MODE[header.mode], PLANES_OF_MODE[header.mode]
+    row_bytes = (width + 7) // 8 if bits == 1 else width * planes * bits // 8
     if len(payload) < row_bytes * height:
         raise SpecError("truncated: a stored payload")
     if len(payload) > row_bytes * height:
         raise SpecError("corrupt: bytes behind a stored payload")
     rows = [payload[row * row_bytes : (row + 1) * row_bytes] for row in range(height)]
-    if not bilevel:
-        return [[list(row[plane::planes]) for row in rows] for plane in range(planes)]
-    bits = [[byte >> (7 - bit) & 1 for byte in row for bit in range(8)] for row in rows]
-    if any(any(row[width:]) for row in bits):
-        raise SpecError("corrupt: a padding bit is 1")
-    return [[row[:width] for row in bits]]
+    if bits == 1:
+        digits = [[byte >> (7 - bit) & 1 for byte in row for bit in range(8)] for row in rows]
+        if any(any(row[width:]) for row in digits):
+            raise SpecError("corrupt: a padding bit is 1")
+        return [[row[:width] for row in digits]]
+    if bits == 8:
+        samples = [list(row) for row in rows]
+    else:
+        samples = [
+            [low + 256 * high for low, high in zip(row[0::2], row[1::2], strict=True)]
+            for row in rows
+        ]
+    return [[row[plane::planes] for row in samples] for plane in range(planes)]
 
 
 def canonical_samples(header: Header, planes: list[list[list[int]]]) -> bytes:
     """Return the canonical samples of component planes (2.5)."""
     out = bytearray()
+    bits = BITS_OF_MODE[header.mode]
     for rows in zip(*planes, strict=True):
-        if header.kind == 0:
+        if bits == 1:
             digits = "".join(map(str, rows[0])) + "0" * (-header.width % 8)
             out += int(digits, 2).to_bytes(len(digits) // 8, "big")
-        else:
-            out += bytes(sample for pixel in zip(*rows, strict=True) for sample in pixel)
+            continue
+        for pixel in zip(*rows, strict=True):
+            for sample in pixel:
+                out += sample.to_bytes(bits // 8, "little")
     return bytes(out)
 
 
@@ -487,8 +500,10 @@ def check_picture(header: Header, planes: list[list[list[int]]]) -> Picture:
     description = struct.pack("<BII", header.mode, header.width, header.height)
     if zlib.crc32(description + samples) != header.checksum:
         raise SpecError("corrupt: the checksum differs")
-    last_axes = {2: (3,), 3: (1,), 4: (1,)}
-    shape = (header.height, header.width, *last_axes.get(header.mode, ()))
+    last_axis = LAST_AXIS_OF_MODE[header.mode]
+    shape: tuple[int, ...] = (header.height, header.width)
+    if last_axis is not None:
+        shape += (last_axis,)
     return Picture(header.mode, header.width, header.height, shape, planes, samples)
 
 

@@ -1,6 +1,7 @@
 """Every command of ``scf``: what it does, what it says, and its exit code."""
 
 import gzip
+import io
 import json
 import os
 import shutil
@@ -91,21 +92,32 @@ def pixels(path):
         return image.mode, image.size, image.tobytes()
 
 
-def write_deep_png(path):
-    """Write an RGB PNG of 16 bits a sample, which Pillow would read as 8 bits."""
+def write_deep_png(path, n_planes):
+    """Write a PNG of 16 bits a sample and several planes, which Pillow would read as 8 bits."""
 
     def chunk(name, data):
         return (
             struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         )
 
-    rows = b"".join(b"\0" + bytes(range(12)) for _ in range(2))
+    rows = b"".join(b"\0" + bytes(range(4 * n_planes)) for _ in range(2))
+    colour_type = {2: 4, 3: 2, 4: 6}[n_planes]
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0))
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, colour_type, 0, 0, 0))
         + chunk(b"IDAT", zlib.compress(rows))
         + chunk(b"IEND", b"")
     )
+
+
+def write_premultiplied_tiff(path):
+    """Write an RGBA TIFF whose ExtraSamples say that alpha is multiplied into the colours."""
+    stream = io.BytesIO()
+    Image.new("RGBA", (4, 4), (9, 8, 7, 6)).save(stream, "TIFF")
+    tag = struct.pack("<HHII", 338, 3, 1, 2)
+    data = stream.getvalue()
+    assert data.count(tag) == 1
+    path.write_bytes(data.replace(tag, struct.pack("<HHII", 338, 3, 1, 1)))
 
 
 def damage(path):
@@ -237,12 +249,15 @@ def test_encode_options_reach_the_file(digit, book_file):
 def test_encode_refuses_what_it_cannot_keep_and_goes_on(digit, tmp_path):
     folder = digit.parent
     gray = Image.new("L", (4, 4), 7)
-    gray.convert("RGBA").save(folder / "alpha.png")
+    gray.convert("CMYK").save(folder / "cmyk.tif")
     gray.convert("P").save(folder / "palette.png")
-    Image.new("I;16", (4, 4), 7).save(folder / "deep.png")
+    gray.convert("F").save(folder / "float.tif")
     gray.save(folder / "transparent.png", transparency=7)
     gray.save(folder / "animated.gif", save_all=True, append_images=[Image.new("L", (4, 4), 9)])
-    write_deep_png(folder / "deep-rgb.png")
+    write_deep_png(folder / "deep-rgb.png", 3)
+    write_deep_png(folder / "deep-la.png", 2)
+    write_deep_png(folder / "deep-rgba.png", 4)
+    write_premultiplied_tiff(folder / "premultiplied.tif")
     (folder / "deeper.ppm").write_bytes(b"P6 1 1 65535\n" + bytes(6))
     (folder / "broken.png").write_bytes(digit.read_bytes()[:60])
     (folder / "text.png").write_text("no picture")
@@ -250,19 +265,108 @@ def test_encode_refuses_what_it_cannot_keep_and_goes_on(digit, tmp_path):
     said = {
         Path(line.split(": ")[2]).name: line for line in lines if line.startswith("scf: error:")
     }
-    assert "mode RGBA cannot be kept exactly" in said["alpha.png"]
+    assert "mode CMYK cannot be kept exactly" in said["cmyk.tif"]
+    assert "supported are 1, L, RGB, I;16, LA, RGBA (convert" in said["cmyk.tif"]
     assert "mode P cannot be kept exactly" in said["palette.png"]
-    assert "mode I;16 cannot be kept exactly" in said["deep.png"]
+    assert "mode F cannot be kept exactly" in said["float.tif"]
     assert "transparent colour" in said["transparent.png"]
     assert "mode P cannot be kept exactly" in said["animated.gif"]
-    assert "more than 8 bits" in said["deep-rgb.png"]
+    for name in ("deep-rgb.png", "deep-la.png", "deep-rgba.png"):
+        assert "more than 8 bits" in said[name]
+    assert "colours are multiplied by their alpha" in said["premultiplied.tif"]
     assert "more than 8 bits" in said["deeper.ppm"]
     assert "no picture that Pillow can read" in said["text.png"]
     assert "broken.png" in said
-    assert len(said) == 9
+    assert len(said) == 12
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["digit.scf"]
     assert "1 picture encoded" in lines[-1]
-    assert "9 failed" in lines[-1]
+    assert "12 failed" in lines[-1]
+
+
+DEEP = np.arange(35, dtype=np.uint16).reshape(5, 7) * np.uint16(1871)
+ALPHA = (np.arange(140).reshape(5, 7, 4) * 7 % 256).astype(np.uint8)
+SAMPLES = {"I;16": DEEP, "LA": ALPHA[..., [0, 3]], "RGBA": ALPHA}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("mode", SAMPLES)
+def test_encode_and_decode_deep_and_transparent_pictures(mode, suffix, tmp_path):
+    source = tmp_path / f"source{suffix}"
+    Image.fromarray(SAMPLES[mode]).save(source)
+    run("encode", source)
+    coded = source.with_suffix(".scf")
+    assert pixels(coded) == pixels(source) == (mode, (7, 5), SAMPLES[mode].tobytes())
+    name = {"I;16": "gray16", "LA": "la8", "RGBA": "rgba8"}[mode]
+    assert f"7 x 5, {name}" in run("info", coded)
+    facts = json.loads(run("info", "--json", "--indicator", coded))
+    assert (facts["mode"], facts["coder"], facts["codebook"]) == (name, "stored", None)
+    assert facts["raw_bytes"] == SAMPLES[mode].nbytes
+    assert "1 picture verified" in run("verify", coded)
+    explained = json.loads(run("explain", source, "--json"))
+    assert (explained["coder"], explained["raw_bytes"]) == ("stored", SAMPLES[mode].nbytes)
+    for target in ("again.png", "again.tif", "again.npy"):
+        run("decode", coded, "-o", tmp_path / target)
+    for target in ("again.png", "again.tif"):
+        assert pixels(tmp_path / target) == pixels(source)
+    assert np.array_equal(np.load(tmp_path / "again.npy"), SAMPLES[mode])
+
+
+def test_encode_a_big_endian_tiff(tmp_path):
+    """Pillow's mode is I;16B then; the samples are kept."""
+    source = tmp_path / "big.tif"
+    Image.fromarray(DEEP.astype(">u2")).save(source)
+    with Image.open(source) as image:
+        assert image.mode == "I;16B"
+    run("encode", source)
+    assert np.array_equal(softcomp_codec.decode((tmp_path / "big.scf").read_bytes()), DEEP)
+    run("decode", tmp_path / "big.scf")
+    assert pixels(tmp_path / "big.png") == ("I;16", (7, 5), DEEP.tobytes())
+
+
+def test_encode_pages_of_a_deep_tiff(tmp_path):
+    pages = [Image.fromarray(DEEP + np.uint16(page)) for page in range(3)]
+    source = tmp_path / "pages.tif"
+    pages[0].save(source, save_all=True, append_images=pages[1:])
+    run("encode", source)
+    run("decode", tmp_path / "pages.scf", "-o", tmp_path / "again.tif")
+    with Image.open(tmp_path / "again.tif") as image:
+        for index, page in enumerate(pages):
+            image.seek(index)
+            assert (image.mode, image.tobytes()) == ("I;16", page.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("array", "suffix", "message"),
+    [
+        *((ALPHA.astype(np.uint16)[..., :n], suffix, f"Pillow cannot write {name} to")
+          for n, name in ((2, "la16"), (3, "rgb16"), (4, "rgba16"))
+          for suffix in (".png", ".tif", ".bmp", ".ppm", ".tga")),
+        (DEEP, ".bmp", "cannot write mode I;16 as BMP"),
+        (DEEP, ".ppm", "PPM would keep it as mode I, it is I;16"),
+        (DEEP, ".tga", "cannot write mode I;16 as TGA"),
+        (ALPHA[..., [0, 3]], ".bmp", "cannot write mode LA as BMP"),
+        (ALPHA[..., [0, 3]], ".ppm", "cannot write mode LA as PPM"),
+        (ALPHA, ".bmp", "BMP would keep it as mode RGB, it is RGBA"),
+        (ALPHA, ".ppm", "PPM would keep it as mode RGB, it is RGBA"),
+    ],
+)  # fmt: skip
+def test_decode_refuses_formats_that_cannot_hold_the_mode(array, suffix, message, tmp_path):
+    path = tmp_path / "a.scf"
+    path.write_bytes(softcomp_codec.encode(array))
+    assert message in run("decode", path, "-o", tmp_path / f"a{suffix}", code=1)
+    assert not (tmp_path / f"a{suffix}").exists()
+    run("decode", path, "--format", "npy")
+    again = np.load(tmp_path / "a.npy")
+    assert (again.dtype, again.shape) == (array.dtype, array.shape)
+    assert np.array_equal(again, array)
+
+
+def test_decode_deep_gray_of_one_channel(tmp_path):
+    path = tmp_path / "a.scf"
+    path.write_bytes(softcomp_codec.encode(DEEP[:, :, None]))
+    assert "gray16, shape (H, W, 1)" in run("info", path)
+    run("decode", path)
+    assert pixels(tmp_path / "a.png") == ("I;16", (7, 5), DEEP.tobytes())
 
 
 def test_encode_says_which_metadata_is_lost(digit):
@@ -553,11 +657,15 @@ def test_train_on_a_folder(tmp_path):
     shutil.copy(list_samples()["digit-7"], folder / "deep")
     (folder / "notes.txt").write_text("no picture")
     Image.new("RGBA", (4, 4)).save(folder / "alpha.png")
+    Image.new("I;16", (4, 4)).save(folder / "deep.png")
+    Image.new("P", (4, 4)).save(folder / "palette.png")
     target = tmp_path / "few.scfb"
     text = run("train", folder, "-o", target, "--holdout", 0.34, "-j", 2)
     assert "left out" in text
     assert "notes.txt: no picture by name" in text
-    assert "alpha.png: mode RGBA" in text
+    assert "alpha.png: mode RGBA is not trained on yet; codebooks are for 1, L, RGB" in text
+    assert "deep.png: mode I;16 is not trained on yet" in text
+    assert "palette.png: mode P cannot be kept" in text
     assert "trained on 3 images" in " ".join(text.split())
     assert "held out 1 image" in " ".join(text.split())
     book = softcomp_codec.load_codebook(target)

@@ -41,12 +41,20 @@ PLAIN = Header(MODES[1], 28, 300, container.SHAPES, b"", 0x12345678)
 sides = st.one_of(st.integers(1, 300), st.integers(1, MAX_SIDE), st.just(MAX_SIDE))
 kinds = st.integers(0x80, 0xFF).filter(lambda kind: kind != container.SEGMENT_FILE_CHECK)
 segments = st.builds(Segment, kinds, st.binary(max_size=300))
+
+
+def coders_of(mode):
+    """The coders that code a mode."""
+    return [c for c in container.READABLE_CODERS if mode.kind is not None or c == container.STORED]
+
+
 headers = st.builds(
-    Header,
-    st.sampled_from(list(MODES.values())),
+    lambda mode_and_coder, width, height, *rest: Header(
+        mode_and_coder[0], width, height, mode_and_coder[1], *rest
+    ),
+    st.sampled_from([(mode, coder) for mode in MODES.values() for coder in coders_of(mode)]),
     sides,
     sides,
-    st.sampled_from(container.READABLE_CODERS),
     st.sampled_from(container.REFERENCE_LENGTHS).flatmap(
         lambda n_bytes: st.binary(min_size=n_bytes, max_size=n_bytes)
     ),
@@ -61,7 +69,7 @@ def with_frames(draw):
     header = draw(headers)
     frames = [
         Frame(
-            draw(st.sampled_from(container.READABLE_CODERS)),
+            draw(st.sampled_from(coders_of(header.mode))),
             False,
             draw(st.integers(0, 300)),
             draw(st.integers(0, 2**32 - 1)),
@@ -151,8 +159,13 @@ def test_headers_cut_at_every_byte(header):
         ({"version": b"\x0f"}, UnsupportedStreamError, "byte 3: sets of images"),
         *[
             ({"coder_mode": bytes([1 << 5 | mode])}, UnsupportedStreamError,
-             rf"byte 4: mode {mode} is unknown; known: \[0, 1, 2, 3, 4\]")
-            for mode in range(5, 32)
+             rf"byte 4: mode {mode} is unknown; known: \[0, 1, 2, .*, 10, 11\]")
+            for mode in range(12, 32)
+        ],
+        *[
+            ({"coder_mode": bytes([coder << 5 | mode])}, UnsupportedStreamError,
+             rf"byte 4: coder {coder} \({name}\) does not code {MODES[mode].name[:4]}")
+            for coder, name in ((1, "shapes"), (5, "reference")) for mode in range(5, 12)
         ],
         *[
             ({"coder_mode": bytes([coder << 5 | 1])}, UnsupportedStreamError,
@@ -213,6 +226,13 @@ def test_reference_lengths(n_bytes):
         (1, (9, 3), 27, (3, 9)),
         (3, (9, 3), 27, (3, 9, 1)),
         (2, (9, 3), 81, (3, 9, 3)),
+        (5, (9, 3), 54, (3, 9)),
+        (6, (9, 3), 54, (3, 9, 1)),
+        (7, (9, 3), 54, (3, 9, 2)),
+        (8, (9, 3), 108, (3, 9, 4)),
+        (9, (9, 3), 162, (3, 9, 3)),
+        (10, (9, 3), 216, (3, 9, 4)),
+        (11, (9, 3), 108, (3, 9, 2)),
     ],
 )
 def test_raw_sizes_and_shapes(mode, size, raw_size, shape):

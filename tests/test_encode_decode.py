@@ -1,5 +1,6 @@
 """Whole round trips in every mode, options, and files that the encoder would never write."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from made_images import (
     CONTENTS,
     KINDS,
+    SHAPES_OF_KINDS,
     SHAPES_OF_MODES,
     colours,
     filled,
@@ -19,19 +21,21 @@ from made_images import (
     noise,
     pictures,
     slope,
+    top_of,
+    typical,
 )
 from PIL import Image
-from small_codebooks import gray_codebook, named
+from small_codebooks import gray_codebook, named, reference_codebook
 from strange_files import strange_files
 
 import softcomp_codec
-from softcomp_codec import container, decoder, planes
+from softcomp_codec import container, decoder, planes, reference_coder, shapes_coder
 from softcomp_codec.decoder import decode_file
 from softcomp_codec.errors import CorruptStreamError, ScfError, UnsupportedStreamError
 
 
 def kind_of(array):
-    """Name of the kind of image that an array is."""
+    """Name of the kind of image that an array is, or of one that is nearly that."""
     if array.dtype == bool:
         return "bilevel"
     return "rgb8" if array.ndim == 3 and array.shape[2] == 3 else "gray8"
@@ -49,7 +53,7 @@ CHOICES = ("none", "matching", "similar", "another kind", "embedded")
 
 
 @given(
-    pictures(),
+    pictures(shapes=SHAPES_OF_MODES),
     st.sampled_from(CHOICES),
     st.sampled_from([1, 3, 5, 9]),
     st.sampled_from([None, 4, 8, 32]),
@@ -122,10 +126,10 @@ def test_big_images(maker):
 @pytest.mark.parametrize("content", CONTENTS)
 def test_every_content(dtype, n_planes, content):
     shape = (33, 29) if n_planes is None else (33, 29, n_planes)
-    array = filled(shape, content, 1 if dtype is np.bool_ else 255).astype(dtype)
+    array = filled(shape, content, top_of(dtype)).astype(dtype)
     data = softcomp_codec.encode(array)
     assert_same(softcomp_codec.decode(data), array)
-    if content in ("lowest", "highest"):
+    if content in ("lowest", "highest") and (dtype, n_planes) in SHAPES_OF_KINDS:
         assert len(data) < 120
 
 
@@ -134,7 +138,7 @@ def test_every_content(dtype, n_planes, content):
 @pytest.mark.parametrize("effort", [1, 5])
 def test_noise_is_never_much_larger_than_raw(dtype, n_planes, size, effort):
     shape = size if n_planes is None else (*size, n_planes)
-    array = noise(shape, 2 if dtype is np.bool_ else 256).astype(dtype)
+    array = noise(shape, top_of(dtype) + 1).astype(dtype)
     data = softcomp_codec.encode(array, effort=effort)
     header = softcomp_codec.read_header(data)
     assert header.coder == container.STORED
@@ -197,6 +201,130 @@ def test_data_of_every_kind():
     for wrong in ("text", None):
         with pytest.raises(TypeError):
             softcomp_codec.decode(wrong)
+
+
+# --- modes without a kind: 16 bits, alpha -------------------------------------------------------
+
+OTHER_SHAPES = [form for form in SHAPES_OF_MODES if form not in SHAPES_OF_KINDS]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 2), (7, 5), (33, 64), (129, 3)])
+@pytest.mark.parametrize(("dtype", "n_planes"), OTHER_SHAPES)
+def test_extreme_samples(dtype, n_planes, size):
+    shape = size if n_planes is None else (*size, n_planes)
+    top = top_of(dtype)
+    squares = np.indices(shape).sum(axis=0) % 2
+    arrays = [
+        np.zeros(shape, dtype),
+        np.full(shape, top, dtype),
+        (squares * top).astype(dtype),
+        ((1 - squares) * top).astype(dtype),
+        noise(shape, top + 1).astype(dtype),
+        typical(shape, dtype),
+    ]
+    for array in arrays:
+        for options in ({}, {"codebook": None, "effort": 1}, {"file_check": True, "effort": 9}):
+            data = softcomp_codec.encode(array, **options)
+            assert_same(softcomp_codec.decode(data), array)
+            header = softcomp_codec.read_header(data)
+            assert header.shape == array.shape
+            assert header.raw_size == array.nbytes
+    for array, found in zip(
+        arrays, softcomp_codec.decode_frames(softcomp_codec.encode_frames(arrays)), strict=True
+    ):
+        assert_same(found, array)
+
+
+def test_stored_samples_are_little_endian_and_interleaved():
+    array = np.array([[[1, 0x0203], [0xFFFE, 4]]], np.uint16)
+    header, payload = container.read_file(softcomp_codec.encode(array))
+    assert (header.mode.name, header.coder) == ("la16", container.STORED)
+    assert payload.hex() == "01000302feff0400"
+
+
+@pytest.mark.parametrize(("dtype", "n_planes"), OTHER_SHAPES)
+def test_layouts_of_other_modes(dtype, n_planes):
+    """Byte order, strides and rights of the caller's array do not matter, and it stays the same."""
+    shape = (19, 23) if n_planes is None else (19, 23, n_planes)
+    array = noise(shape, top_of(dtype) + 1).astype(dtype)
+    expected = softcomp_codec.encode(array)
+    assert_same(softcomp_codec.decode(expected), array)
+    frozen = array.copy()
+    frozen.setflags(write=False)
+    swapped = array.astype(array.dtype.newbyteorder("S"))
+    big, little = array.astype(np.dtype(dtype).newbyteorder(">")), array.astype("<u2")
+    planes_first = np.moveaxis(np.ascontiguousarray(np.moveaxis(array, -1, 0)), 0, -1)
+    variants = [
+        frozen,
+        swapped,
+        big,
+        big[::-1, ::-1].copy()[::-1, ::-1],
+        np.asfortranarray(swapped),
+        np.repeat(np.repeat(swapped, 2, axis=0), 3, axis=1)[::2, ::3],
+        planes_first,
+        array.view(np.ma.MaskedArray),
+    ]
+    if dtype is np.uint16:
+        variants.append(little)
+    for variant in variants:
+        before = variant.tobytes(), variant.dtype
+        assert softcomp_codec.encode(variant) == expected
+        assert (variant.tobytes(), variant.dtype) == before
+    assert softcomp_codec.encode_frames(variants) == softcomp_codec.encode_frames(
+        [array] * len(variants)
+    )
+    first = softcomp_codec.decode(expected)
+    assert first.dtype.isnative
+    assert first.flags.c_contiguous
+    first[...] = 0
+    assert_same(softcomp_codec.decode(expected), array)
+
+
+def test_colours_of_transparent_pixels_are_kept():
+    array = noise((9, 9, 4), 256).astype(np.uint8)
+    array[..., 3] = 0
+    for image_ in (array, Image.fromarray(array), array[..., [0, 3]]):
+        found = softcomp_codec.decode(softcomp_codec.encode(image_))
+        assert np.array_equal(found, np.asarray(image_))
+
+
+@pytest.mark.parametrize(("dtype", "n_planes"), OTHER_SHAPES)
+def test_codebooks_do_not_fit_other_modes(books, dtype, n_planes):
+    shape = (40, 40) if n_planes is None else (40, 40, n_planes)
+    array = np.zeros(shape, dtype)
+    mode = planes.mode_of_array(array)
+    assert mode.kind is None
+    for kind in KINDS:
+        assert not books[kind].fits(mode)
+        for options in ({}, {"embed_codebook": True, "reference_bytes": 32}):
+            data = softcomp_codec.encode(array, codebook=books[kind], **options)
+            assert data == softcomp_codec.encode(array, codebook=None)
+    message = f"cannot train on {re.escape(mode.name)} images yet: codebooks are for bilevel, "
+    with pytest.raises(ValueError, match=message):
+        softcomp_codec.train([array], name="x")
+    with pytest.raises(ValueError, match="cannot train on"):
+        softcomp_codec.train([array], name="x", settings="reference")
+
+
+@pytest.mark.parametrize("coder", container.KIND_CODERS)
+@pytest.mark.parametrize("mode", [mode for mode in container.MODES.values() if mode.kind is None])
+def test_coders_that_do_not_code_other_modes(books, mode, coder):
+    """In the header and in a frame table, with and without a codebook (SPEC 2.4)."""
+    message = rf"coder {coder} \({container.CODER_NAMES[coder]}\) does not code {mode.name[:5]}"
+    for reference in (b"", books["gray8"].identifier[:8]):
+        header = container.Header(mode, 3, 2, coder, reference, 0)
+        with pytest.raises(UnsupportedStreamError, match=f"header, byte 4: {message}"):
+            softcomp_codec.decode(container.write_file(header, b"x"), codebooks=[books["gray8"]])
+        frames = (container.Frame(0, False, 0, 0), container.Frame(coder, False, 0, 0))
+        header = container.Header(mode, 3, 2, 0, reference, 0, (), frames)
+        with pytest.raises(UnsupportedStreamError, match=f"frame table: frame 1: {message}"):
+            softcomp_codec.decode(container.write_file(header, b""))
+    header = container.Header(mode, 3, 2, coder, b"", 0)
+    with pytest.raises(ScfError):
+        shapes_coder.decode_payload(b"\x80" * 20, header, None)
+    part = reference_codebook("gray8").reference[1]
+    with pytest.raises(ScfError):
+        reference_coder.decode_payload(b"\x80" * 20, header, part)
 
 
 # --- many ---------------------------------------------------------------------------------------
@@ -303,13 +431,17 @@ def test_embedding_without_a_codebook_is_no_error():
     "array",
     [
         np.zeros((3, 3), np.float32),
-        np.zeros((3, 3), np.uint16),
+        np.zeros((3, 3), np.int16),
+        np.zeros((3, 3), np.uint32),
         np.zeros((3, 3), np.int8),
-        np.zeros((3, 3, 4), np.uint8),
-        np.zeros((3, 3, 2), np.uint8),
+        np.zeros((3, 3, 5), np.uint8),
+        np.zeros((3, 3, 5), np.uint16),
         np.zeros((3,), np.uint8),
         np.zeros((1, 3, 3, 3), np.uint8),
+        np.zeros((1, 3, 3, 3), np.uint16),
         np.zeros((3, 3, 3), bool),
+        np.zeros((3, 3, 2), bool),
+        np.zeros((3, 3, 4), bool),
         np.array([["a"]]),
         np.array([[None]]),
         5,
@@ -318,7 +450,8 @@ def test_embedding_without_a_codebook_is_no_error():
     ],
 )
 def test_arrays_that_the_format_does_not_hold(array):
-    with pytest.raises(TypeError, match=r"cannot encode an array of dtype .* supported: bool or"):
+    message = r"cannot encode an array of dtype .* supported: bool, uint8 or"
+    with pytest.raises(TypeError, match=message):
         softcomp_codec.encode(array)
 
 
@@ -332,7 +465,7 @@ def test_empty_arrays():
         softcomp_codec.encode(np.zeros((0, 4), np.uint8))
 
 
-@pytest.mark.parametrize("mode", ["LA", "RGBA", "P", "CMYK", "I;16", "F"])
+@pytest.mark.parametrize("mode", ["La", "RGBa", "P", "PA", "CMYK", "I", "I;16B", "F"])
 def test_pillow_modes_that_the_format_does_not_hold(mode):
     with pytest.raises(OSError, match=f"cannot write mode {mode} as SCF"):
         softcomp_codec.encode(Image.new(mode, (4, 4)))
@@ -342,7 +475,7 @@ def test_pillow_modes_that_the_format_does_not_hold(mode):
 
 
 @settings(max_examples=20)
-@given(pictures(), st.booleans(), st.data())
+@given(pictures(shapes=SHAPES_OF_MODES), st.booleans(), st.data())
 def test_what_is_left_of_a_truncated_file(books, array, uses_book, data):
     book = books[kind_of(array)] if uses_book else None
     whole = softcomp_codec.encode(array, codebook=book)
@@ -378,8 +511,13 @@ def test_complete_files_may_be_read_as_truncated():
 # --- limits -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", [0, 1, 2])
-@pytest.mark.parametrize("coder", [container.STORED, container.SHAPES])
+@pytest.mark.parametrize(
+    ("mode", "coder"),
+    [
+        *((mode, container.STORED) for mode in container.MODES),
+        *((mode, container.SHAPES) for mode in (0, 1, 2)),
+    ],
+)
 def test_more_pixels_than_this_program_decodes(mode, coder):
     for size in ((1 << 15, (1 << 13) + 1), (2**31 - 1, 2**31 - 1), (1, 2**31 - 1)):
         header = container.Header(container.MODES[mode], *size, coder, b"", 0)
@@ -387,6 +525,23 @@ def test_more_pixels_than_this_program_decodes(mode, coder):
             UnsupportedStreamError, match=rf"{size[0]} x {size[1]} pixels .* this program's limit"
         ):
             softcomp_codec.decode(container.write_file(header, b"x"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "size"), [(10, (1 << 14, (1 << 13) + 1)), (9, (1 << 14, 1 << 14)), (10, (1, 1 << 28))]
+)
+def test_more_bytes_than_this_program_decodes(mode, size):
+    mode = container.MODES[mode]
+    data = container.write_file(container.Header(mode, *size, container.STORED, b"", 0), b"x")
+    for allow_truncated in (False, True):
+        with pytest.raises(
+            UnsupportedStreamError, match=rf"bytes of {mode.name} samples .* limit of 1073741824"
+        ):
+            decode_file(data, allow_truncated=allow_truncated)
+    array = np.broadcast_to(np.uint16(0), (size[1], size[0], mode.n_planes))
+    with pytest.raises(ValueError, match="bytes are more than this program's limit of 1073741824"):
+        planes.mode_of_array(array)
+    assert planes.mode_of_array(array[: 1 << 13, : 1 << 13]) is mode
 
 
 def test_too_little_memory_is_our_error(monkeypatch):

@@ -55,7 +55,21 @@ STACKS = {
     "bilevel, one channel": [array[:, :, np.newaxis] for array in pictures("1")],
     "two wide": pictures("L", width=2),
     "one pixel": pictures("L", 3, 1, 1),
+    "16-bit gray": pictures("I;16"),
+    "16-bit gray, one channel": [array[:, :, np.newaxis] for array in pictures("I;16")],
+    "gray with alpha": pictures("LA"),
+    "rgb with alpha": pictures("RGBA"),
+    "16-bit rgb": pictures("rgb16"),
+    "16-bit rgb with alpha": pictures("rgba16"),
+    "16-bit gray with alpha": pictures("la16"),
 }
+FORMS = {
+    (np.dtype(bool), 1): "1", (np.dtype(np.uint8), 1): "L", (np.dtype(np.uint8), 3): "RGB",
+    (np.dtype(np.uint8), 2): "LA", (np.dtype(np.uint8), 4): "RGBA",
+    (np.dtype(np.uint16), 1): "I;16", (np.dtype(np.uint16), 2): "la16",
+    (np.dtype(np.uint16), 3): "rgb16", (np.dtype(np.uint16), 4): "rgba16",
+}  # fmt: skip
+"""What `picture` calls the arrays of a sample type and a number of planes."""
 
 
 @pytest.fixture(params=STACKS.values(), ids=STACKS.keys())
@@ -107,7 +121,7 @@ def saved(image, **options):
 @pytest.mark.parametrize("shape", STACKS)
 def test_round_trip(shape, make, codebook, n_frames):
     like = STACKS[shape][0]
-    mode = "RGB" if like.shape[2:] == (3,) else "1" if like.dtype == bool else "L"
+    mode = FORMS[like.dtype, like.shape[2] if like.ndim == 3 else 1]
     arrays = [make(mode, seed=seed) for seed in range(n_frames)]
     if like.shape[2:] == (1,):
         arrays = [array[:, :, np.newaxis] for array in arrays]
@@ -191,6 +205,9 @@ def test_a_codebook_that_helps_no_frame_is_left_out(no_codebooks):
         picture("RGB"),
         picture("L")[:, :, np.newaxis],
         picture("L").astype(np.uint16),
+        picture("LA"),
+        picture("RGBA"),
+        picture("rgb16"),
     ],
 )
 def test_frames_that_differ(other, path):
@@ -325,7 +342,7 @@ def test_callers_file_stays_open(gray_path):
 
 def test_frames_of_input_that_cannot_seek(arrays):
     data = encoded_frames(arrays)
-    if arrays[0].ndim == 2 or arrays[0].shape[2] == 3:
+    if container.read_header(data).mode.pillow_mode is not None:
         with Image.open(ReadOnly(data)) as image:
             assert_all_same(ImageSequence.Iterator(image), arrays)
     with iio.imopen(ReadOnly(data), "r", plugin="SCF") as file:
@@ -788,8 +805,11 @@ def test_append_images_that_differ(path):
     for other in (Image.new("L", (22, 17)), Image.new("1", (23, 17)), Image.new("RGB", (23, 17))):
         with pytest.raises(OSError, match="frames of different sizes or modes"):
             image.save(path, save_all=True, append_images=[image, other])
-    with pytest.raises(OSError, match="mode RGBA"):
-        image.save(path, save_all=True, append_images=[Image.new("RGBA", (23, 17))])
+    for other in (Image.new("I;16", (23, 17)), Image.new("RGBA", (23, 17))):
+        with pytest.raises(OSError, match="frames of different sizes or modes"):
+            image.save(path, save_all=True, append_images=[other])
+    with pytest.raises(OSError, match="mode CMYK"):
+        image.save(path, save_all=True, append_images=[Image.new("CMYK", (23, 17))])
     assert not path.exists()
 
 

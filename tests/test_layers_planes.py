@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_images import filled, noise, pictures
+from made_images import SHAPES_OF_MODES, filled, noise, pictures
 from PIL import Image
 
 from softcomp_codec import planes
-from softcomp_codec.container import MAX_PIXELS, MODES, checksum
+from softcomp_codec.container import MAX_PIXELS, MODES, PILLOW_MODES, checksum
 from softcomp_codec.layers import mapped_above, shape_layer
 
 # --- layers -------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def test_ranges():
 # --- arrays -------------------------------------------------------------------------------------
 
 
-@given(pictures())
+@given(pictures(shapes=SHAPES_OF_MODES))
 def test_planes_and_samples_come_back(array):
     mode = planes.mode_of_array(array)
     split = planes.split_planes(array, mode)
@@ -96,11 +96,14 @@ def test_planes_and_samples_come_back(array):
         assert found.flags.writeable
 
 
-@pytest.mark.parametrize("pillow_mode", ["1", "L", "RGB"])
+@pytest.mark.parametrize("pillow_mode", PILLOW_MODES)
 @pytest.mark.parametrize("size", [(1, 1), (7, 3), (8, 2), (9, 5), (16, 1), (23, 17)])
 def test_canonical_samples_are_those_of_pillow(pillow_mode, size):
-    raw = noise((size[1], size[0], 3), 256).astype(np.uint8)
-    image = Image.fromarray(raw).convert(pillow_mode)
+    raw = noise((size[1], size[0], 4), 256).astype(np.uint8)
+    if pillow_mode == "I;16":
+        image = Image.fromarray(raw.view(np.uint16)[:, :, 0])
+    else:
+        image = Image.fromarray(raw).convert(pillow_mode)
     array = planes.array_from_pillow(image)
     mode = planes.mode_of_array(array)
     assert mode.pillow_mode == pillow_mode
@@ -134,6 +137,16 @@ def test_padding_bits_must_be_zero(mode):
         (bool, (3, 2, 1), 4),
         (np.uint8, (3, 3), 1),
         (np.uint8, (1, 1, 1), 3),
+        (np.uint16, (3, 2), 5),
+        (">u2", (3, 2), 5),
+        ("<u2", (3, 2), 5),
+        (np.uint16, (3, 2, 1), 6),
+        (np.uint8, (3, 2, 2), 7),
+        (np.uint8, (3, 2, 4), 8),
+        (np.uint16, (3, 2, 3), 9),
+        (">u2", (3, 2, 4), 10),
+        (np.uint16, (3, 2, 2), 11),
+        (np.uint16, (1, 1, 1), 6),
     ],
 )
 def test_modes_of_arrays(dtype, shape, identifier):
@@ -144,10 +157,11 @@ def test_modes_of_arrays(dtype, shape, identifier):
     ("dtype", "shape"),
     [
         *[(dtype, (4, 5)) for dtype in
-          ("i1", "u2", ">u2", "i4", "u4", "i8", "f4", "f8", "c8", "S3", "U2", "O", "M8[s]")],
-        *[(np.uint8, shape) for shape in
-          ((5,), (), (4, 5, 2), (4, 5, 4), (2, 4, 5, 3), (3, 4, 5, 1))],
-        *[(bool, shape) for shape in ((5,), (4, 5, 3), (4, 5, 2))],
+          ("i1", "i2", ">i2", "i4", "u4", "i8", "f2", ">f2", "f4", "f8", "c8", "S2", "S3", "V2",
+           "U2", "O", "M8[s]")],
+        *[(dtype, shape) for dtype in ("u1", "u2", ">u2") for shape in
+          ((5,), (), (4, 5, 5), (2, 4, 5, 3), (3, 4, 5, 1))],
+        *[(bool, shape) for shape in ((5,), (4, 5, 3), (4, 5, 2), (4, 5, 4))],
     ],
 )  # fmt: skip
 def test_arrays_that_the_format_does_not_hold(dtype, shape):
@@ -156,7 +170,8 @@ def test_arrays_that_the_format_does_not_hold(dtype, shape):
         planes.mode_of_array(array)
     text = str(caught.value)
     assert f"dtype {array.dtype} and shape {array.shape}" in text
-    assert "supported: bool or uint8 arrays" in text
+    assert "supported: bool, uint8 or uint16 arrays" in text
+    assert "1, L, RGB, I;16, LA, RGBA" in text
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 0), (0, 5, 3), (5, 5, 0)])
@@ -176,16 +191,35 @@ def test_arrays_with_too_many_pixels(shape, n_planes):
 
 
 @pytest.mark.parametrize(
-    "mode", ["LA", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16", "F"]
+    "mode", ["La", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16B", "F"]
 )
 def test_pillow_modes_that_the_format_does_not_hold(mode):
-    with pytest.raises(OSError, match=f"cannot write mode {mode} as SCF; .*: 1, L, RGB"):
+    with pytest.raises(
+        OSError, match=rf"mode {mode} as SCF; supported modes: 1, L, RGB, I;16, LA, RGBA \("
+    ):
         planes.array_from_pillow(Image.new(mode, (3, 2)))
 
 
+@pytest.mark.parametrize("mode", ["I;16B", "I;16L", "I;16N"])
+def test_the_advice_on_16_bits_keeps_the_samples(mode):
+    """`Image.convert` to I;16 does not: it cuts off at 255."""
+    raw = np.array([[0, 300, 65535]], ">u2" if mode == "I;16B" else "<u2")
+    image = Image.frombytes(mode, (3, 1), raw.tobytes())
+    with pytest.raises(OSError, match=r"by (Image\.fromarray\(.*\))\)$") as caught:
+        planes.array_from_pillow(image)
+    advice = str(caught.value).partition("by ")[2][:-1]
+    again = eval(advice, {"Image": Image, "numpy": np, "image": image})
+    assert again.mode == "I;16"
+    assert planes.array_from_pillow(again).tolist() == raw.tolist()
+
+
 def test_pillow_images_come_as_they_are():
-    for shape, dtype in (((4, 5), bool), ((4, 5), np.uint8), ((4, 5, 3), np.uint8)):
-        array = filled(shape, "noise", 255).astype(np.uint8).astype(dtype)
+    for shape, dtype in (
+        ((4, 5), bool), ((4, 5), np.uint8), ((4, 5, 3), np.uint8),
+        ((4, 5), np.uint16), ((4, 5, 2), np.uint8), ((4, 5, 4), np.uint8),
+    ):  # fmt: skip
+        top = 65535 if dtype is np.uint16 else 255
+        array = filled(shape, "noise", top).astype(dtype)
         found = planes.array_from_pillow(Image.fromarray(array))
         assert found.dtype == array.dtype
         assert np.array_equal(found, array)

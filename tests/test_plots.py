@@ -7,7 +7,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from made_images import KINDS, image, images
+from made_images import KINDS, SHAPES_OF_MODES, image, images, noise, top_of
 from PIL import Image
 from small_codebooks import with_windows
 
@@ -105,6 +105,15 @@ def test_a_stored_picture_is_drawn():
     trace = trace_of(noise)
     assert not trace.planes
     opened(plots.draw_trace(trace, "a title"))
+
+
+@pytest.mark.parametrize(("dtype", "n_planes"), SHAPES_OF_MODES)
+def test_pictures_of_every_mode_are_drawn(dtype, n_planes):
+    shape = (17, 12) if n_planes is None else (17, 12, n_planes)
+    array = noise(shape, top_of(dtype) + 1).astype(dtype)
+    before = array.copy()
+    opened(plots.draw_trace(trace_of(array), "a title"))
+    assert np.array_equal(array, before)
 
 
 # ---- The commands --------------------------------------------------------------------------------

@@ -56,11 +56,11 @@ def make_image(kind, style, height, width, seed=0):
 def canonical_samples(image):
     if image.dtype == np.bool_:
         return np.packbits(image.reshape(image.shape[:2]), axis=1).tobytes()
-    return image.tobytes()
+    return image.astype("<u2").tobytes() if image.dtype == np.uint16 else image.tobytes()
 
 
 def as_array(picture):
-    dtype = np.bool_ if reference.KIND_OF_MODE[picture.mode] == 0 else np.uint8
+    dtype = {1: np.bool_, 8: np.uint8, 16: np.uint16}[reference.BITS_OF_MODE[picture.mode]]
     return np.array(picture.planes).transpose(1, 2, 0).reshape(picture.shape).astype(dtype)
 
 
@@ -355,7 +355,9 @@ def test_payload_of_any_settings(data):
     [
         (0x10, 0x01, "version"),
         (0x08, 0x01, "set"),
-        (0x00, 0x05, "mode"),
+        (0x00, 0x0C, "mode"),
+        *[(0x00, 0x20 + mode, "mode") for mode in range(5, 12)],
+        *[(0x00, 0xA0 + mode, "mode") for mode in range(5, 12)],
         (0x00, 0x1F, "mode"),
         (0x00, 0x41, "coder"),
         (0x00, 0x81, "coder"),
@@ -399,6 +401,24 @@ def test_file_check():
     assert_same(reference.decode(file), image)
     with pytest.raises(reference.SpecError, match="file check"):
         reference.decode(stored_file([segment(0x88, b"\x00\x00\x00\x00")]))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "last_axis"),
+    [*((np.uint16, axis) for axis in (None, 1, 2, 3, 4)), (np.uint8, 2), (np.uint8, 4)],
+)
+@pytest.mark.parametrize("size", SIZES)
+def test_stored_modes(dtype, last_axis, size):
+    shape = size if last_axis is None else (*size, last_axis)
+    rng = np.random.default_rng(len(shape))
+    image = rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+    image.flat[0] = np.iinfo(dtype).max
+    file = softcomp_codec.encode(image)
+    assert_same(reference.decode(file), image)
+    pictures = reference.decode_frames(softcomp_codec.encode_frames([image, image[::-1]]))
+    for picture, frame in zip(pictures, (image, image[::-1]), strict=True):
+        assert_same(picture, frame)
+    assert outcomes(file[:-1]) == outcomes(file + b"\0") == (None, None)
 
 
 @pytest.mark.parametrize("side", [b"\x00", b"\x81\x00", b"\x80\x80\x80\x80\x08", b"\x80" * 9])

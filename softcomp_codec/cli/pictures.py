@@ -6,6 +6,8 @@ import re
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from ..container import MODES, PILLOW_MODES
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from ..container import Mode
 
 SCF_SUFFIX = ".scf"
-SUPPORTED_MODES = ("1", "L", "RGB")
+BIG_ENDIAN = "I;16B"
+"""Pillow's mode of big-endian TIFF files, whose samples are those of I;16 in another order."""
 
 # Pillow's name and options of each format that decoded pictures may be written to
 LOSSLESS_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -54,7 +57,7 @@ def read_picture(path: Path) -> tuple[list[Image.Image], tuple[str, ...]]:
     Returns
     -------
     frames : list of PIL.Image.Image
-        Loaded; mode 1, L or RGB.
+        Loaded; of one of `PILLOW_MODES`.
     lost : tuple of str
         Kinds of metadata that the picture has and ``.scf`` does not keep yet.
 
@@ -72,7 +75,7 @@ def read_picture(path: Path) -> tuple[list[Image.Image], tuple[str, ...]]:
             for frame in ImageSequence.Iterator(image):
                 _refuse_what_would_change(frame)
                 lost.update((name, None) for key, name in _METADATA.items() if frame.info.get(key))
-                frames.append(frame.copy())
+                frames.append(_in_usual_order(frame) if frame.mode == BIG_ENDIAN else frame.copy())
             return frames, tuple(lost)
     except UnidentifiedImageError as error:
         raise OSError("no picture that Pillow can read") from error
@@ -82,29 +85,40 @@ def read_picture(path: Path) -> tuple[list[Image.Image], tuple[str, ...]]:
         raise OSError(f"cannot be read: {error or type(error).__name__}") from error
 
 
+def _in_usual_order(image: Image.Image) -> Image.Image:
+    """Return the same samples in mode I;16; `Image.convert` would cut off what is above 255."""
+    import numpy as np
+    from PIL import Image
+
+    return Image.fromarray(np.asarray(image).astype(np.uint16))
+
+
 def _refuse_what_would_change(image: Image.Image) -> None:
-    if image.mode not in SUPPORTED_MODES:
+    if image.mode not in (*PILLOW_MODES, BIG_ENDIAN):
         raise OSError(
             f"mode {image.mode} cannot be kept exactly yet; supported are "
-            f"{', '.join(SUPPORTED_MODES)} (convert the picture first)"
+            f"{', '.join(PILLOW_MODES)} (convert the picture first)"
         )
     if "transparency" in image.info:
         raise OSError("it has a transparent colour, which cannot be kept yet")
-    if _is_deeper_than_8_bits(image):
+    raw_modes = _raw_modes(image)
+    if not image.mode.startswith("I;16") and any(map(_DEEP_RAW_MODE.search, raw_modes)):
         raise OSError("it has more than 8 bits a sample, of which Pillow would keep 8")
+    if any(raw_mode.startswith("RGBa") for raw_mode in raw_modes):
+        raise OSError(
+            "its colours are multiplied by their alpha, which Pillow would undo inexactly"
+        )
 
 
-def _is_deeper_than_8_bits(image: Image.Image) -> bool:
-    """Whether Pillow reads the file to fewer bits than it holds, as told by its decoder."""
+def _raw_modes(image: Image.Image) -> list[str]:
+    """Return the names of what the file holds, as told by Pillow's decoders."""
+    names: list[str] = []
     for tile in getattr(image, "tile", ()):
         arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
-        if any(isinstance(each, str) and _DEEP_RAW_MODE.search(each) for each in arguments):
-            return True
-        if tile[0] in ("ppm", "ppm_plain") and any(
-            isinstance(each, int) and each > 255 for each in arguments
-        ):
-            return True
-    return False
+        names += [each for each in arguments if isinstance(each, str)]
+        if tile[0] in ("ppm", "ppm_plain"):
+            names += [";16" for each in arguments if isinstance(each, int) and each > 255]
+    return names
 
 
 def lossless_suffix(name: str) -> str | None:
@@ -133,7 +147,9 @@ def write_picture(arrays: list[NDArray[Any]], mode: Mode, suffix: str) -> bytes:
         return stream.getvalue()
     if arrays[1:] and name != "TIFF":
         raise OSError(f"it holds {len(arrays)} frames, which {name} cannot keep; use tif or npy")
-    pillow_mode = {(1, 1): "1", (8, 1): "L", (8, 3): "RGB"}[mode.bits_per_sample, mode.n_planes]
+    pillow_mode = _pillow_mode(mode)
+    if pillow_mode is None:
+        raise OSError(f"Pillow cannot write {mode.name} to {name}; use npy")
     frames = [
         Image.frombytes(
             pillow_mode, (array.shape[1], array.shape[0]), canonical_samples(array, mode)
@@ -151,3 +167,16 @@ def write_picture(arrays: list[NDArray[Any]], mode: Mode, suffix: str) -> bytes:
                     "another format"
                 )
     return stream.getvalue()
+
+
+def _pillow_mode(mode: Mode) -> str | None:
+    """Return the Pillow mode of the same samples, whatever the shape; None where there is none."""
+    return next(
+        (
+            each.pillow_mode
+            for each in MODES.values()
+            if each.pillow_mode is not None
+            and (each.bits_per_sample, each.n_planes) == (mode.bits_per_sample, mode.n_planes)
+        ),
+        None,
+    )

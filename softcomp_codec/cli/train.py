@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..container import MODES
 from ..idx_files import is_idx_file, read_idx_file
 from .batch import files_below, run_all, write_output
 from .codebook import facts
@@ -76,7 +77,8 @@ def train(
     """Train a codebook on similar pictures.
 
     The same pictures give the same codebook, whatever their order and the number of threads. Files
-    that are no pictures, or cannot be kept exactly, are left out with a note.
+    that are no pictures, cannot be kept exactly, or are of a mode without codebooks (16 bits,
+    alpha) are left out with a note.
     """
     from .. import training
 
@@ -148,4 +150,10 @@ def _read_file(path: Path) -> list[NDArray[Any]]:
         return list(read_idx_file(path))
     if path.suffix.lower() not in picture_suffixes() | {".scf"}:
         raise OSError("no picture by name")
-    return [np.asarray(frame) for frame in read_picture(path)[0]]
+    frames, _ = read_picture(path)
+    trainable = [mode.pillow_mode for mode in MODES.values() if mode.kind is not None]
+    for frame in frames:
+        if frame.mode not in trainable:
+            names = ", ".join(filter(None, trainable))
+            raise OSError(f"mode {frame.mode} is not trained on yet; codebooks are for {names}")
+    return [np.asarray(frame) for frame in frames]

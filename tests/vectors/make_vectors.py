@@ -163,6 +163,14 @@ def valid_files(books):
         ("stored-gray", noise((7, 5), 256).astype(np.uint8)),
         ("stored-gray-axis", noise((1, 3, 1), 256).astype(np.uint8)),
         ("stored-rgb", noise((4, 6, 3), 256).astype(np.uint8)),
+        ("stored-gray16", noise((7, 5), 65536).astype(np.uint16)),
+        ("stored-gray16-axis", noise((3, 2, 1), 65536).astype(np.uint16)),
+        ("stored-gray16-extremes", (noise((4, 4), 2) * 65535).astype(np.uint16)),
+        ("stored-la", noise((5, 3, 2), 256).astype(np.uint8)),
+        ("stored-rgba", noise((3, 5, 4), 256).astype(np.uint8)),
+        ("stored-rgb16", noise((4, 3, 3), 65536).astype(np.uint16)),
+        ("stored-rgba16", noise((2, 3, 4), 65536).astype(np.uint16)),
+        ("stored-la16", noise((1, 6, 2), 65536).astype(np.uint16)),
     ):
         files[label] = stored(array), [array]
     for kind, book in reference_books().items():
@@ -175,7 +183,19 @@ def valid_files(books):
             )  # fmt: skip
     files["frames"] = framed([slope(24, 24, 1), slope(24, 24, 2), noise((24, 24), 256)], gray)
     files["frames-one"] = framed([slope(5, 6, 1)], None)
+    files["frames-gray16"] = stored_frames(noise((3, 4, 5), 65536).astype(np.uint16))
     return files
+
+
+def stored_frames(pictures):
+    """Frames of the stored coder."""
+    payloads = [picture.astype("<u2").tobytes() for picture in pictures]
+    frames = tuple(
+        Frame(container.STORED, False, len(payload), file_builder.checksum(picture))
+        for picture, payload in zip(pictures, payloads, strict=True)
+    )
+    data = file_of(pictures[0], b"".join(payloads), coder=container.STORED, frames=frames)
+    return data, list(pictures)
 
 
 def framed(pictures, book):
@@ -235,6 +255,11 @@ def invalid_files(books):
     frame = Frame(1, False, len(payload), file_builder.checksum(picture))
     frames = file_of(picture, payload * 2, frames=(frame, frame))
     coloured = payload_of(colours(4, 4), [Settings(MED, 8)] * 3)
+    deep = noise((3, 3), 65536).astype(np.uint16)
+    stored_deep, coded_deep = (
+        Frame(coder, False, 18, file_builder.checksum(deep))
+        for coder in (container.STORED, container.SHAPES)
+    )
     files = {
         "magic-foreign": hit(2, 0x44),
         "magic-of-a-codebook": hit(2, 0x42),
@@ -245,6 +270,15 @@ def invalid_files(books):
         "flag-of-sets": hit(3, 0x08),
         "mode-5": hit(4, 1 << 5 | 5),
         "mode-31": hit(4, 1 << 5 | 31),
+        "mode-12": hit(4, 12),
+        "mode-8-of-the-reference-coder": hit(4, 5 << 5 | 8),
+        "mode-5-in-a-frame-of-the-shapes-coder": file_of(
+            deep, bytes(36), coder=container.STORED, frames=(stored_deep, coded_deep)
+        ),
+        "stored-gray16-too-short": stored(deep)[:-1],
+        "stored-gray16-of-the-other-byte-order": file_of(
+            deep, deep.astype(">u2").tobytes(), coder=container.STORED
+        ),
         "coder-2": hit(4, 2 << 5 | 1),
         "coder-7": hit(4, 7 << 5 | 1),
         "mode-of-another-shape": hit(4, 1 << 5 | 3),
