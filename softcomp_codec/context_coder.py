@@ -22,6 +22,7 @@ from .errors import CorruptStreamError, TruncatedStreamError
 from .kernels import context_kernels, entropy_kernels, status
 from .kernels.context_kernels import (
     CURVE_POINTS,
+    LEAST_CONTEXTS,
     MARGIN,
     MARGIN_ROWS,
     N_LEVELS,
@@ -48,7 +49,9 @@ TILE_PIXELS = 1 << 20
 TILE_SIDE = 2048
 """Images of more pixels are cut into tiles of at most so many, and at most so wide (SPEC 5C.1)."""
 
-RATE_LIMIT = 60
+RATE_LIMIT, LEAST_RATE_LIMIT = 60, 120
+"""Counts of states stop here; the latter with the least-squares predictor."""
+
 FEWEST_TESTED = 256
 """A sample of fewer pixels does not tell whether an image was a JPEG."""
 
@@ -121,14 +124,16 @@ class _Model:
         n_lanes = LANES if n_contexts < LANES else 2 * LANES
         sizes = [slots * n_kinds for slots in SLOTS[:n_contexts]]
         self.offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self.states = np.full(self.offsets[-1] * self.n_nodes, 1 << 31, np.uint32)
+        self.states = np.full((self.offsets[-1] + 1) * self.n_nodes, 1 << 31, np.uint32)
+        thorough = n_contexts >= LEAST_CONTEXTS
+        n_sets, n_curves = (3, 2) if thorough else (2, 1)
         first: NDArray[np.int32] = np.zeros(n_lanes, np.int32)
-        first[:n_contexts] = 29491 // n_contexts
+        first[:n_contexts] = 58982 // (n_sets * n_contexts)
         n_rows = n_kinds * N_LEVELS * self.n_nodes
-        self.weights = np.tile(first, 2 * n_rows)
+        self.weights = np.tile(first, n_sets * n_rows)
         squash = tables().squash
         curve = np.append(squash[::128], squash[-1])
-        self.curves = np.tile(curve, n_rows)
+        self.curves = np.tile(curve, n_curves * n_rows)
         self.biases = np.zeros(n_kinds * N_LEVELS * N_TEXTURES, np.int64)
         self.filters = np.zeros((2, n_kinds, N_TAPS), number)
         self.filters[:, :, 0] = 104857
@@ -238,7 +243,7 @@ def _plane_range(plane: Plane, mode: Mode) -> PlaneRange:
         return PlaneRange(lowest, highest, 0)
     steps = np.abs(np.diff(plane, axis=1)).sum(dtype=np.int64)
     mean_step = int(steps) // (plane.shape[0] * (plane.shape[1] - 1))
-    return PlaneRange(lowest, highest, max(0, mean_step.bit_length() - SCALE_BITS))
+    return PlaneRange(lowest, highest, min(max(0, mean_step.bit_length() - SCALE_BITS), MAX_SCALE))
 
 
 def _write_ranges(
@@ -310,7 +315,14 @@ def _run_planes(
     decoding: bool,
 ) -> tuple[int, int, int]:
     """Code all planes that are not constant; return (status, plane, row)."""
-    code = context_kernels.code_wide_plane if model.wide else context_kernels.code_plane
+    thorough = model.n_contexts >= LEAST_CONTEXTS
+    if thorough:
+        code = context_kernels.code_plane_slowly
+        if model.wide:
+            code = context_kernels.code_wide_plane_slowly
+    else:
+        code = context_kernels.code_wide_plane if model.wide else context_kernels.code_plane
+    rate_limit = LEAST_RATE_LIMIT if thorough else RATE_LIMIT
     flat, flat_residuals = samples.reshape(-1), residuals.reshape(-1)
     for index, each in enumerate(ranges):
         if each.lowest == each.highest:
@@ -318,7 +330,7 @@ def _run_planes(
             continue
         geometry = (
             shape[0], shape[1], index, each.lowest, each.highest, each.scale, model.n_contexts,
-            model.n_nodes, RATE_LIMIT,
+            model.n_nodes, rate_limit,
         )  # fmt: skip
         errors[:] = 0
         result, row = code(

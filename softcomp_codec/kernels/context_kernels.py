@@ -12,13 +12,28 @@ import numpy as np
 from . import status
 from .entropy_kernels import VIRTUAL_BYTES
 from .jit import inlined, kernel
-from .lanes import LANES, train_lanes
+from .lanes import (
+    FEW_LANES,
+    LANES,
+    mix_few,
+    mix_lanes,
+    mix_three,
+    train_few,
+    train_lanes,
+    train_three,
+    update_few,
+    update_lanes,
+)
 
 MARGIN_ROWS, MARGIN = 3, 4
 """Rows above, and columns at either side, that a plane's buffer has beyond its samples."""
 
 N_TAPS = 24
 N_SUBS = 6
+LEAST_CONTEXTS = 13
+"""From so many contexts on, planes have the least-squares predictor, a third set of weights and a
+second curve (SPEC 5C)."""
+
 N_LEVELS = 13
 """Classes of energy, and of disagreement between the predictors."""
 
@@ -65,7 +80,7 @@ def _level(levels, value):
     return np.int64(levels[np.uint64(min(value, np.int64(4095)))])
 
 
-def _make_code_plane(number: Callable[[Any], Any]) -> Any:
+def _make_code_plane(number: Callable[[Any], Any], least: bool) -> Any:
     """Return the kernel for planes whose samples and weights are of the type `number`."""
 
     @kernel
@@ -88,15 +103,35 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
         largest_weight = np.int32(65536 if n_contexts < LANES else 32768)
         n_unary = (n_nodes - 14) // 2
         nodes = np.uint64(n_nodes)
-        second_set = (len(weights) // (2 * N_LEVELS * n_nodes * np.int64(n_lanes))) * N_LEVELS
+        set_rows = len(biases) // N_TEXTURES
         taps = np.zeros(N_TAPS, x.dtype)
         subs = np.zeros(8, x.dtype)
         averages = np.zeros(8, x.dtype)
         fast = filters[0, kind].copy()
         slow = filters[1, kind].copy()
         inputs = np.zeros(2 * LANES, np.int32)
-        inputs[n_contexts] = 256
-        slots = np.zeros(2 * LANES, np.uint64)
+        n_subs = 7 if least else N_SUBS
+        short = max(scale - 2, np.int64(0))
+        covariance = np.zeros(N_TAPS * N_TAPS, np.int64)
+        cross = np.zeros(N_TAPS, np.int64)
+        coefficients = np.zeros(N_TAPS, np.int64)
+        coefficients[0], coefficients[2] = 6553, 1638
+        wide = np.zeros(N_TAPS, np.int64)
+        turn = np.uint64(0)
+        pace_base, pace_scale = np.int64(6), np.int64(200000)
+        if least:
+            pace_base, pace_scale = np.int64(4), np.int64(100000)
+        narrow = np.zeros(N_TAPS, np.int32)
+        span_limit = np.int64(highest - lowest) * 16
+        n_used = np.uint64(18 if plane == 0 else 17 if plane == 1 else 21)
+        slots = np.full(2 * LANES, np.uint64(offsets[n_contexts]) * nodes)
+        seen = np.zeros(2 * LANES, np.uint32)
+        masks = np.zeros(4 * LANES, np.int32)
+        masks[:n_contexts] = -1
+        masks[2 * LANES + n_contexts] = 256
+        eight = np.uint64(LANES)
+        few, many = n_contexts < FEW_LANES, n_contexts >= LANES
+        count_limit = np.int32(rate_limit)
         north_west, north_east, north_north = stride + _U1, stride - _U1, stride + stride
         error_limit = number(np.int64(4080) << scale)
         position_shift = np.int64(0)
@@ -120,6 +155,8 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
             above = np.uint64(((row & 1) ^ 1) * (n_columns + 2 * MARGIN) * 8 + 8 * MARGIN)
             for k in range(16):
                 errors[here - _U16 + np.uint64(k)] = number(0)
+            done = np.int64(row) * np.int64(n_columns)
+            pace = pace_base + pace_scale // (done + 16384)
             for column in range(n_columns):
                 # ---- Neighbours and predictors (SPEC 5C.3)
                 w, n = x[at - _U1], x[at - stride]
@@ -177,6 +214,21 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
                 subs[3] = fourth
                 subs[4] = number(w16 + (ne - n) * 8 + (n - nw) * 4)
                 subs[5] = number(w16 + (d_slow >> number(10)))
+                if least:
+                    acc = np.int64(0)
+                    for k in range(N_TAPS):
+                        wide[k] = taps[k]
+                    if plane == 0:
+                        wide[11] = x[at - north_north + _U2] - w
+                        wide[12] = x[at - north_north - _U2] - w
+                        wide[13] = x[at - north_west - _U2] - w
+                        wide[14] = x[at - north_east + _U2] - w
+                        wide[15] = x[at - north_north - north_west] - w
+                        wide[16] = x[at - north_north - north_east] - w
+                        wide[17] = x[at - _U2 - _U2] - w
+                    for k in range(N_TAPS):
+                        acc += coefficients[k] * wide[k]
+                    subs[6] = number(w16 + number(_clip(acc >> 10, span_limit)))
                 for k in range(8):
                     lane = np.uint64(k)
                     near = number(errors[here - _U8 + lane] + errors[above + lane])
@@ -185,7 +237,7 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
                         number(near * number(2)) + far + errors[here - _U16 + lane]
                     ) >> number(3)
                 total = weighted = np.int64(0)
-                for k in range(N_SUBS):
+                for k in range(n_subs):
                     share = np.int64(
                         blend[np.uint64(min(np.int64(averages[k]) >> scale, np.int64(2047)))]
                     )
@@ -198,6 +250,10 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
                 texture += 8 * np.int64(np.int64(ne) * 16 > blended)
                 texture += 16 * np.int64(np.int64(nn) * 16 > blended)
                 texture += 32 * np.int64(np.int64(ww) * 16 > blended)
+                fine = np.int64(0)
+                while least and fine < 23 and (total >> fine) > 7:
+                    fine += 1
+                fine_row = kind * N_LEVELS + fine * 13 // 24
                 bias = np.uint64((kind * N_LEVELS + activity) * N_TEXTURES + texture)
                 p = blended + (biases[bias] >> 12)
                 predicted = min(max((p + 8) >> 4, lowest), highest)
@@ -206,6 +262,7 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
                 spread = max(s0, s1, s2, s3, s5) - min(s0, s1, s2, s3, s5)
                 doubt = _level(levels, spread >> (3 + scale))
                 # ---- Contexts (SPEC 5C.5)
+                s6 = np.int64(subs[6]) if least else s2
                 s4, half = np.int64(subs[4]), np.int64(4) << scale
                 index = _pair(np.int64(w) - predicted, np.int64(n) - predicted, scale)
                 slots[0] = np.uint64(offsets[0] + kind * 1024 + index) * nodes
@@ -264,7 +321,7 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
                     slots[4] = np.uint64(offsets[4] + kind * 6561 + index) * nodes
                 if n_contexts > 5:
                     if plane == 0:
-                        index = _fine(s5 - p, 2 + scale) * 32 + _fine(s2 - p, 2 + scale)
+                        index = _fine(s5 - p, 2 + scale) * 32 + _fine(s6 - p, 2 + scale)
                     else:
                         index = _pair(rw, rn, scale)
                     slots[5] = np.uint64(offsets[5] + kind * 1024 + index) * nodes
@@ -285,6 +342,8 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
                         index = _pair(rw, rn, scale)
                     else:
                         index = _fine(s0 - p, 2 + scale) * 32 + _fine(s4 - p, 3 + scale)
+                        if least:
+                            index = _fine(s0 - p, 2 + scale) * 32 + _fine(s6 - p, 2 + scale)
                     slots[8] = np.uint64(offsets[8] + kind * 1024 + index) * nodes
                 if n_contexts > 9:
                     if plane == 0:
@@ -340,18 +399,13 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
                         index = _pair(np.int64(ww) - predicted, np.int64(nn) - predicted, scale)
                     slots[13] = np.uint64(offsets[13] + kind * 1024 + index) * nodes
                 if n_contexts > 14:
-                    if plane == 0:
-                        index = _fine(s3 - p, 3 + scale) * 32 + _fine(s1 - p, 3 + scale)
-                    else:
-                        index = (
-                            (predicted & 127) * 16
-                            + _clip((np.int64(n) + np.int64(w) - 2 * predicted) >> (1 + scale), 7)
-                            + 7
-                        )
+                    index = fine * 8 + (((p + 8) & 15) >> 1)
                     slots[14] = np.uint64(offsets[14] + kind * 2048 + index) * nodes
+                third = np.uint64((2 * set_rows + fine_row) * n_nodes) * n_lanes
                 first = np.uint64((kind * N_LEVELS + activity) * n_nodes) * n_lanes
-                second = np.uint64((second_set + kind * N_LEVELS + doubt) * n_nodes) * n_lanes
+                second = np.uint64((set_rows + kind * N_LEVELS + doubt) * n_nodes) * n_lanes
                 curve = np.uint64((kind * N_LEVELS + activity) * n_nodes) * np.uint64(CURVE_POINTS)
+                second_curve = np.uint64((set_rows + fine_row) * n_nodes) * np.uint64(CURVE_POINTS)
                 # ---- The residual as binary decisions (SPEC 5C.6)
                 residual = np.int64(x[at]) - predicted
                 size = abs(residual)
@@ -373,36 +427,90 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
                     # ---- One decision (SPEC 5C.7)
                     step = np.uint64(node)
                     one, two = first + step * n_lanes, second + step * n_lanes
-                    dot = np.int64(0)
-                    for k in range(n_contexts):
-                        inputs[k] = stretch[np.uint64(states[slots[k] + step] >> np.uint32(20))]
-                    part = np.int32(0)
-                    for k in range(LANES):
-                        lane = np.uint64(k)
-                        weight = np.int32(weights[one + lane] + weights[two + lane])
-                        part = np.int32(part + np.int32(weight * inputs[k]))
-                    dot = np.int64(part)
-                    if n_contexts >= LANES:
-                        part = np.int32(0)
-                        for k in range(LANES, 2 * LANES):
-                            lane = np.uint64(k)
-                            weight = np.int32(weights[one + lane] + weights[two + lane])
-                            part = np.int32(part + np.int32(weight * inputs[k]))
-                        dot += np.int64(part)
+                    three = third + step * n_lanes
+                    if few:
+                        dot = np.int64(
+                            mix_few(
+                                states, slots, _U0, step, stretch, masks, weights, one, two, three,
+                                inputs, seen,
+                            )
+                        )  # fmt: skip
+                    elif least:
+                        dot = np.int64(
+                            mix_three(
+                                states,
+                                slots,
+                                _U0,
+                                step,
+                                stretch,
+                                masks,
+                                weights,
+                                one,
+                                two,
+                                three,
+                                inputs,
+                                seen,
+                            )
+                        )
+                        dot += np.int64(
+                            mix_three(
+                                states, slots, eight, step, stretch, masks, weights,
+                                one + eight, two + eight, three + eight, inputs, seen,
+                            )
+                        )  # fmt: skip
+                    else:
+                        dot = np.int64(
+                            mix_lanes(
+                                states,
+                                slots,
+                                _U0,
+                                step,
+                                stretch,
+                                masks,
+                                weights,
+                                one,
+                                two,
+                                two,
+                                inputs,
+                                seen,
+                            )
+                        )
+                        if many:
+                            dot += np.int64(
+                                mix_lanes(
+                                    states, slots, eight, step, stretch, masks, weights,
+                                    one + eight, two + eight, two, inputs, seen,
+                                )
+                            )  # fmt: skip
                     index = _clip(dot >> 16, np.int64(2047)) + 2048
                     mixed = np.int64(squash[np.uint64(index)])
                     knot = curve + step * np.uint64(CURVE_POINTS) + np.uint64(index >> 7)
                     weight_right = index & 127
                     left, right = np.int64(curves[knot]), np.int64(curves[knot + _U1])
                     refined = (left * (128 - weight_right) + right * weight_right) >> 7
-                    chance = min(max((mixed + refined) >> 1, np.int64(32)), np.int64(65504))
+                    second_knot = knot
+                    if least:
+                        second_knot = second_curve + step * np.uint64(CURVE_POINTS)
+                        second_knot += np.uint64(index >> 7)
+                        left = np.int64(curves[second_knot])
+                        right = np.int64(curves[second_knot + _U1])
+                        other = (left * (128 - weight_right) + right * weight_right) >> 7
+                        chance = (2 * mixed + refined + other) >> 2
+                    else:
+                        chance = (mixed + refined) >> 1
+                    chance = min(max(chance, np.int64(32)), np.int64(65504))
                     span = high - low
                     middle = low + (span >> 16) * chance + (((span & 0xFFFF) * chance) >> 16)
-                    bit = np.int64(code <= middle) if decoding else np.int64(wanted)
-                    if bit:
-                        high = middle
+                    if decoding:
+                        bit = np.int64(code <= middle)
+                        if bit:
+                            high = middle
+                        else:
+                            low = middle + 1
                     else:
-                        low = middle + 1
+                        bit = np.int64(wanted)
+                        high = middle if wanted else high
+                        low = low if wanted else middle + 1
                     while ((low ^ high) >> 24) == 0:
                         if decoding:
                             code = (code << 8) & _TOP
@@ -413,26 +521,38 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
                         position += 1
                         low = (low << 8) & _TOP
                         high = (high << 8) & _TOP | 255
-                    error = np.int32((((bit << 16) - mixed) * 3) >> 4)
-                    train_lanes(weights, one, two, inputs, _U0, error, largest_weight)
-                    if n_contexts >= LANES:
-                        eight = np.uint64(LANES)
-                        train_lanes(
-                            weights, one + eight, two + eight, inputs, eight, error, largest_weight
-                        )
+                    error = np.int32((((bit << 16) - mixed) * pace) >> 6)
                     target = 65535 * bit
-                    if weight_right >= 64:
-                        curves[knot + _U1] = right + ((target - right) >> 6)
+                    nearest = knot + np.uint64(weight_right >> 6)
+                    old = np.int64(curves[nearest])
+                    curves[nearest] = old + ((target - old) >> 6)
+                    if least:
+                        nearest = second_knot + np.uint64(weight_right >> 6)
+                        old = np.int64(curves[nearest])
+                        curves[nearest] = old + ((target - old) >> 6)
+                    goal = np.int32(4194303 * bit)
+                    if few:
+                        train_few(weights, one, two, three, inputs, _U0, error, largest_weight)
+                        update_few(states, slots, _U0, step, seen, rates, goal, count_limit)
                     else:
-                        curves[knot] = left + ((target - left) >> 6)
-                    target = 4194303 * bit
-                    for k in range(n_contexts):
-                        place = slots[k] + step
-                        state = np.int64(states[place])
-                        count, probability = state & 1023, state >> 10
-                        move = ((target - probability) >> 3) * np.int64(rates[np.uint64(count)])
-                        probability += move >> 13
-                        states[place] = probability << 10 | min(count + 1, rate_limit)
+                        update_lanes(states, slots, _U0, step, seen, rates, goal, count_limit)
+                        if many:
+                            update_lanes(states, slots, eight, step, seen, rates, goal, count_limit)
+                        if least:
+                            train_three(
+                                weights, one, two, three, inputs, _U0, error, largest_weight
+                            )
+                            train_three(
+                                weights, one + eight, two + eight, three + eight, inputs, eight,
+                                error, largest_weight,
+                            )  # fmt: skip
+                        else:
+                            train_lanes(weights, one, two, two, inputs, _U0, error, largest_weight)
+                            if many:
+                                train_lanes(
+                                    weights, one + eight, two + eight, two, inputs, eight, error,
+                                    largest_weight,
+                                )  # fmt: skip
                     # ---- The next decision (SPEC 5C.6)
                     if phase == 2:
                         if bit:
@@ -511,6 +631,33 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
                 value16 = number(value * 16)
                 for k in range(8):
                     errors[here + np.uint64(k)] = min(abs(number(value16 - subs[k])), error_limit)
+                if least:
+                    target = _clip((np.int64(value) - np.int64(w)) >> short, np.int64(2047))
+                    for k in range(N_TAPS):
+                        wide[k] = _clip(wide[k] >> short, np.int64(2047))
+                    for k in range(N_TAPS):
+                        narrow[k] = np.int32(wide[k])
+                    for k in range(np.int64(n_used)):
+                        factor = narrow[np.uint64(k)]
+                        line = np.uint64(k) * np.uint64(N_TAPS)
+                        for m in range(N_TAPS):
+                            there = line + np.uint64(m)
+                            covariance[there] += (
+                                (np.int64(np.int32(factor * narrow[m])) << 14) - covariance[there]
+                            ) >> 11
+                        cross[np.uint64(k)] += (
+                            (np.int64(factor) * target << 14) - cross[np.uint64(k)]
+                        ) >> 11
+                    for _ in range(4):
+                        line = turn * np.uint64(N_TAPS)
+                        gap = cross[turn] << 14
+                        for m in range(N_TAPS):
+                            gap -= covariance[line + np.uint64(m)] * coefficients[m]
+                        gap //= covariance[line + turn] + 8192
+                        coefficients[turn] = _clip(coefficients[turn] + gap, np.int64(262143))
+                        turn += _U1
+                        if turn == n_used:
+                            turn = _U0
                 power = np.int64(squares) >> (2 * scale)
                 if power < 4096:
                     norm = np.int64(norms[np.uint64(power >> 2)])
@@ -543,5 +690,7 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
     return code_plane
 
 
-code_plane = _make_code_plane(np.int32)
-code_wide_plane = _make_code_plane(np.int64)
+code_plane = _make_code_plane(np.int32, least=False)
+code_wide_plane = _make_code_plane(np.int64, least=False)
+code_plane_slowly = _make_code_plane(np.int32, least=True)
+code_wide_plane_slowly = _make_code_plane(np.int64, least=True)

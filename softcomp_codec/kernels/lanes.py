@@ -1,14 +1,15 @@
-"""Eight-lane vector arithmetic that Numba's loop vectorizer leaves scalar.
+"""Vector arithmetic of 4 or 8 lanes that Numba's loop vectorizer leaves scalar.
 
 Numba does not vectorize loops of eight rounds whose arrays might overlap. These helpers emit vector
 instructions of LLVM, which exist on every processor that Numba supports; the arithmetic is that of
-32-bit integers, so every processor gives the same numbers.
+integers, so every processor gives the same numbers.
 """
 
 from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core import config as numba_config
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
@@ -16,61 +17,246 @@ from numba.np.arrayobj import make_array
 config: Any = numba_config
 
 LANES = 8
+FEW_LANES = 4
 
 _INT32 = ir.IntType(32)
-_VECTOR = ir.VectorType(_INT32, LANES)
+_INT64 = ir.IntType(64)
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    data = make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
+def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
+    return make_array(array_type)(context, builder, array).data
 
 
-def _splat(builder: Any, value: Any) -> Any:
-    undefined = ir.Constant(_VECTOR, ir.Undefined)
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, n: int) -> Any:
+    data = _data(context, builder, array_type, array)
+    return builder.bitcast(builder.gep(data, [index]), ir.VectorType(_INT32, n).as_pointer())
+
+
+def _splat(builder: Any, value: Any, n: int) -> Any:
+    vector = ir.VectorType(value.type, n)
+    undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(_INT32, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(_VECTOR, [0] * LANES))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT32, n), [0] * n))
 
 
-@intrinsic
-def _train_lanes(typing_context, weights, first, second, inputs, start, error, largest):
-    signature = types.void(
-        weights, types.uint64, types.uint64, inputs, types.uint64, types.int32, types.int32
-    )
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        weights_type, inputs_type = signature.args[0], signature.args[3]
-        weights, first, second, inputs, start, error, largest = arguments
-        places = [
-            _pointer(context, builder, weights_type, weights, index) for index in (first, second)
-        ]
-        source = _pointer(context, builder, inputs_type, inputs, start)
-        products = builder.mul(builder.load(source, align=4), _splat(builder, error))
-        rounded = builder.add(products, ir.Constant(_VECTOR, [8192] * LANES))
-        steps = builder.ashr(rounded, ir.Constant(_VECTOR, [14] * LANES))
-        highest = _splat(builder, largest)
-        lowest = _splat(builder, builder.neg(largest))
-        moved = []
-        for place in places:
-            value = builder.add(builder.load(place, align=4), steps)
-            value = builder.select(builder.icmp_signed("<", value, highest), value, highest)
-            moved.append(builder.select(builder.icmp_signed(">", value, lowest), value, lowest))
-        for place, value in zip(places, moved, strict=True):
-            builder.store(value, place, align=4)
-        return context.get_dummy_value()
-
-    return signature, generate
+def _same(vector: Any, value: int) -> Any:
+    return ir.Constant(vector, [value] * vector.count)
 
 
-def _train_lanes_plainly(weights, first, second, inputs, start, error, largest):
-    for lane in range(LANES):
-        step = (int(error) * int(inputs[int(start) + lane]) + 8192) >> 14
-        for offset in (int(first) + lane, int(second) + lane):
-            weights[offset] = min(max(int(weights[offset]) + step, -int(largest)), int(largest))
+def _places(builder: Any, states: Any, slots: Any, start: Any, step: Any, n: int) -> list[Any]:
+    """Return pointers to states[slots[start + lane] + step] of all lanes."""
+    places = []
+    for lane in range(n):
+        at = builder.gep(slots, [builder.add(start, ir.Constant(_INT64, lane))])
+        places.append(builder.gep(states, [builder.add(builder.load(at), step)]))
+    return places
 
 
-train_lanes = _train_lanes_plainly if config.DISABLE_JIT else _train_lanes
-"""Move two times eight weights (int32) by (error * input + 2^13) >> 14, within +-`largest`.
+def _mix(n: int, n_sets: int = 2) -> Any:
+    @intrinsic
+    def mix_lanes(
+        typing_context, states, slots, start, step, stretch, masks, weights, one, two, three,
+        inputs, seen,
+    ):  # fmt: skip
+        u64 = types.uint64
+        signature = types.int32(
+            states, slots, u64, u64, stretch, masks, weights, u64, u64, u64, inputs, seen
+        )
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            (
+                states_type, slots_type, _, _, stretch_type, masks_type, weights_type, _, _, _,
+                inputs_type, seen_type,
+            ) = signature.args  # fmt: skip
+            (
+                states, slots, start, step, stretch, masks, weights, one, two, three, inputs, seen,
+            ) = arguments  # fmt: skip
+            vector = ir.VectorType(_INT32, n)
+            table = _data(context, builder, stretch_type, stretch)
+            places = _places(
+                builder, _data(context, builder, states_type, states),
+                _data(context, builder, slots_type, slots), start, step, n,
+            )  # fmt: skip
+            found = ir.Constant(vector, ir.Undefined)
+            mapped = ir.Constant(vector, ir.Undefined)
+            for lane, place in enumerate(places):
+                state = builder.load(place)
+                index = builder.zext(builder.lshr(state, ir.Constant(_INT32, 20)), _INT64)
+                value = builder.load(builder.gep(table, [index]))
+                found = builder.insert_element(found, state, ir.Constant(_INT32, lane))
+                mapped = builder.insert_element(mapped, value, ir.Constant(_INT32, lane))
+
+            def at(kind: Any, array: Any, index: Any) -> Any:
+                return _pointer(context, builder, kind, array, index, n)
+
+            sixteen = ir.Constant(_INT64, 2 * LANES)
+            kept = builder.load(at(masks_type, masks, start), align=4)
+            fixed = builder.load(at(masks_type, masks, builder.add(start, sixteen)), align=4)
+            mapped = builder.or_(builder.and_(mapped, kept), fixed)
+            builder.store(mapped, at(inputs_type, inputs, start), align=4)
+            builder.store(found, at(seen_type, seen, start), align=4)
+            weight = builder.add(
+                builder.load(at(weights_type, weights, one), align=4),
+                builder.load(at(weights_type, weights, two), align=4),
+            )
+            if n_sets == 3:
+                third = builder.load(at(weights_type, weights, three), align=4)
+                weight = builder.add(weight, third)
+            products = builder.mul(weight, mapped)
+            reduce = cgutils.get_or_insert_function(
+                builder.module,
+                ir.FunctionType(_INT32, [vector]),
+                f"llvm.vector.reduce.add.v{n}i32",
+            )
+            return builder.call(reduce, [products])
+
+        return signature, generate
+
+    return mix_lanes
+
+
+def _update(n: int) -> Any:
+    @intrinsic
+    def update_lanes(typing_context, states, slots, start, step, seen, rates, target, limit):
+        u64 = types.uint64
+        signature = types.void(states, slots, u64, u64, seen, rates, types.int32, types.int32)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            states_type, slots_type, _, _, seen_type, rates_type, _, _ = signature.args
+            states, slots, start, step, seen, rates, target, limit = arguments
+            vector, wide = ir.VectorType(_INT32, n), ir.VectorType(_INT64, n)
+            table = _data(context, builder, rates_type, rates)
+            places = _places(
+                builder, _data(context, builder, states_type, states),
+                _data(context, builder, slots_type, slots), start, step, n,
+            )  # fmt: skip
+            found = builder.load(_pointer(context, builder, seen_type, seen, start, n), align=4)
+            counts = builder.and_(found, _same(vector, 1023))
+            chances = builder.lshr(found, _same(vector, 10))
+            rate = ir.Constant(vector, ir.Undefined)
+            for lane in range(n):
+                place = ir.Constant(_INT32, lane)
+                index = builder.zext(builder.extract_element(counts, place), _INT64)
+                rate = builder.insert_element(
+                    rate, builder.load(builder.gep(table, [index])), place
+                )
+            gap = builder.ashr(builder.sub(_splat(builder, target, n), chances), _same(vector, 3))
+            move = builder.mul(builder.sext(gap, wide), builder.sext(rate, wide))
+            move = builder.trunc(builder.ashr(move, _same(wide, 13)), vector)
+            chances = builder.shl(builder.add(chances, move), _same(vector, 10))
+            highest = _splat(builder, limit, n)
+            counts = builder.add(counts, _same(vector, 1))
+            counts = builder.select(builder.icmp_signed("<", counts, highest), counts, highest)
+            moved = builder.or_(chances, counts)
+            for lane, place in enumerate(places):
+                builder.store(builder.extract_element(moved, ir.Constant(_INT32, lane)), place)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return update_lanes
+
+
+def _train(n: int, n_sets: int = 2) -> Any:
+    @intrinsic
+    def train_lanes(typing_context, weights, first, second, third, inputs, start, error, largest):
+        signature = types.void(
+            weights,
+            types.uint64,
+            types.uint64,
+            types.uint64,
+            inputs,
+            types.uint64,
+            types.int32,
+            types.int32,
+        )
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            weights_type, inputs_type = signature.args[0], signature.args[4]
+            weights, first, second, third, inputs, start, error, largest = arguments
+            vector = ir.VectorType(_INT32, n)
+            places = [
+                _pointer(context, builder, weights_type, weights, index, n)
+                for index in (first, second, third)[:n_sets]
+            ]
+            source = _pointer(context, builder, inputs_type, inputs, start, n)
+            products = builder.mul(builder.load(source, align=4), _splat(builder, error, n))
+            rounded = builder.add(products, _same(vector, 8192))
+            steps = builder.ashr(rounded, _same(vector, 14))
+            highest = _splat(builder, largest, n)
+            lowest = _splat(builder, builder.neg(largest), n)
+            moved = []
+            for place in places:
+                value = builder.add(builder.load(place, align=4), steps)
+                value = builder.select(builder.icmp_signed("<", value, highest), value, highest)
+                moved.append(builder.select(builder.icmp_signed(">", value, lowest), value, lowest))
+            for place, value in zip(places, moved, strict=True):
+                builder.store(value, place, align=4)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return train_lanes
+
+
+def _mix_plainly(n: int) -> Any:
+    def mix_lanes(states, slots, start, step, stretch, masks, weights, one, two, inputs, seen):
+        total = 0
+        for lane in range(int(start), int(start) + n):
+            state = states[int(slots[lane]) + int(step)]
+            seen[lane] = state
+            inputs[lane] = int(stretch[int(state) >> 20]) & int(masks[lane]) | int(
+                masks[lane + 2 * LANES]
+            )
+            place = lane - int(start)
+            weight = int(weights[int(one) + place]) + int(weights[int(two) + place])
+            total += weight * int(inputs[lane])
+        return total
+
+    return mix_lanes
+
+
+def _update_plainly(n: int) -> Any:
+    def update_lanes(states, slots, start, step, seen, rates, target, limit):
+        for lane in range(int(start), int(start) + n):
+            state = int(seen[lane])
+            count, chance = state & 1023, state >> 10
+            chance += ((int(target) - chance) >> 3) * int(rates[count]) >> 13
+            states[int(slots[lane]) + int(step)] = chance << 10 | min(count + 1, int(limit))
+
+    return update_lanes
+
+
+def _train_plainly(n: int) -> Any:
+    def train_lanes(weights, first, second, inputs, start, error, largest):
+        for lane in range(n):
+            step = (int(error) * int(inputs[int(start) + lane]) + 8192) >> 14
+            for offset in (int(first) + lane, int(second) + lane):
+                weights[offset] = min(max(int(weights[offset]) + step, -int(largest)), int(largest))
+
+    return train_lanes
+
+
+_plain = bool(config.DISABLE_JIT)
+
+mix_few = (_mix_plainly if _plain else _mix)(FEW_LANES)
+mix_lanes = (_mix_plainly if _plain else _mix)(LANES)
+mix_three = (_mix_plainly if _plain else _mix)(LANES, 3)
+"""Return the sum of weight * input over eight (four) lanes, modulo 2^32.
+
+Arguments: states (uint32), slots (uint64), the first lane (uint64), the node (uint64), the table of
+stretched probabilities (int32), masks (int32: 16 that keep an input, 16 fixed inputs), weights
+(int32) and the two offsets into them (uint64). Leaves inputs (int32) and states seen (uint32).
+"""
+
+update_few = (_update_plainly if _plain else _update)(FEW_LANES)
+update_lanes = (_update_plainly if _plain else _update)(LANES)
+"""Move eight (four) states towards `target` (int32, of 22 bits) and count up to `limit` (int32)."""
+
+train_few = (_train_plainly if _plain else _train)(FEW_LANES)
+train_lanes = (_train_plainly if _plain else _train)(LANES)
+train_three = (_train_plainly if _plain else _train)(LANES, 3)
+"""Move two times eight (four) weights by (error * input + 2^13) >> 14, within +-`largest`.
 
 Arguments: weights, first and second offset (uint64) into them, inputs (int32) and the offset of
 their first lane (uint64), error (int32), largest (int32).
