@@ -66,7 +66,7 @@ def test_every_peer_of_every_mode_is_lossless(dtype, n_planes):
     arrays += [typical((70, 80, *tail), dtype)] if dtype is not np.bool_ else []
     mode = mode_of_array(arrays[0])
     found = peers.peers_for(mode)
-    assert found
+    assert found or find_spec("imagecodecs") is None
     for peer in found.values():
         for array in arrays:
             again = peer.decode(peer.encode(array))
@@ -154,7 +154,7 @@ def test_a_picture_that_changes_is_found():
     assert group.best_peer is None
 
 
-def test_peers_that_fail_or_are_too_small_are_out():
+def test_codecs_that_fail_or_are_too_small_are_out():
     def fail(_):
         raise ValueError("no")
 
@@ -166,8 +166,8 @@ def test_peers_that_fail_or_are_too_small_are_out():
     assert group.outcome("narrow").refusal == "no side above 29, an image has 30 x 20"
     assert group.outcome("failing").is_fault
     assert not group.outcome("narrow").is_fault
-    with pytest.raises(ValueError, match="no"):
-        comparison.compare([array], [fake("ours", fail)], with_peers=False)
+    group = comparison.compare([array], [fake("ours", fail)], with_peers=False)[0]
+    assert (group.outcomes[0].refusal, group.outcomes[0].is_fault) == ("failed: no", True)
 
 
 def test_groups_add_up_even_with_one_name():

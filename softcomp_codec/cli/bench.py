@@ -83,9 +83,11 @@ def bench(
 ) -> None:
     """Compare .scf with PNG, WebP, JPEG-LS, JPEG 2000 and JPEG XL.
 
-    On the same pictures, in this process, in memory: the pictures stay as they are. JPEG-LS, JPEG
-    2000 and JPEG XL need the extra "bench". Bilevel pictures are compared with JBIG1, too, if
-    pbmtojbg is on the PATH.
+    On your own pictures, in memory: they stay as they are.
+
+    JPEG-LS, JPEG 2000 and JPEG XL need the extra "bench".
+
+    For bilevel pictures JBIG1 takes part, too, if pbmtojbg is on the PATH.
     """
     from .. import comparison
 
