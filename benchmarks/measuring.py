@@ -25,6 +25,8 @@ from softcomp_codec.codebook import kind_of
 from softcomp_codec.planes import mode_of_array
 
 SCF_DEFAULT, SCF_REFERENCE = "scf-default", "scf-reference"
+SCF_AUTO = {effort: f"scf-auto-{effort}" for effort in (1, 5, 9)}
+"""The shapes coder, the reference coder, and what `encode` takes by itself at some efforts."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class CodecSpec:
     Attributes
     ----------
     key : str
-        That of a peer, `SCF_DEFAULT` or `SCF_REFERENCE`.
+        That of a peer, `SCF_DEFAULT`, `SCF_REFERENCE` or one of `SCF_AUTO`.
     kind : str
         Kind of images.
     codebook : str
@@ -138,7 +140,7 @@ class _Codec:
 
 @cache
 def _codec(spec: CodecSpec) -> _Codec:
-    if spec.key not in (SCF_DEFAULT, SCF_REFERENCE):
+    if spec.key not in (SCF_DEFAULT, SCF_REFERENCE, *SCF_AUTO.values()):
         peer = peers.peers_for(spec.kind)[spec.key]
         return _Codec(peer.encode, peer.decode, lambda _, data: 8 * len(data))
     book = softcomp_codec.Codebook.load(spec.codebook)
@@ -146,10 +148,12 @@ def _codec(spec: CodecSpec) -> _Codec:
     def payload_bits(_: Array, data: bytes) -> int:
         return 8 * (len(data) - softcomp_codec.read_header(data).payload_offset)
 
+    efforts = {key: effort for effort, key in SCF_AUTO.items()}
+    coder, effort = ("auto", efforts[spec.key]) if spec.key in efforts else ("shapes", 5)
     return _Codec(
-        lambda array: softcomp_codec.encode(array, codebook=book),
+        lambda array: softcomp_codec.encode(array, codebook=book, coder=coder, effort=effort),
         lambda data: softcomp_codec.decode(data, codebooks=[book]),
-        payload_bits if spec.key == SCF_DEFAULT else _reference_counter(book),
+        _reference_counter(book) if spec.key == SCF_REFERENCE else payload_bits,
     )
 
 

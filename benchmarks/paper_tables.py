@@ -28,7 +28,7 @@ from tempfile import TemporaryDirectory
 import datasets
 import peers
 import table_text
-from measuring import SCF_DEFAULT, SCF_REFERENCE, CodecSpec, Measured, Meter
+from measuring import SCF_AUTO, SCF_DEFAULT, SCF_REFERENCE, CodecSpec, Measured, Meter
 from peers import Array
 
 import softcomp_codec
@@ -40,6 +40,9 @@ PUBLISHED_MODES = {"DRIVE": MODE_I}
 """Sets of photographs that the authors coded in a fixed mode; else training chooses by entropy."""
 
 SCF_KEYS = {DEFAULT: SCF_DEFAULT, REFERENCE: SCF_REFERENCE}
+AUTO_KEYS = {f"SCF auto, effort {effort}": key for effort, key in SCF_AUTO.items()}
+"""Columns of ``coder="auto"``, which takes the context coder for all but tiny and bilevel images;
+with the codebooks of the column `DEFAULT`."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class Results:
     groups : list of str
         Classes or sets of images.
     cells : dict of str to list of Measured
-        By codec: what it made of each group. SCF uses the group's own codebook.
+        By codec: what it made of each group. SCF uses the group's own codebook; the column
+        `DEFAULT` has the shapes coder, those of `AUTO_KEYS` what `encode` takes by itself.
     matrices : dict of str to list of list of Measured
         By SCF's settings: [codebook's class][images' class].
     """
@@ -127,10 +131,30 @@ class Run:
         self, results: Results, book: TrainedBook, groups: Sequence[Sequence[Array]]
     ) -> list[Measured]:
         """Return what SCF with a codebook makes of each group."""
-        spec = CodecSpec(SCF_KEYS[book.settings], results.kind, str(book.path))
+        return self._measure(SCF_KEYS[book.settings], book.settings, results, book, groups)
+
+    def measure_auto(
+        self, results: Results, book: TrainedBook, groups: Sequence[Sequence[Array]]
+    ) -> None:
+        """Append what SCF with the coder "auto" makes of groups; a default codebook's own ones."""
+        if book.settings != DEFAULT:
+            return
+        for name, key in AUTO_KEYS.items():
+            measured = self._measure(key, name, results, book, groups)
+            results.cells.setdefault(name, []).extend(measured)
+
+    def _measure(
+        self,
+        key: str,
+        column: str,
+        results: Results,
+        book: TrainedBook,
+        groups: Sequence[Sequence[Array]],
+    ) -> list[Measured]:
+        spec = CodecSpec(key, results.kind, str(book.path))
         measured = [self.meter.measure(spec, group) for group in groups]
         ratio = Measured.together(measured).total_ratio
-        self.tell(f"{book.settings}, codebook {book.name}: ratio {ratio:.3f}")
+        self.tell(f"{column}, codebook {book.name}: ratio {ratio:.3f}")
         return measured
 
 
@@ -143,6 +167,7 @@ def fashion_classes(run: Run) -> Results:
         book = run.train("all classes", coder, list(train.images))
         results.books.append(book)
         results.cells[coder] = run.measure_book(results, book, groups)
+        run.measure_auto(results, book, groups)
     run.measure_peers(results, groups)
     return results
 
@@ -155,10 +180,12 @@ def across_classes(run: Run) -> Results:
     results = Results(kind, list(test.class_names))
     for coder in run.coders:
         matrix = []
+        results.cells[coder] = []
         for label, name in enumerate(results.groups):
             book = run.train(name, coder, train.of_class(label))
             results.books.append(book)
             matrix.append(run.measure_book(results, book, groups))
+            run.measure_auto(results, book, [groups[label]])
         results.matrices[coder] = matrix
         results.cells[coder] = [matrix[label][label] for label in range(10)]
     run.measure_peers(results, groups)
@@ -177,6 +204,7 @@ def photographs(run: Run) -> Results:
             book = run.train(name, coder, images)
             results.books.append(book)
             results.cells[coder] += run.measure_book(results, book, [group])
+            run.measure_auto(results, book, [group])
     run.measure_peers(results, groups)
     return results
 

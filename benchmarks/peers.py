@@ -1,24 +1,16 @@
-"""The lossless codecs that soft compression is compared with, and SCF itself, behind one interface.
-
-Bilevel images are bool arrays: PNG and SCF keep them as 1 bit a sample, JPEG 2000 and JPEG XL are
-told that samples have 1 bit, JPEG-LS gets samples 0 and 1, WebP, which knows RGB only, gets black
-and white. Each codec's files hold all that its decoder needs, SCF's codebook apart.
-"""
+"""The package's peers, and those that only the paper's tables have: see `softcomp_codec.peers`."""
 
 from __future__ import annotations
 
-import io
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from importlib.util import find_spec
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, features
 
-from softcomp_codec import residuals
+from softcomp_codec import peers, residuals
+from softcomp_codec.container import MODES
 from softcomp_codec.kernels.entropy_kernels import (
     _probability,
     _split,
@@ -28,161 +20,48 @@ from softcomp_codec.kernels.entropy_kernels import (
 )
 from softcomp_codec.kernels.jit import inlined
 from softcomp_codec.kernels.residual_kernels import GAP
+from softcomp_codec.peers import Peer
+from softcomp_codec.planes import dtype_of
 
 Array = NDArray[Any]
 
-TINY_SIDE = 64
-"""Images up to this size are given to JPEG 2000 without wavelet levels, which is smaller."""
-
-
-@dataclass(frozen=True)
-class Peer:
-    """A codec; `decode` returns what `encode` got, sample for sample."""
-
-    name: str
-    description: str
-    encode: Callable[[Array], bytes]
-    decode: Callable[[bytes], Array]
+KEYS = ("png", "jpeg2000", "jpegls", "jpegls-difference", "arithmetic", "webp", "jpegxl-7",
+        "jpegxl-9")  # fmt: skip
+"""In the order of the tables' columns."""
 
 
 def missing_requirements() -> list[str]:
     """Return one line for each thing that the peers need and this environment lacks."""
-    lacking = []
-    if find_spec("imagecodecs") is None:
-        lacking.append("imagecodecs: pip install 'softcomp-codec[bench]'")
-    else:
-        import imagecodecs
-
-        lacking += [
-            f"an imagecodecs with {name}: pip install -U imagecodecs"
-            for name in ("JPEG2K", "JPEGLS", "JPEGXL")
-            if not getattr(imagecodecs, name).available
-        ]
-    if not features.check("webp"):
-        lacking.append("a Pillow with WebP: pip install -U pillow")
-    return lacking
+    return list(map(str, peers.missing_peers(bilevel=False)))
 
 
 def peers_for(kind: str) -> dict[str, Peer]:
     """Return the peers of a kind of images ("bilevel", "gray8", "rgb8"), by key."""
-    bilevel = kind == "bilevel"
-    found = {
-        "png": Peer("PNG", "Pillow, optimize=True", _encode_png, _decode_with_pillow),
-        "jpeg2000": Peer("JPEG 2000", "OpenJPEG through imagecodecs: codestream, reversible; no "
-                         f"wavelet levels for images up to {TINY_SIDE} x {TINY_SIDE}",
-                         _encode_jpeg2000, _decode_jpeg2000),
-        "jpegls": Peer("JPEG-LS", "CharLS through imagecodecs", _encode_jpegls, _decode_jpegls),
-        "jpegls-difference": Peer("JPEG-LS, green diff.", "the same after R - G, G, B - G modulo "
-                                  "256", _encode_jpegls_difference, _decode_jpegls_difference),
-        "arithmetic": Peer("Arithmetic coding", "GAP residuals of each component, mapped within "
-                           "the samples' range, all components through one adaptive order-0 model"
-                           + (" of bits" if bilevel else " of bytes") + " (this benchmark, with "
-                           "the package's kernels)", _encode_arithmetic, _decode_arithmetic),
-        "webp": Peer("WebP lossless", "Pillow, method 6, quality 100, exact", _encode_webp,
-                     _decode_with_pillow),
-        "jpegxl-7": Peer("JPEG XL, effort 7", "libjxl through imagecodecs, no container",
-                         lambda array: _encode_jpegxl(array, 7), _decode_jpegxl),
-        "jpegxl-9": Peer("JPEG XL, effort 9", "libjxl through imagecodecs, no container",
-                         lambda array: _encode_jpegxl(array, 9), _decode_jpegxl),
-    }  # fmt: skip
+    mode = next(mode for mode in MODES.values() if mode.name == kind)
+    bits = " of bits" if kind == "bilevel" else " of bytes"
+    found = peers.peers_for(mode)
+    found["arithmetic"] = Peer(
+        "Arithmetic coding", "GAP residuals of each component, mapped within the samples' range, "
+        f"all components through one adaptive order-0 model{bits} (this benchmark, with the "
+        "package's kernels)", _encode_arithmetic, partial(_decode_arithmetic, dtype_of(mode)),
+    )  # fmt: skip
     if kind == "rgb8":
-        return found
-    del found["jpegls-difference"]
-    return {key: _of_one_component(peer, bilevel=bilevel) for key, peer in found.items()}
+        found["jpegls-difference"] = _with_difference(found["jpegls"])
+    return {key: found[key] for key in KEYS if key in found}
 
 
-def _of_one_component(peer: Peer, *, bilevel: bool) -> Peer:
-    """Return a peer whose decoder gives (H, W), also where its format knows RGB only."""
+def _with_difference(jpegls: Peer) -> Peer:
+    """Return JPEG-LS behind a reversible colour transform."""
+
+    def encode(array: Array) -> bytes:
+        red, green, blue = np.moveaxis(array, 2, 0)
+        return jpegls.encode(np.stack([red - green, green, blue - green], axis=2))
 
     def decode(data: bytes) -> Array:
-        array = peer.decode(data)
-        array = array if array.ndim == 2 else array[:, :, 0]
-        return array > 0 if bilevel else array
+        u, green, v = np.moveaxis(jpegls.decode(data), 2, 0)
+        return np.stack([u + green, green, v + green], axis=2)
 
-    return replace(peer, decode=decode)
-
-
-def _gray_bits(array: Array) -> tuple[Array, int]:
-    """Return samples 0 and 1 for bilevel images, and the bits of a sample."""
-    return (array.astype(np.uint8), 1) if array.dtype == np.bool_ else (array, 8)
-
-
-def _encode_png(array: Array) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(array).save(stream, "PNG", optimize=True)
-    return stream.getvalue()
-
-
-def _encode_webp(array: Array) -> bytes:
-    stream = io.BytesIO()
-    image = Image.fromarray(array)
-    image = image if image.mode == "RGB" else image.convert("L").convert("RGB")
-    image.save(stream, "WEBP", lossless=True, method=6, quality=100, exact=True)
-    return stream.getvalue()
-
-
-def _decode_with_pillow(data: bytes) -> Array:
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image)
-
-
-def _encode_jpeg2000(array: Array) -> bytes:
-    import imagecodecs
-
-    samples, n_bits = _gray_bits(array)
-    resolutions = 1 if max(array.shape[:2]) <= TINY_SIDE else None
-    return bytes(
-        imagecodecs.jpeg2k_encode(
-            samples, level=0, reversible=True, codecformat="j2k", bitspersample=n_bits,
-            resolutions=resolutions, numthreads=1,
-        )
-    )  # fmt: skip
-
-
-def _decode_jpeg2000(data: bytes) -> Array:
-    import imagecodecs
-
-    return np.asarray(imagecodecs.jpeg2k_decode(data, numthreads=1))
-
-
-def _encode_jpegls(array: Array) -> bytes:
-    import imagecodecs
-
-    return bytes(imagecodecs.jpegls_encode(_gray_bits(array)[0]))
-
-
-def _decode_jpegls(data: bytes) -> Array:
-    import imagecodecs
-
-    return np.asarray(imagecodecs.jpegls_decode(data))
-
-
-def _encode_jpegls_difference(array: Array) -> bytes:
-    red, green, blue = np.moveaxis(array, 2, 0)
-    return _encode_jpegls(np.stack([red - green, green, blue - green], axis=2))
-
-
-def _decode_jpegls_difference(data: bytes) -> Array:
-    u, green, v = np.moveaxis(_decode_jpegls(data), 2, 0)
-    return np.stack([u + green, green, v + green], axis=2)
-
-
-def _encode_jpegxl(array: Array, effort: int) -> bytes:
-    import imagecodecs
-
-    samples, n_bits = _gray_bits(array)
-    return bytes(
-        imagecodecs.jpegxl_encode(
-            samples, lossless=True, effort=effort, usecontainer=False, numthreads=1,
-            bitspersample=n_bits,
-        )
-    )  # fmt: skip
-
-
-def _decode_jpegxl(data: bytes) -> Array:
-    import imagecodecs
-
-    return np.asarray(imagecodecs.jpegxl_decode(data, numthreads=1))
+    return Peer("JPEG-LS, green diff.", "the same after R - G, G, B - G modulo 256", encode, decode)
 
 
 # ---- Adaptive arithmetic coding: GAP, then one order-0 model -------------------------------------
@@ -257,7 +136,7 @@ def _encode_arithmetic(array: Array) -> bytes:
     return header + buffer[:end].tobytes()
 
 
-def _decode_arithmetic(data: bytes) -> Array:
+def _decode_arithmetic(dtype: np.dtype[Any], data: bytes) -> Array:
     n_bits, n_planes, height, width = _HEADER.unpack_from(data)
     code = np.frombuffer(data, np.uint8, offset=_HEADER.size)
     interval = np.zeros(3, np.int64)
@@ -268,5 +147,5 @@ def _decode_arithmetic(data: bytes) -> Array:
         residuals.unmap_residuals(mapped, GAP, (0, (1 << n_bits) - 1))
         for mapped in values.reshape(n_planes, height, width)
     ]
-    stack = np.stack(restored, axis=2).astype(np.uint8)
+    stack = np.stack(restored, axis=2).astype(dtype)
     return stack if n_planes > 1 else stack[:, :, 0]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 import subprocess
-from importlib.metadata import version
 from pathlib import Path
+
+from softcomp_codec.machine import machine, versions
 
 
 def describe_machine(*more: str) -> str:
     """Return machine, versions (of `more` packages, too) and commit as Markdown lines."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "pillow", *more))
+    facts = machine()
+    packages = ", ".join(f"{name} {number}" for name, number in versions(*more).items())
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         cwd=Path(__file__).parent,
@@ -19,17 +20,6 @@ def describe_machine(*more: str) -> str:
         check=False,
     ).stdout.strip()
     return (
-        f"- machine: {platform.machine()}, {platform.system()}, {_processor()}\n"
-        f"- Python {platform.python_version()}, {packages}, softcomp-codec "
-        f"{version('softcomp-codec')}, commit {commit or 'unknown'}\n"
+        f"- machine: {facts['architecture']}, {facts['system']}, {facts['processor']}\n"
+        f"- {packages}, commit {commit or 'unknown'}\n"
     )
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or "processor unknown"

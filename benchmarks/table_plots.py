@@ -15,7 +15,13 @@ from table_text import TITLES
 if TYPE_CHECKING:
     from paper_tables import Results, Run
 
-SCF_COLOURS = {"SCF default": "#b8336a", "SCF reference": "#e08e45"}
+SCF_COLOURS = {
+    "SCF default": "#b8336a",
+    "SCF reference": "#e08e45",
+    "SCF auto, effort 1": "#d98cb0",
+    "SCF auto, effort 5": "#c75f8f",
+    "SCF auto, effort 9": "#8a1c4a",
+}
 PEER_COLOUR = "#8fa3b5"
 PEER_COLOURS = ("#a3adb7", "#8d9db0", "#5b6b80", "#c9b98f", "#7fae9e", "#4e8098", "#9b8ac4",
                 "#6a5a9b")  # fmt: skip
@@ -83,7 +89,7 @@ def _legend_below(figure: Any, axes: Any) -> None:
 
 
 def _photographs(results: Results) -> Any:
-    figure, grid = _figure(11, 4.6, ncols=len(results.groups))
+    figure, grid = _figure(11, 5.4, ncols=len(results.groups))
     names = list(results.cells)
     for index, (axes, group) in enumerate(zip(grid[0], results.groups, strict=True)):
         sets = [results.cells[name][index] for name in names]
@@ -94,7 +100,7 @@ def _photographs(results: Results) -> Any:
 
 
 def _classes(results: Results) -> Any:
-    figure, grid = _figure(13, 5.2, ncols=2, width_ratios=(1, 1.45))
+    figure, grid = _figure(13, 6.0, ncols=2, width_ratios=(1, 1.45))
     names = list(results.cells)
     sets = [Measured.together(results.cells[name]) for name in names]
     _bars(grid[0][0], names, sets, labels=True)
@@ -137,7 +143,7 @@ def _label_ends(axes: Any, ends: list[tuple[float, str, str]], right: int) -> No
 
 def _across_classes(results: Results) -> Any:
     n_matrices = len(results.matrices)
-    figure, grid = _figure(5.6 * (n_matrices + 1), 5.6, ncols=n_matrices + 1)
+    figure, grid = _figure(5.6 * (n_matrices + 1), 6.2, ncols=n_matrices + 1)
     names = list(results.cells)
     sets = [Measured.together(results.cells[name]) for name in names]
     _bars(grid[0][0], names, sets, labels=True)

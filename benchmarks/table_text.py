@@ -100,8 +100,9 @@ def _summary(
     rows = []
     for name, sets in results.cells.items():
         measured = choose(sets)
-        books = [book for book in results.books
-                 if book.settings == name and (groups is None or book.name in groups)]  # fmt: skip
+        settings = "SCF default" if name.startswith("SCF auto") else name
+        books = [book for book in results.books if book.settings == settings
+                 and (groups is None or book.name in groups)]  # fmt: skip
         size = f"{sum(book.n_bytes for book in books):,}" if books else "-"
         size += f" ({len(books)} codebooks)" if len(books) > 1 else ""
         rows.append((
@@ -225,9 +226,12 @@ def _notes(run: Run, results: Results) -> str:
         lines.append("- SCF leaves a codebook out of a file where the file is smaller without it: "
                      "codebooks of other classes cost nothing then.")  # fmt: skip
     lines += [f"- {peer.name}: {peer.description}." for peer in results.peers.values()]
-    lines.append("- SCF: `softcomp_codec.encode(image, codebook=...)` with its default effort; "
-                 "codebooks of `softcomp_codec.train(..., holdout=0)`, the reference ones with "
-                 "`settings=\"reference\"`.")  # fmt: skip
+    lines.append("- SCF default and reference: `softcomp_codec.encode(image, codebook=..., "
+                 "coder=\"shapes\")` with its default effort, the coder of soft compression. SCF "
+                 "auto: `coder=\"auto\"` at that effort and with the default's codebooks, which "
+                 "takes the context coder where that is smaller, never in bilevel images. "
+                 "Codebooks are those of `softcomp_codec.train(..., holdout=0)`, the reference "
+                 "ones with `settings=\"reference\"`.")  # fmt: skip
     if results.kind == "rgb8" and "SCF reference" in run.coders:
         lines.append("- Reference settings: DRIVE has mode i, as published; the mode of PH2 is "
                      "what training chooses by entropy.")  # fmt: skip

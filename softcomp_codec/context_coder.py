@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,9 @@ RATE_LIMIT, LEAST_RATE_LIMIT = 60, 120
 
 FEWEST_TESTED = 256
 """A sample of fewer pixels does not tell whether an image was a JPEG."""
+
+thread_limit: ContextVar[int | None] = ContextVar("thread_limit", default=None)
+"""Most threads that tiles are coded on, for measurements; None: one a core."""
 
 SCALE_BITS = 5
 MAX_SCALE = 8
@@ -399,7 +403,7 @@ def _decode_tile(
 
 def _on_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     """Apply a function to each item; on threads where there are several items and cores."""
-    n_threads = min(len(items), os.cpu_count() or 1)
+    n_threads = min(len(items), thread_limit.get() or os.cpu_count() or 1)
     if n_threads < 2:
         return [function(item) for item in items]
     with ThreadPoolExecutor(n_threads) as pool:

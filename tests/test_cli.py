@@ -135,7 +135,17 @@ def test_version():
 
 def test_help_names_every_command():
     text = run("--help")
-    for name in ("demo", "encode", "decode", "info", "verify", "train", "codebook", "warmup"):
+    for name in (
+        "demo",
+        "encode",
+        "decode",
+        "info",
+        "verify",
+        "bench",
+        "train",
+        "codebook",
+        "warmup",
+    ):
         assert name in text
 
 

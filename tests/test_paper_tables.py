@@ -25,7 +25,7 @@ import paper_tables  # noqa: E402
 import peers  # noqa: E402
 
 import softcomp_codec  # noqa: E402
-from softcomp_codec import reference_coder  # noqa: E402
+from softcomp_codec import container, reference_coder  # noqa: E402
 from softcomp_codec.planes import mode_of_array  # noqa: E402
 
 N_TEST = 2
@@ -33,6 +33,7 @@ N_TEST = 2
 
 PEERS = ("PNG", "JPEG 2000", "JPEG-LS", "Arithmetic coding", "WebP lossless", "JPEG XL, effort 7",
          "JPEG XL, effort 9")  # fmt: skip
+AUTO = ("SCF auto, effort 1", "SCF auto, effort 5", "SCF auto, effort 9")
 
 
 def write_idx(path, array):
@@ -96,7 +97,8 @@ def test_tables_of_classes(table, data, tmp_path, capsys):
     text = run(table, data, tmp_path, "--without-reference")
     assert capsys.readouterr().out.strip() == text.strip()
     summary = rows(section(text, "All test images"))
-    assert set(summary) == {"SCF default", *PEERS}
+    assert set(summary) == {"SCF default", *AUTO, *PEERS}
+    assert len({summary[name]["codebook bytes"] for name in ("SCF default", *AUTO)}) == 1
     raw = 10 * N_TEST * 28 * 28 // (8 if table == "binary" else 1)
     assert f"Raw: {raw:,} bytes." in text
     for row in summary.values():
@@ -127,7 +129,7 @@ def test_table_of_photographs(data, tmp_path, monkeypatch):
     monkeypatch.setattr(softcomp_codec, "train", noted)
     text = run("3", data, tmp_path)
     for name in ("DRIVE", "PH2"):
-        expected = {"SCF default", "SCF reference", "JPEG-LS, green diff.", *PEERS}
+        expected = {"SCF default", "SCF reference", *AUTO, "JPEG-LS, green diff.", *PEERS}
         assert set(rows(section(text, name))) == expected
     reference = [book for book in trained if book.reference]
     assert [book.name for book in reference] == ["DRIVE, SCF reference", "PH2, SCF reference"]
@@ -213,6 +215,20 @@ def test_a_file_that_is_not_exact_ends_the_run(monkeypatch):
     measuring._codec.cache_clear()
 
 
+def test_the_default_column_is_the_shapes_coder(tmp_path):
+    pictures = [image("gray8", 130, 130, i) for i in range(3)]
+    book = softcomp_codec.train(pictures, name="shapes", holdout=0)
+    book.save(tmp_path / "shapes.scfb")
+    coders = {}
+    for key in (measuring.SCF_DEFAULT, *measuring.SCF_AUTO.values()):
+        codec = measuring._codec(measuring.CodecSpec(key, "gray8", str(tmp_path / "shapes.scfb")))
+        data = codec.encode(pictures[0])
+        coders[key] = softcomp_codec.read_header(data).coder
+        assert np.array_equal(codec.decode(data), pictures[0])
+    assert coders.pop(measuring.SCF_DEFAULT) == container.SHAPES
+    assert set(coders.values()) == {container.CONTEXT}
+
+
 def test_means_and_totals():
     measured = measuring.Measured(*(np.array(values, float) for values in (
         [800, 800], [50, 25], [80, 160], [1, 1], [1, 3],
@@ -235,7 +251,7 @@ def test_missing_data_is_named(tmp_path):
 
 
 def test_missing_libraries_are_named(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(peers, "find_spec", lambda _: None)
+    monkeypatch.setattr("softcomp_codec.peers.find_spec", lambda _: None)
     monkeypatch.setattr(paper_tables, "find_spec", lambda _: None)
     with pytest.raises(SystemExit, match=r"imagecodecs: pip install .*; matplotlib: pip install"):
         run("2", data, tmp_path)

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import ScfError
-from . import codebook, decode, demo, encode, explain, info, train, verify, warmup
+from . import bench, codebook, decode, demo, encode, explain, info, train, verify, warmup
 from .console import complain, settings
 
 
@@ -64,6 +64,7 @@ def build_app() -> typer.Typer:
     app.command("decode")(decode.decode)
     app.command("info")(info.info)
     app.command("explain")(explain.explain)
+    app.command("bench")(bench.bench)
     app.command("verify")(verify.verify)
     app.command("train")(train.train)
     app.add_typer(codebook.app, name="codebook")
