@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -238,7 +238,8 @@ def _plane_range(plane: Plane, mode: Mode) -> PlaneRange:
         return PlaneRange(lowest, highest, 0)
     steps = np.abs(np.diff(plane, axis=1)).sum(dtype=np.int64)
     mean_step = int(steps) // (plane.shape[0] * (plane.shape[1] - 1))
-    return PlaneRange(lowest, highest, max(0, mean_step.bit_length() - SCALE_BITS))
+    scale = min(max(0, mean_step.bit_length() - SCALE_BITS), MAX_SCALE)
+    return PlaneRange(lowest, highest, scale)
 
 
 def _write_ranges(
