@@ -185,9 +185,9 @@ def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
 
     The options ``codebook``, ``effort``, ``coder``, ``embed_codebook``, ``reference_bytes`` and
     ``file_check`` are those of `softcomp_codec.encode`; others are ignored, as by Pillow's own
-    plugins. The output need not be seekable, and nothing is written unless encoding succeeds. Pillow, however, empties
-    an existing file before it calls any plugin: to replace a file only by a complete one, use
-    `softcomp_codec.atomic_files.write_atomically` with `softcomp_codec.encode`.
+    plugins. The output need not be seekable, and nothing is written unless encoding succeeds.
+    Pillow, however, empties an existing file before it calls any plugin: to replace a file only by
+    a complete one, use `softcomp_codec.atomic_files.write_atomically` with `softcomp_codec.encode`.
 
     Raises
     ------

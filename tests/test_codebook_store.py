@@ -275,7 +275,9 @@ def test_the_checksum_decides_between_several(empty_store):
     assert first.identifier[:4] == second.identifier[:4]
     assert first.identifier != second.identifier
     for book in (first, second):
-        data = softcomp_codec.encode(PLAIN, codebook=book, reference_bytes=4, effort=1, coder="shapes")
+        data = softcomp_codec.encode(
+            PLAIN, codebook=book, reference_bytes=4, effort=1, coder="shapes"
+        )
         assert softcomp_codec.read_header(data).codebook_reference == book.identifier[:4]
         for order in ([first, second], [second, first]):
             decoded = decode_file(data, codebooks=order)
@@ -285,7 +287,9 @@ def test_the_checksum_decides_between_several(empty_store):
 
 def test_none_of_several_fits(empty_store):
     books = colliding_codebooks()
-    data = softcomp_codec.encode(PLAIN, codebook=books[0], reference_bytes=4, effort=1, coder="shapes")
+    data = softcomp_codec.encode(
+        PLAIN, codebook=books[0], reference_bytes=4, effort=1, coder="shapes"
+    )
     header, payload = container.read_file(data)
     damaged = container.write_file(replace(header, checksum=header.checksum ^ 1), payload)
     with pytest.raises(CodebookMismatchError) as caught:
@@ -301,7 +305,9 @@ def test_none_of_several_fits(empty_store):
 def test_longer_references_tell_them_apart(empty_store):
     first, second = colliding_codebooks()
     for n_bytes in (8, 32):
-        data = softcomp_codec.encode(PLAIN, codebook=first, reference_bytes=n_bytes, effort=1, coder="shapes")
+        data = softcomp_codec.encode(
+            PLAIN, codebook=first, reference_bytes=n_bytes, effort=1, coder="shapes"
+        )
         assert softcomp_codec.read_header(data).codebook_reference == first.identifier[:n_bytes]
         assert np.array_equal(softcomp_codec.decode(data, codebooks=[second, first]), PLAIN)
         with pytest.raises(CodebookNotFoundError):

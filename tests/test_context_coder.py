@@ -3,9 +3,9 @@
 import hashlib
 import io
 import os
-import struct
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from softcomp_codec.errors import (
     TruncatedStreamError,
     UnsupportedStreamError,
 )
+
 
 def deep(height, width, n_planes=None):
     """A slope of 16 bits with some noise, which can be compressed."""
@@ -122,7 +123,7 @@ def test_every_mode_and_size(form, size, effort):
     comes_back(array, [effort])
 
 
-@pytest.mark.parametrize("effort", range(1, 10))
+@pytest.mark.parametrize("effort", list(range(1, 10)))
 def test_every_effort(effort):
     for array in (slope(30, 31), colours(30, 31), deep(20, 21, 4)):
         (payload,) = comes_back(array, [effort])
@@ -604,20 +605,6 @@ def test_pillow_loads_truncated_images(monkeypatch):
 # --- hostile payloads ---------------------------------------------------------------------------
 
 
-def refused(array, payload, message, error=CorruptStreamError, **fields):
-    for decode in (
-        lambda data: softcomp_codec.decode(data),
-        lambda data: Image.open(io.BytesIO(data)).load() if array.dtype == np.uint8 else 1 / 0,
-    ):
-        data = file_of(array, payload, coder=container.CONTEXT, **fields)
-        try:
-            with pytest.raises(error, match=message) as caught:
-                decode(data)
-            assert type(caught.value) is error
-        except ZeroDivisionError:
-            pass
-
-
 ALLOWED = {
     (1, 8): {0}, (1, 16): {0}, (2, 8): {0}, (2, 16): {0}, (1, 1): {0},
     (3, 8): {0, 3, 4}, (4, 8): {0, 3, 4}, (3, 16): {0, 3}, (4, 16): {0, 3},
@@ -647,10 +634,8 @@ def test_every_number_of_contexts_decodes_to_something(n_contexts):
     for array in (slope(9, 9), deep(5, 6, 4), jpeg_colours(20, 16)):
         payload, header = payload_and_header(array)
         other = bytes([payload[0] & 0xF0 | n_contexts]) + payload[1:]
-        try:
+        with suppress(CorruptStreamError):
             context_coder.decode_payload(other, header)
-        except CorruptStreamError:
-            pass
 
 
 def test_ranges_that_cannot_be():
@@ -688,10 +673,8 @@ def test_scales():
             context_coder.decode_payload(other, header)
     for scale in range(MAX_SCALE + 1):
         other = payload[: reader.offset] + bytes([scale]) + payload[reader.offset + 1 :]
-        try:
+        with suppress(CorruptStreamError):
             context_coder.decode_payload(other, header)
-        except CorruptStreamError:
-            pass
 
 
 @pytest.mark.parametrize("form", DEEP_MODES, ids=name_of)
@@ -723,11 +706,11 @@ def test_tile_lengths():
         context_coder.decode_payload(with_length((1 << 40) + 1), header)
     with pytest.raises(TruncatedStreamError, match="its last tile starts at byte"):
         context_coder.decode_payload(with_length(len(payload)), header)
-    with pytest.raises(CorruptStreamError, match="tile [01]"):
+    with pytest.raises(CorruptStreamError, match=r"tile [01]"):
         context_coder.decode_payload(with_length(length + 1), header)
-    with pytest.raises(CorruptStreamError, match="tile [01]"):
+    with pytest.raises(CorruptStreamError, match=r"tile [01]"):
         context_coder.decode_payload(with_length(length - 1), header)
-    with pytest.raises(CorruptStreamError, match="tile 1: .* bytes follow the end of its code"):
+    with pytest.raises(CorruptStreamError, match=r"tile 1: .* bytes follow the end of its code"):
         context_coder.decode_payload(payload + b"\0", header)
     with pytest.raises(CorruptStreamError):
         context_coder.decode_payload(head + b"\x80\x00" + codes, header)

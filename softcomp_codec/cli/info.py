@@ -270,9 +270,13 @@ def _context_lines(details: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     for index, plane in enumerate(details["planes"]):
         constant = plane["lowest"] == plane["highest"]
-        value = f"{plane['lowest']} everywhere" if constant else (
-            f"samples {plane['lowest']}..{plane['highest']}"
-            + (f", in units of {1 << plane['scale']}" if plane["scale"] else "")
+        value = (
+            f"{plane['lowest']} everywhere"
+            if constant
+            else (
+                f"samples {plane['lowest']}..{plane['highest']}"
+                + (f", in units of {1 << plane['scale']}" if plane["scale"] else "")
+            )
         )
         lines.append((f"plane {index}", value))
     return lines
