@@ -10,7 +10,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +52,9 @@ TILE_SIDE = 2048
 
 RATE_LIMIT, LEAST_RATE_LIMIT = 60, 120
 """Counts of states stop here; the latter with the least-squares predictor."""
+
+MAX_TILE_BYTES = 1 << 40
+"""More than any tile's code; no less, since those of truncated payloads exceed what is left."""
 
 FEWEST_TESTED = 256
 """A sample of fewer pixels does not tell whether an image was a JPEG."""
@@ -191,43 +194,77 @@ def decode_payload(
     Raises
     ------
     CorruptStreamError, TruncatedStreamError
-        The latter not with `allow_truncated`, which fills what is missing with 0.
+        The latter not with `allow_truncated`: rows whose first plane is missing are 0 then, and
+        where only later planes are missing, the picture is colourless and opaque.
     """
     mode = header.mode
     reader = ByteReader(payload, "payload")
-    facts, transform = _read_head(reader, header)
-    grid = tile_grid(header.height, header.width)
-    lengths = [reader.varint("tile length", len(payload)) for _ in grid[1:]]
-    starts = [reader.offset]
-    for length in lengths:
-        starts.append(starts[-1] + length)
+    try:
+        facts, transform = _read_head(reader, header)
+        grid = tile_grid(header.height, header.width)
+        lengths = [reader.varint("tile length", MAX_TILE_BYTES) for _ in grid[1:]]
+    except TruncatedStreamError:
+        if allow_truncated:
+            return np.zeros(header.shape, planes.dtype_of(mode)), False
+        raise
+    starts = list(accumulate(lengths, initial=reader.offset))
+    if starts[-1] > len(payload) and not allow_truncated:
+        raise TruncatedStreamError(
+            f"payload: its last tile starts at byte {starts[-1]}, found {len(payload)}"
+        )
     components = [
         np.full((header.height, header.width), each.lowest, np.int32) for each in facts.ranges
     ]
     data = np.frombuffer(bytearray(payload), np.uint8)  # writable, as the kernel's other users
 
-    def decode(index: int) -> bool:
+    missing = _missing_samples(mode, transform)
+
+    def decode(index: int) -> tuple[bool, int]:
         tile = grid[index]
         end = starts[index + 1] if index + 1 < len(starts) else len(payload)
-        if end > len(payload) and not allow_truncated:
-            raise TruncatedStreamError(
-                f"payload: tile {index} ends at byte {end}, found {len(payload)}"
-            )
         part = data[starts[index] : end]
         shape = (tile.bottom - tile.top, tile.right - tile.left)
-        decoded, complete = _decode_tile(part, shape, facts, mode, index, allow_truncated)
+        decoded, complete, known = _decode_tile(
+            part, shape, facts, mode, index, missing if allow_truncated else None
+        )
         for plane, tile_plane in zip(components, decoded, strict=True):
             plane[tile.top : tile.bottom, tile.left : tile.right] = tile_plane
-        return complete
+        return complete, known
 
-    complete = all(_on_threads(decode, list(range(len(grid)))))
-    restored = planes.restore_colours(components, transform)
+    results = _on_threads(decode, list(range(len(grid))))
+    complete = all(complete for complete, _ in results)
+    restored = _restore_colours(components, transform, complete)
+    for tile, (_, known) in zip(grid, results, strict=True):
+        for plane in restored:
+            plane[tile.top + known : tile.bottom, tile.left : tile.right] = 0
     return planes.merge_checked(restored, mode, complete), complete
 
 
 def describe_payload(payload: bytes, header: Header) -> PayloadFacts:
     """Return what a payload says before its samples."""
     return _read_head(ByteReader(payload, "payload"), header)[0]
+
+
+def _missing_samples(mode: Mode, transform: int) -> list[int | None]:
+    """Return what stands for the samples of each plane that a truncated payload lacks.
+
+    None: the highest of the plane, which makes a picture opaque.
+    """
+    alpha: list[int | None] = [None] * (mode.n_planes in (2, 4))
+    if transform == planes.LATTICE:
+        return [0, 128, 128, 0, *alpha]
+    return [*[0] * (mode.n_planes - len(alpha)), *alpha]
+
+
+def _restore_colours(components: list[Plane], transform: int, complete: bool) -> list[Plane]:
+    """Undo the transform; the last samples before a cut may be any, and are no damage."""
+    try:
+        return planes.restore_colours(components, transform)
+    except CorruptStreamError:
+        if complete:
+            raise
+        components[3][:] = 0  # without corrections every triple is a pixel
+        return planes.restore_colours(components, transform)
 
 
 def _choose_transform(components: list[Plane], mode: Mode) -> int:
@@ -247,7 +284,8 @@ def _plane_range(plane: Plane, mode: Mode) -> PlaneRange:
         return PlaneRange(lowest, highest, 0)
     steps = np.abs(np.diff(plane, axis=1)).sum(dtype=np.int64)
     mean_step = int(steps) // (plane.shape[0] * (plane.shape[1] - 1))
-    return PlaneRange(lowest, highest, min(max(0, mean_step.bit_length() - SCALE_BITS), MAX_SCALE))
+    scale = min(max(0, mean_step.bit_length() - SCALE_BITS), MAX_SCALE)
+    return PlaneRange(lowest, highest, scale)
 
 
 def _write_ranges(
@@ -374,9 +412,13 @@ def _decode_tile(
     facts: PayloadFacts,
     mode: Mode,
     index: int,
-    allow_truncated: bool,
-) -> tuple[NDArray[Any], bool]:
-    """Return (samples of all planes, whether they are complete); inverse of `_encode_tile`."""
+    missing: list[int | None] | None,
+) -> tuple[NDArray[Any], bool, int]:
+    """Return (samples of all planes, whether they are complete, rows that the first plane has).
+
+    Inverse of `_encode_tile`. `missing` are those of `_missing_samples`, None where truncation is
+    not allowed.
+    """
     model = _Model(facts.n_contexts, len(facts.ranges), wide=mode.bits_per_sample > 8)
     samples, residuals, errors = _buffers(len(facts.ranges), shape, model.filters.dtype)
     for target, each in zip(samples, facts.ranges, strict=True):
@@ -389,16 +431,27 @@ def _decode_tile(
     complete = result == status.OK
     if complete:
         end = int(entropy_kernels.end_of_arithmetic(interval[:2], int(interval[3])))
-        if len(data) > end:
+        if len(data) > end and missing is None:
             raise CorruptStreamError(
                 f"payload, tile {index}: {len(data) - end} bytes follow the end of its code"
             )
         complete = len(data) == end
-    if not complete and not allow_truncated:
+    tile = samples[:, MARGIN_ROWS:-1, MARGIN:-MARGIN]
+    if result not in (status.OK, status.TRUNCATED) and missing is None:
+        raise CorruptStreamError(
+            f"payload, tile {index}, plane {plane}, row {row}: {status.MESSAGES[result]}"
+        )
+    if not complete and missing is None:
         raise TruncatedStreamError(
             f"payload, tile {index}: its code ends at plane {plane}, row {row} of {shape[0]}"
         )
-    return samples[:, MARGIN_ROWS:-1, MARGIN:-MARGIN], complete
+    if result != status.OK:
+        assert missing is not None
+        for later in range(plane, len(tile)):
+            each, value = facts.ranges[later], missing[later]
+            value = each.highest if value is None else min(max(value, each.lowest), each.highest)
+            tile[later, row if later == plane else 0 :] = value
+    return tile, complete, row if result != status.OK and plane == 0 else shape[0]
 
 
 def _on_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:

@@ -183,11 +183,11 @@ def header_info(header: Header) -> dict[str, Any]:
 def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     """Write one image, the current frame; Pillow calls this for ``image.save``.
 
-    The options ``codebook``, ``effort``, ``embed_codebook``, ``reference_bytes`` and ``file_check``
-    are those of `softcomp_codec.encode`; others are ignored, as by Pillow's own plugins. The output
-    need not be seekable, and nothing is written unless encoding succeeds. Pillow, however, empties
-    an existing file before it calls any plugin: to replace a file only by a complete one, use
-    `softcomp_codec.atomic_files.write_atomically` with `softcomp_codec.encode`.
+    The options ``codebook``, ``effort``, ``coder``, ``embed_codebook``, ``reference_bytes`` and
+    ``file_check`` are those of `softcomp_codec.encode`; others are ignored, as by Pillow's own
+    plugins. The output need not be seekable, and nothing is written unless encoding succeeds.
+    Pillow, however, empties an existing file before it calls any plugin: to replace a file only by
+    a complete one, use `softcomp_codec.atomic_files.write_atomically` with `softcomp_codec.encode`.
 
     Raises
     ------

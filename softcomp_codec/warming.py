@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import codebook_store, container, planes, shapes, shapes_coder, training
+from . import (
+    codebook_store,
+    container,
+    context_coder,
+    planes,
+    shapes,
+    shapes_coder,
+    training,
+)
 from .bitstream import BitReader, BitWriter
 from .codebook import built_in_part, kind_of
 from .container import Header
@@ -63,12 +71,13 @@ def _silent(stage: str, done: int, total: int) -> None:
 
 
 def _tiny_images() -> Iterator[NDArray[Any]]:
-    """A disc, a slope, and three slopes as colours."""
+    """A disc, a slope, three slopes as colours, and a slope of 16 bits."""
     rows, columns = np.mgrid[0:_SIDE, 0:_SIDE]
     slope = (3 * rows + 2 * columns + rows * columns % 7).astype(np.uint8)
     yield (rows - 12) ** 2 + (columns - 12) ** 2 < 60
     yield slope
     yield np.stack([slope, slope[::-1], slope.T], axis=2)
+    yield slope.astype(np.uint16) * np.uint16(257)
 
 
 def _books_for(mode: Mode) -> Iterator[Codebook | None]:
@@ -79,6 +88,16 @@ def _books_for(mode: Mode) -> Iterator[Codebook | None]:
 
 def _warm_coder(array: NDArray[Any], mode: Mode, book: Codebook | None) -> None:
     """Code an image, whether or not the coder pays."""
+    payload = context_coder.encode_payload(array, mode)
+    if payload is not None:
+        header = Header(mode, _SIDE, _SIDE, container.CONTEXT, b"", 0)
+        _check(np.array_equal(context_coder.decode_payload(payload, header)[0], array))
+    if mode.channel_axis:
+        colours = planes.split_planes(array, mode)
+        lattice = planes.transform_colours(colours, planes.LATTICE)
+        _check(np.array_equal(planes.restore_colours(lattice, planes.LATTICE), colours))
+    if mode.kind is None:
+        return
     for effort in (1, 9):
         payload = shapes_coder.encode_payload(array, mode, book, effort=effort)
         header = Header(mode, _SIDE, _SIDE, container.SHAPES, b"", 0)

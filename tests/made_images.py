@@ -54,6 +54,18 @@ def colours(height, width, seed=0):
     return stack.clip(0, 255).astype(np.uint8)
 
 
+def jpeg_colours(height, width, seed=0):
+    """RGB: a decoded JPEG, by libjpeg's conversion of triples that do not clip (SPEC 5.2.1)."""
+    y = 60 + slope(height, width, seed).astype(np.int64) // 2
+    rows, columns = np.mgrid[:height, :width]
+    cb, cr = ((rows // 3 + columns // 5 + noise((height, width), 2, seed + i)) % 24 - 12
+              for i in range(2))  # fmt: skip
+    red = y + ((91881 * cr + 32768) >> 16)
+    green = y + ((-22554 * cb - 46802 * cr + 32768) >> 16)
+    blue = y + ((116130 * cb + 32768) >> 16)
+    return np.stack([red, green, blue], axis=2).astype(np.uint8)
+
+
 def image(kind, height=24, width=24, seed=0):
     """An image of one of `KINDS`."""
     return {"bilevel": glyphs, "gray8": slope, "rgb8": colours}[kind](height, width, seed)

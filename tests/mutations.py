@@ -19,12 +19,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from file_builder import checksum
-from made_images import KINDS, colours, glyphs, image, images, noise, slope, typical
+from file_builder import checksum, file_of
+from made_images import (
+    KINDS,
+    colours,
+    glyphs,
+    image,
+    images,
+    jpeg_colours,
+    noise,
+    slope,
+    typical,
+)
 from small_codebooks import codebook_file, reference_codebook, small_codebook
 
 import softcomp_codec
-from softcomp_codec import container, decoder, shapes_coder
+from softcomp_codec import container, context_coder, decoder, planes, shapes_coder
 from softcomp_codec.codebook import Codebook
 from softcomp_codec.container import Segment
 from softcomp_codec.decoder import decode_file
@@ -83,6 +93,24 @@ class Corpus:
             typical((3, 40, 4), np.uint8),
         ):
             self._add(array, codebook=None)
+        for array in (
+            slope(24, 24, 99),
+            slope(9, 130, 5)[:, :, None],
+            colours(24, 24, 99),
+            np.repeat(slope(13, 14)[:, :, None], 3, axis=2),
+            jpeg_colours(20, 21),
+            np.concatenate([jpeg_colours(12, 9), slope(12, 9)[:, :, None]], axis=2),
+            glyphs(20, 20),
+            typical((12, 20), np.uint16),
+            typical((8, 9, 3), np.uint16),
+            np.full((5, 6, 2), 9, np.uint8),
+            slope(1, 30),
+            slope(30, 1),
+        ):
+            for effort in (1, 9):
+                self._add_context(array, effort)
+        for array in (slope(24, 24, 97), colours(20, 20, 97)):
+            self._add_frames([array, array[::-1], array[::-1, ::-1]], coder="context")
         deep = [typical((8, 11), np.uint16, seed) for seed in range(3)]
         self._add_frames(deep, codebook=None, file_check=True)
         self._add_frames([typical((6, 5, 4), np.uint8, seed) for seed in range(2)])
@@ -96,6 +124,13 @@ class Corpus:
     @staticmethod
     def _key(array):
         return array.dtype.str, array.shape, array.tobytes()
+
+    def _add_context(self, array, effort):
+        """By the context coder, even where the samples themselves are smaller."""
+        mode = planes.mode_of_array(array)
+        payload = context_coder.encode_payload(array, mode, effort=effort)
+        data = file_of(array, payload, coder=container.CONTEXT, file_check=effort == 9)
+        self.files.append((data, [array]))
 
     def _add(self, array, **options):
         self.files.append((softcomp_codec.encode(array, **options), [array]))
@@ -268,6 +303,10 @@ def check_file(data, corpus, blind):
 def _describe(data, decoded):
     header, payload = container.read_file(data)
     single = container.frame_header(header, 0)
+    if single.coder == container.CONTEXT:
+        payload = container.frame_payload(header, payload, 0)
+        with suppress(ScfError):
+            context_coder.describe_payload(payload, single)
     if single.coder == container.SHAPES:
         payload = container.frame_payload(header, payload, 0)
         with suppress(ScfError):

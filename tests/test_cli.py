@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -296,6 +297,7 @@ def test_encode_refuses_what_it_cannot_keep_and_goes_on(digit, tmp_path):
 DEEP = np.arange(35, dtype=np.uint16).reshape(5, 7) * np.uint16(1871)
 ALPHA = (np.arange(140).reshape(5, 7, 4) * 7 % 256).astype(np.uint8)
 SAMPLES = {"I;16": DEEP, "LA": ALPHA[..., [0, 3]], "RGBA": ALPHA}
+CODERS = {"I;16": "stored", "LA": "stored", "RGBA": "context"}
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
@@ -309,7 +311,7 @@ def test_encode_and_decode_deep_and_transparent_pictures(mode, suffix, tmp_path)
     name = {"I;16": "gray16", "LA": "la8", "RGBA": "rgba8"}[mode]
     assert f"7 x 5, {name}" in run("info", coded)
     facts = json.loads(run("info", "--json", "--indicator", coded))
-    assert (facts["mode"], facts["coder"], facts["codebook"]) == (name, "stored", None)
+    assert (facts["mode"], facts["coder"], facts["codebook"]) == (name, CODERS[mode], None)
     assert facts["raw_bytes"] == SAMPLES[mode].nbytes
     assert "1 picture verified" in run("verify", coded)
     explained = json.loads(run("explain", source, "--json"))
@@ -553,7 +555,7 @@ def test_info_details(coded, book_file, tmp_path):
     facts = json.loads(run("info", "--json", "--codebook", book_file, coded))
     assert facts["details"]["planes"][0]["shapes"] > 0
     colours = tmp_path / "colours.scf"
-    colours.write_bytes(softcomp_codec.encode(np.zeros((30, 40, 3), np.uint8)))
+    colours.write_bytes(softcomp_codec.encode(np.zeros((30, 40, 3), np.uint8), coder="shapes"))
     text = run("info", colours)
     assert "colour transform" in text
     assert "plane 2" in text
@@ -561,6 +563,79 @@ def test_info_details(coded, book_file, tmp_path):
     stored.write_bytes(softcomp_codec.encode(np.zeros((1, 1), np.uint8)))
     assert "none of this coder" in run("info", stored)
     assert "none of this coder" not in run("info", "--header", stored)
+
+
+def test_info_details_of_the_context_coder(tmp_path):
+    path = tmp_path / "colours.scf"
+    array = np.zeros((30, 40, 4), np.uint8)
+    array[:, :, 0] = np.arange(40) * 5
+    array[:, :, 3] = 9
+    path.write_bytes(softcomp_codec.encode(array))
+    text = run("info", path)
+    for line in (
+        r"coder +context",
+        r"colour transform +red difference",
+        r"contexts +7 a decision",
+        r"tiles +1\b",
+        r"plane 0 +samples 0\.\.195",
+        r"plane 1 +samples -195\.\.0",
+        r"plane 2 +samples -97\.\.0",
+        r"plane 3 +9 everywhere",
+    ):
+        assert re.search(line, text), (line, text)
+    assert json.loads(run("info", "--json", path))["details"] == {
+        "colour_transform": "red difference",
+        "contexts": 7,
+        "tiles": 1,
+        "planes": [
+            {"lowest": 0, "highest": 195, "scale": 0},
+            {"lowest": -195, "highest": 0, "scale": 0},
+            {"lowest": -97, "highest": 0, "scale": 0},
+            {"lowest": 9, "highest": 9, "scale": 0},
+        ],
+    }
+    assert "contexts" not in run("info", "--header", path)
+    deep = np.tile(np.arange(40, dtype=np.uint16) * np.uint16(300), (30, 1))
+    path.write_bytes(softcomp_codec.encode(deep, effort=9))
+    text = run("info", path)
+    assert "samples 0..11700, in units of 16" in text
+    assert "15 a decision" in text
+    assert "colour transform" not in text
+    data = softcomp_codec.encode(deep)
+    path.write_bytes(data[: softcomp_codec.read_header(data).payload_offset + 1])
+    assert "payload, byte 1" in run("info", path, code=1)
+
+
+def test_explain_of_the_context_coder(tmp_path):
+    path = tmp_path / "colours.scf"
+    array = np.zeros((30, 40, 3), np.uint8)
+    array[:, :, 0] = np.arange(40) * 5
+    path.write_bytes(softcomp_codec.encode(array, coder="context"))
+    text = run("explain", path, code=1)
+    assert "files of the context coder cannot be explained, only those of the shapes" in text
+    Image.fromarray(array).save(path.with_suffix(".png"))
+    explained = json.loads(run("explain", path.with_suffix(".png"), "--json"))
+    assert explained["coder"] == "shapes"
+
+
+@pytest.mark.parametrize("coder", ["auto", "context", "shapes"])
+def test_encode_with_a_coder(coder, tmp_path):
+    path = tmp_path / "a.png"
+    array = np.tile(np.arange(40, dtype=np.uint8), (30, 1))
+    Image.fromarray(array).save(path)
+    run("encode", "--coder", coder, path)
+    data = path.with_suffix(".scf").read_bytes()
+    assert data == softcomp_codec.encode(array, coder=coder)
+    if coder != "auto":
+        assert json.loads(run("info", "--json", path.with_suffix(".scf")))["coder"] == coder
+
+
+def test_encode_with_a_coder_that_there_is_not(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((3, 3), np.uint8)).save(path)
+    text = run("encode", "--coder", "stored", path, code=2)
+    assert "expected one of auto, context, shapes" in " ".join(text.replace("│", " ").split())
+    assert not path.with_suffix(".scf").exists()
 
 
 def test_info_indicator_of_planes_image_and_set(coded, book, book_file, tmp_path):
@@ -585,7 +660,9 @@ def test_info_indicator_of_planes_image_and_set(coded, book, book_file, tmp_path
 def test_info_indicator_where_there_are_no_shapes(coded, tmp_path):
     assert "MISSING" not in run("info", "--indicator", coded, code=1)
     colours = tmp_path / "colours.scf"
-    colours.write_bytes(softcomp_codec.encode(np.zeros((30, 40, 3), np.uint8)))
+    colours.write_bytes(softcomp_codec.encode(np.zeros((30, 40, 3), np.uint8), coder="context"))
+    assert "none: no shapes coder wrote it" in run("info", "--indicator", colours)
+    colours.write_bytes(softcomp_codec.encode(np.zeros((30, 40, 3), np.uint8), coder="shapes"))
     text = run("info", "--indicator", colours)
     assert "indicator, plane 2" in text
     assert "no shapes: the codebook has none here" in text

@@ -178,7 +178,7 @@ def test_an_embedded_codebook_hides_all_others(empty_store, book, other_books, f
 
 def test_a_missing_codebook_names_id_name_and_places(empty_store, monkeypatch, tmp_path, book):
     picture = image("gray8", 70, 70)
-    data = softcomp_codec.encode(picture, codebook=book, effort=1)
+    data = softcomp_codec.encode(picture, codebook=book, effort=1, coder="shapes")
     reference = softcomp_codec.read_header(data).codebook_reference
     assert reference == book.identifier[:8]  # 4,096 bytes or more
     monkeypatch.setenv(PATH_VARIABLE, os.pathsep.join([str(tmp_path / "a"), str(tmp_path / "b")]))
@@ -210,7 +210,7 @@ def test_a_missing_codebook_without_a_name(empty_store, file):
 
 def test_size_and_name_need_no_codebook(empty_store, book):
     header = softcomp_codec.read_header(
-        softcomp_codec.encode(image("gray8", 70, 71), codebook=book, effort=1)
+        softcomp_codec.encode(image("gray8", 70, 71), codebook=book, effort=1, coder="shapes")
     )
     assert (header.width, header.height, header.codebook_name) == (71, 70, book.name)
 
@@ -236,7 +236,7 @@ def test_a_wrong_codebook_is_noticed(empty_store, other_books, file):
 def test_wrong_states_are_noticed_by_the_checksum(empty_store):
     """Another codebook without shapes decodes to another picture, without any other sign."""
     sure, unsure = gray_codebook("sure", 600), gray_codebook("unsure", 33000)
-    data = softcomp_codec.encode(PLAIN, codebook=sure, effort=1)
+    data = softcomp_codec.encode(PLAIN, codebook=sure, effort=1, coder="shapes")
     header, payload = container.read_file(data)
     assert header.codebook_reference
     wrong = replace(header, codebook_reference=unsure.identifier[:4])
@@ -275,7 +275,9 @@ def test_the_checksum_decides_between_several(empty_store):
     assert first.identifier[:4] == second.identifier[:4]
     assert first.identifier != second.identifier
     for book in (first, second):
-        data = softcomp_codec.encode(PLAIN, codebook=book, reference_bytes=4, effort=1)
+        data = softcomp_codec.encode(
+            PLAIN, codebook=book, reference_bytes=4, effort=1, coder="shapes"
+        )
         assert softcomp_codec.read_header(data).codebook_reference == book.identifier[:4]
         for order in ([first, second], [second, first]):
             decoded = decode_file(data, codebooks=order)
@@ -285,7 +287,9 @@ def test_the_checksum_decides_between_several(empty_store):
 
 def test_none_of_several_fits(empty_store):
     books = colliding_codebooks()
-    data = softcomp_codec.encode(PLAIN, codebook=books[0], reference_bytes=4, effort=1)
+    data = softcomp_codec.encode(
+        PLAIN, codebook=books[0], reference_bytes=4, effort=1, coder="shapes"
+    )
     header, payload = container.read_file(data)
     damaged = container.write_file(replace(header, checksum=header.checksum ^ 1), payload)
     with pytest.raises(CodebookMismatchError) as caught:
@@ -301,7 +305,9 @@ def test_none_of_several_fits(empty_store):
 def test_longer_references_tell_them_apart(empty_store):
     first, second = colliding_codebooks()
     for n_bytes in (8, 32):
-        data = softcomp_codec.encode(PLAIN, codebook=first, reference_bytes=n_bytes, effort=1)
+        data = softcomp_codec.encode(
+            PLAIN, codebook=first, reference_bytes=n_bytes, effort=1, coder="shapes"
+        )
         assert softcomp_codec.read_header(data).codebook_reference == first.identifier[:n_bytes]
         assert np.array_equal(softcomp_codec.decode(data, codebooks=[second, first]), PLAIN)
         with pytest.raises(CodebookNotFoundError):

@@ -152,7 +152,9 @@ def mixed_arrays():
 
 def mixed_file(book, order=(0, 1, 2, 3), **options):
     arrays = mixed_arrays()
-    return softcomp_codec.encode_frames([arrays[i] for i in order], codebook=book, **options)
+    return softcomp_codec.encode_frames(
+        [arrays[i] for i in order], codebook=book, **{"coder": "shapes", **options}
+    )
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 2, 0, 3), (2, 3, 0, 1)])
@@ -168,7 +170,25 @@ def test_every_coder_in_one_file(order, embed, no_codebooks):
     assert_all_same(softcomp_codec.decode_frames(data, codebooks=[book]), arrays)
     if embed:
         assert_all_same(softcomp_codec.decode_frames(data), arrays)
-    assert len(data) < sum(len(encoded(array)) for array in arrays)
+    assert len(data) < sum(len(encoded(array, coder="shapes")) for array in arrays)
+
+
+@pytest.mark.parametrize("file_check", [False, True])
+def test_context_and_shapes_in_one_file(file_check, no_codebooks):
+    """Each frame takes the smaller one; that of the context coder needs no codebook."""
+    book = taught_codebook()
+    rows, columns = np.mgrid[:64, :80]
+    arrays = [*mixed_arrays(), ((rows * rows + columns * rows) // 40 % 256).astype(np.uint8)]
+    data = softcomp_codec.encode_frames(arrays, codebook=book, file_check=file_check)
+    frames = container.read_header(data).frames
+    kinds = [(frame.coder, frame.built_in) for frame in frames]
+    assert kinds[:2] == [(SHAPES, False), (STORED, False)]
+    assert kinds[4] == (container.CONTEXT, True)
+    assert_all_same(softcomp_codec.decode_frames(data, codebooks=[book]), arrays)
+    for index in (1, 4):
+        assert_same(decoder.decode_file(data, frame=index).array, arrays[index])
+    shapes = softcomp_codec.encode_frames(arrays, codebook=book, coder="shapes")
+    assert len(data) < len(shapes)
 
 
 def test_without_the_codebook_the_other_frames_decode(no_codebooks, path):
@@ -647,7 +667,7 @@ OPEN_ERRORS = {
             hostile(b"\2" + A + entry(coder << 5, 20, CRC_B)),
             (CorruptStreamError, UnsupportedStreamError),
         )
-        for coder in (2, 3, 4, 6, 7)
+        for coder in (3, 4, 6, 7)
     },
     **{
         f"table cut to {length}": (hostile((b"\2" + A + B)[:length]), CorruptStreamError)
@@ -853,10 +873,13 @@ def test_improps_and_immeta(arrays, path, monkeypatch):
 
 
 def test_metadata_of_a_frame_tells_its_coder():
-    data = encoded_frames([noise("L"), picture("L")])
+    data = encoded_frames([noise("L"), picture("L")], coder="shapes")
     with iio.imopen(data, "r", plugin="SCF") as file:
         coders = [file.metadata(index=index)["coder"] for index in (0, 1, None)]
     assert coders == ["stored", "shapes", "stored"]
+    data = encoded_frames([noise("L"), picture("L")], coder="context")
+    with iio.imopen(data, "r", plugin="SCF") as file:
+        assert file.metadata(index=1)["coder"] == "context"
 
 
 def test_codebooks_reach_every_frame(no_codebooks, path):

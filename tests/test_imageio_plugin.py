@@ -257,7 +257,7 @@ def test_v2_reader_and_writer(path):
     with iio2.get_reader(path, format="SCF") as reader:
         assert len(reader) == 1
         assert_same(np.asarray(reader.get_data(0)), array)
-        assert reader.get_data(0).meta["coder"] == "shapes"
+        assert reader.get_data(0).meta["coder"] == "context"
         assert [image.shape for image in reader] == [array.shape]
         assert reader.get_meta_data()["mode"] == "gray8"
         with pytest.raises(ValueError, match="index is 1"):

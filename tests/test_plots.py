@@ -38,7 +38,7 @@ def opened(data):
 
 
 def trace_of(array, book=None):
-    data = softcomp_codec.encode(array, codebook=book)
+    data = softcomp_codec.encode(array, codebook=book, coder="shapes")
     return tracing.trace_file(data, codebooks=[book] if book else [])
 
 

@@ -24,6 +24,15 @@ MANY = settings(max_examples=60, deadline=None)
 SHAPES = TrainingOptions(use_indicator=False)
 
 
+def encoded(image, **options):
+    """A file of the coders that the other decoder knows."""
+    return softcomp_codec.encode(image, **{"coder": "shapes", **options})
+
+
+def encoded_frames(images, **options):
+    return softcomp_codec.encode_frames(images, **{"coder": "shapes", **options})
+
+
 def make_image(kind, style, height, width, seed=0):
     rng = np.random.default_rng([KINDS.index(kind), STYLES.index(style), height, width, seed])
     planes = 3 if kind == "rgb" else 1
@@ -159,7 +168,7 @@ def test_no_codebook(kind, style):
     for number, (height, width) in enumerate(SIZES):
         for seed in (0, 1):
             image = make_image(kind, style, height, width, seed)
-            file = softcomp_codec.encode(
+            file = encoded(
                 image, codebook=None, effort=(1, 5, 9)[number % 3], file_check=bool(seed)
             )
             assert_same(reference.decode(file), image)
@@ -169,7 +178,7 @@ def test_no_codebook(kind, style):
 @pytest.mark.parametrize("style", ["smooth", "boxes"])
 def test_larger_image(kind, style):
     image = make_image(kind, style, 45, 70)
-    assert_same(reference.decode(softcomp_codec.encode(image, codebook=None)), image)
+    assert_same(reference.decode(encoded(image, codebook=None)), image)
 
 
 @MANY
@@ -179,7 +188,7 @@ def test_any_array(data):
     endings = [(), (1,)] if dtype is np.bool_ else [(), (1,), (3,)]
     sides = data.draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
     image = data.draw(hnp.arrays(dtype, sides + data.draw(st.sampled_from(endings))))
-    assert_same(reference.decode(softcomp_codec.encode(image, codebook=None)), image)
+    assert_same(reference.decode(encoded(image, codebook=None)), image)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -194,13 +203,13 @@ def test_codebook(books, kind):
             {"reference_bytes": 4, "effort": 9},
             {"effort": 1},
         )[number % 4]
-        file = softcomp_codec.encode(image, codebook=book, **options)
+        file = encoded(image, codebook=book, **options)
         assert_same(reference.decode(file, [packed]), image)
         if reference.read_header(file).reference:
             referring += 1
             with pytest.raises(reference.SpecError, match="not there"):
                 reference.decode(file)
-        file = softcomp_codec.encode(image, codebook=book, embed_codebook=True, **options)
+        file = encoded(image, codebook=book, embed_codebook=True, **options)
         assert_same(reference.decode(file), image)
     assert referring
 
@@ -209,14 +218,14 @@ def test_codebook(books, kind):
 def test_codebook_of_another_kind(books, kind):
     other = books[KINDS[KINDS.index(kind) - 1]][0]
     image = books[kind][1][0]
-    file = softcomp_codec.encode(image, codebook=other)
+    file = encoded(image, codebook=other)
     assert_same(reference.decode(file, [other.to_bytes()]), image)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_codebook_without_a_part_for_the_image(books, kind):
     other = books[KINDS[KINDS.index(kind) - 1]][0]
-    file = softcomp_codec.encode(make_image(kind, "boxes", 12, 12), codebook=None)
+    file = encoded(make_image(kind, "boxes", 12, 12), codebook=None)
     assert reference.read_header(file).coder == 1
     identifier = reference.read_codebook(other.to_bytes()).id
     file = file[:3] + b"\x01" + file[4:7] + identifier[:4] + file[7:]
@@ -259,7 +268,7 @@ def test_damaged_file(books, kind, data):
     book, images = books[kind]
     options = st.sampled_from([{}, {"file_check": True}, {"codebook": None}])
     image = images[data.draw(st.integers(0, len(images) - 1))]
-    file = softcomp_codec.encode(image, **{"codebook": book, **data.draw(options)})
+    file = encoded(image, **{"codebook": book, **data.draw(options)})
     position = data.draw(st.integers(0, len(file) - 1))
     inserted = data.draw(st.binary(max_size=3))
     removed = data.draw(st.integers(0, 3))
@@ -273,7 +282,7 @@ def test_other_lengths(books, kind):
     book, images = books[kind]
     for image in images[::6]:
         for choice in (book, None):
-            file = softcomp_codec.encode(image, codebook=choice)
+            file = encoded(image, codebook=choice)
             packed = [book.to_bytes()]
             for end in range(0, len(file), 3):
                 with pytest.raises(reference.SpecError):
@@ -291,7 +300,7 @@ def test_damaged_payload_with_fitting_checksum(books, kind, data):
     book, images = books[kind]
     choice = data.draw(st.sampled_from([book, None]))
     image = images[data.draw(st.integers(0, len(images) - 1))]
-    file = softcomp_codec.encode(image, codebook=choice)
+    file = encoded(image, codebook=choice)
     header = reference.read_header(file)
     if header.coder == 0:
         return
@@ -397,7 +406,7 @@ def test_segments(segments, good):
 
 def test_file_check():
     image = make_image("gray", "ramp", 6, 6)
-    file = softcomp_codec.encode(image, codebook=None, file_check=True)
+    file = encoded(image, codebook=None, file_check=True)
     assert_same(reference.decode(file), image)
     with pytest.raises(reference.SpecError, match="file check"):
         reference.decode(stored_file([segment(0x88, b"\x00\x00\x00\x00")]))
@@ -413,9 +422,9 @@ def test_stored_modes(dtype, last_axis, size):
     rng = np.random.default_rng(len(shape))
     image = rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
     image.flat[0] = np.iinfo(dtype).max
-    file = softcomp_codec.encode(image)
+    file = encoded(image)
     assert_same(reference.decode(file), image)
-    pictures = reference.decode_frames(softcomp_codec.encode_frames([image, image[::-1]]))
+    pictures = reference.decode_frames(encoded_frames([image, image[::-1]]))
     for picture, frame in zip(pictures, (image, image[::-1]), strict=True):
         assert_same(picture, frame)
     assert outcomes(file[:-1]) == outcomes(file + b"\0") == (None, None)
@@ -470,11 +479,11 @@ def test_reference_coder(reference_books, scheme, style):
     coders = set()
     for height, width in REFERENCE_SIZES:
         image = make_image(kind_of(scheme), style, height, width, 1)
-        file = softcomp_codec.encode(image, codebook=book, embed_codebook=True)
+        file = encoded(image, codebook=book, embed_codebook=True)
         coders.add(reference.read_header(file).coder)
         assert_same(reference.decode(file), image)
         np.testing.assert_array_equal(softcomp_codec.decode(file), image, strict=True)
-        file = softcomp_codec.encode(image, codebook=book)
+        file = encoded(image, codebook=book)
         assert_same(reference.decode(file, [book.to_bytes()]), image)
     assert (scheme, style) == ("gray", "checks") or 5 in coders
 
@@ -484,7 +493,7 @@ def test_reference_coder_larger_image(reference_books, scheme):
     """Long enough for the halved sums of GAP."""
     book = reference_books[scheme]
     image = make_image(kind_of(scheme), "smooth", 45, 70, 1)
-    file = softcomp_codec.encode(image, codebook=book)
+    file = encoded(image, codebook=book)
     assert reference.read_header(file).coder == 5
     assert_same(reference.decode(file, [book.to_bytes()]), image)
 
@@ -497,7 +506,7 @@ def test_damaged_reference_payload(reference_books, scheme, data):
     style = data.draw(st.sampled_from(["smooth", "boxes", "flat"]))
     height, width = data.draw(st.sampled_from([(7, 9), (5, 12), (1, 30)]))
     image = make_image(kind_of(scheme), style, height, width, 1)
-    file = softcomp_codec.encode(image, codebook=book)
+    file = encoded(image, codebook=book)
     header = reference.read_header(file)
     if header.coder != 5:
         return
@@ -583,7 +592,7 @@ def test_reference_shapes_that_are_corrupt(reference_books):
 def test_reference_payload_of_other_lengths(reference_books, scheme):
     book = reference_books[scheme]
     image = make_image(kind_of(scheme), "smooth", 8, 11, 1)
-    file = softcomp_codec.encode(image, codebook=book)
+    file = encoded(image, codebook=book)
     assert reference.read_header(file).coder == 5
     for end in range(0, len(file), 5):
         assert outcomes(file[:end], book) == (None, None)
@@ -595,7 +604,7 @@ def test_reference_payload_of_other_lengths(reference_books, scheme):
 def test_reference_coder_without_part(books, reference_books, scheme):
     kind = kind_of(scheme)
     image = make_image(kind, "flat", 9, 9, 1)
-    file = softcomp_codec.encode(image, codebook=reference_books[scheme])
+    file = encoded(image, codebook=reference_books[scheme])
     header = reference.read_header(file)
     assert header.coder == 5
     identifier = reference.read_codebook(books[kind][0].to_bytes()).id[: len(header.reference)]
@@ -658,12 +667,12 @@ def test_frames(books, reference_books, kind, settings_name):
     images = [make_image(kind, style, 9, 11, 1) for style in ("boxes", "noise", "flat", "smooth")]
     packed = [book.to_bytes()]
     for options in ({}, {"embed_codebook": True}, {"codebook": None}, {"file_check": True}):
-        file = softcomp_codec.encode_frames(images, **{"codebook": book, **options})
+        file = encoded_frames(images, **{"codebook": book, **options})
         pictures = reference.decode_frames(file, packed)
         for picture, image in zip(pictures, images, strict=True):
             assert_same(picture, image)
         assert_same(reference.decode(file, packed), images[0])
-    file = softcomp_codec.encode_frames(images, codebook=book)
+    file = encoded_frames(images, codebook=book)
     rng = np.random.default_rng(2)
     damaged = [file[:-1], file + b"\x00"]
     for position in rng.integers(8, len(file), 40):

@@ -41,7 +41,7 @@ def shaped_books():
 
 
 def explained(array, book=None, effort=5):
-    data = softcomp_codec.encode(array, codebook=book, effort=effort)
+    data = softcomp_codec.encode(array, codebook=book, effort=effort, coder="shapes")
     trace = tracing.trace_file(data, codebooks=[book] if book else [])
     return data, trace
 

@@ -294,7 +294,8 @@ import ast
 import importlib
 import pkgutil
 import softcomp_codec
-from softcomp_codec import container, kernels, reference_training, shapes_coder, tracing, training
+from softcomp_codec import container, decoder, kernels, reference_training, shapes_coder, tracing
+from softcomp_codec import training
 from small_codebooks import small_codebook
 
 def layouts(picture):
@@ -311,7 +312,8 @@ for kind, maker, n_planes in (("bilevel", glyphs, 1), ("gray8", slope, 1), ("rgb
             for effort in (1, 5, 9):
                 for choice, embed in ((None, False), (book, False), (loaded, True)):
                     data = softcomp_codec.encode(
-                        picture.reshape(shape), codebook=choice, effort=effort, embed_codebook=embed
+                        picture.reshape(shape), codebook=choice, effort=effort, coder="shapes",
+                        embed_codebook=embed,
                     )
                     for bytes_ in (data, bytearray(data), memoryview(data)):
                         found = softcomp_codec.decode(bytes_, codebooks=[loaded])
@@ -331,6 +333,28 @@ for kind, maker, n_planes in (("bilevel", glyphs, 1), ("gray8", slope, 1), ("rgb
             data = softcomp_codec.encode(picture, codebook=reference)
             assert (softcomp_codec.decode(data, codebooks=[reference]) == picture).all()
 
+# The context coder, both widths, and the lattice of decoded JPEGs
+from made_images import jpeg_colours, typical
+makers = [slope, colours, jpeg_colours]
+makers += [lambda h, w, s, n=n: typical((h, w, n), np.uint8, s) for n in (1, 2, 4)]
+makers += [lambda h, w, s, n=n: typical((h, w, n)[: 2 + (n > 0)], np.uint16, s) for n in range(5)]
+n_coded = 0
+for maker in makers:
+    for picture in layouts(maker(40, 40, 99)):
+        for effort in (1, 9):
+            data = softcomp_codec.encode(picture, coder="context", effort=effort)
+            n_coded += softcomp_codec.read_header(data).coder == container.CONTEXT
+            for bytes_ in (data, bytearray(data), memoryview(data)):
+                assert (softcomp_codec.decode(bytes_) == picture).all()
+            head = softcomp_codec.read_header(data).payload_offset
+            decoder.decode_file(data[: max(head, len(data) - 9)], allow_truncated=True)
+assert n_coded > 60, n_coded
+from softcomp_codec.kernels import context_kernels
+for name in ("code_plane", "code_wide_plane"):
+    n_signatures = len(getattr(context_kernels, name).signatures)
+    print("context_kernels." + name, n_signatures)
+    assert n_signatures == 1, (name, n_signatures)
+
 for info in pkgutil.iter_modules(kernels.__path__):
     module = importlib.import_module(f"softcomp_codec.kernels.{info.name}")
     with open(module.__file__, encoding="utf-8") as stream:
@@ -344,6 +368,9 @@ for info in pkgutil.iter_modules(kernels.__path__):
 )
 
 
+LATTICE_KERNELS = ("split_pixels", "merge_pixels", "count_exact")
+
+
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="nothing is compiled")
 def test_kernels_have_few_signatures():
     """Read-only, reversed and Fortran arrays are brought into one layout before the kernels."""
@@ -352,3 +379,7 @@ def test_kernels_have_few_signatures():
     assert len(counts) > 10
     assert {name: count for name, count in counts.items() if count > 2} == {}
     assert {name: count for name, count in counts.items() if count < 1} == {}
+    assert counts["context_kernels.code_plane"] == counts["context_kernels.code_wide_plane"] == 1
+    lattice = {name: n for name, n in counts.items() if name.startswith("lattice_kernels.")}
+    assert lattice.keys() >= {f"lattice_kernels.{name}" for name in LATTICE_KERNELS}
+    assert set(lattice.values()) == {1}

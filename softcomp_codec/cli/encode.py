@@ -54,6 +54,9 @@ def encode(
         str, typer.Option(metavar="NAME", help="auto, none, or a codebook's name, ID or path.")
     ] = "auto",
     effort: Annotated[int, typer.Option(min=1, max=9, help="1 is fast, 9 is small.")] = 5,
+    coder: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, context, or shapes: for comparisons.")
+    ] = "auto",
     embed_codebook: Annotated[
         bool, typer.Option("--embed-codebook", help="Put the codebook into each file.")
     ] = False,
@@ -73,6 +76,7 @@ def encode(
     -o, where the files keep their places. Existing files are not replaced without --force.
     """
     _check_output_name(output)
+    _check_coder(coder)
     suffixes = picture_suffixes()
     plan = make_plan(
         inputs,
@@ -86,6 +90,7 @@ def encode(
     options = {
         "codebook": codebook if book is None else book,
         "effort": effort,
+        "coder": coder,
         "embed_codebook": embed_codebook,
         "file_check": file_check,
     }
@@ -143,6 +148,14 @@ def coded_by(header: Header, choice: Codebook | str) -> str:
 def _check_output_name(output: Path | None) -> None:
     if output is not None and output.suffix.lower() in picture_suffixes() and not output.is_dir():
         raise typer.BadParameter(f"-o {output}: encode writes {SCF_SUFFIX} files")
+
+
+def _check_coder(choice: str) -> None:
+    from ..encoder import CODER_CHOICES
+
+    if choice not in CODER_CHOICES:
+        names = ", ".join(CODER_CHOICES)
+        raise typer.BadParameter(f"--coder {choice}: expected one of {names}")
 
 
 def _load(choice: str) -> Codebook | None:

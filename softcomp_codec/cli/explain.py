@@ -40,8 +40,9 @@ def explain(
 ) -> None:
     """Show where the bits of a picture went, and draw where its shapes were placed.
 
-    The picture is encoded in memory; of several frames the first one is explained. Files of the
-    reference coder cannot be explained. Drawing needs Matplotlib.
+    The picture is encoded in memory, by the shapes coder; of several frames the first one is
+    explained. Files of the context and of the reference coder cannot be explained. Drawing needs
+    Matplotlib.
     """
     check_plot(plot, force=force)
     trace = _trace(image, codebook)
@@ -87,7 +88,7 @@ def _trace(path: Path, codebook: str) -> Trace:
     frames, _ = read_picture(path)
     if frames[1:]:
         note(f"{path} has {len(frames)} frames; this explains the first")
-    data = encode(frames[0], codebook=codebook if book is None else book)
+    data = encode(frames[0], codebook=codebook if book is None else book, coder="shapes")
     return trace_file(data, codebooks=[book] if book else [])
 
 

@@ -135,10 +135,15 @@ def _file_check(path: Path, header: container.Header) -> str | None:
 
 
 def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
-    """Return what the shapes coder did; None for other coders and without the codebook."""
+    """Return what the shapes or the context coder did.
+
+    None for other coders and without the codebook.
+    """
     header, payload = container.read_file(path.read_bytes())
     payload = container.frame_payload(header, payload, 0)
     named, header = header, container.frame_header(header, 0)
+    if header.coder == container.CONTEXT:
+        return _context_details(header, payload)
     if header.coder != container.SHAPES:
         return None
     from .. import codebook_store, shapes_coder
@@ -173,6 +178,21 @@ def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
         }
     assert failure is not None
     raise failure
+
+
+def _context_details(header: container.Header, payload: bytes) -> dict[str, Any]:
+    from .. import context_coder
+
+    said = context_coder.describe_payload(payload, header)
+    return {
+        "colour_transform": said.transform,
+        "contexts": said.n_contexts,
+        "tiles": said.n_tiles,
+        "planes": [
+            {"lowest": each.lowest, "highest": each.highest, "scale": each.scale}
+            for each in said.ranges
+        ],
+    }
 
 
 def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
@@ -227,6 +247,8 @@ def _detail_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [("details", "of the first frame")] if facts["frames"] > 1 else []
     if details["planes"][1:]:
         lines.append(("colour transform", details["colour_transform"]))
+    if "contexts" in details:
+        return lines + _context_lines(details)
     for index, plane in enumerate(details["planes"]):
         low, high = plane["low_bits"], plane["sample_bits"] - plane["low_bits"]
         shapes = (
@@ -238,4 +260,23 @@ def _detail_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         layers = f"low layer of {low} bits, shape layer of {high}"
         lines.append((f"plane {index}", f"predictor {plane['predictor']}; {layers}; {shapes}"))
     lines.append(("low layers", f"{n_bytes(details['low_layer_bytes'])} bytes"))
+    return lines
+
+
+def _context_lines(details: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = [
+        ("contexts", f"{details['contexts']} a decision"),
+        ("tiles", n_bytes(details["tiles"])),
+    ]
+    for index, plane in enumerate(details["planes"]):
+        constant = plane["lowest"] == plane["highest"]
+        value = (
+            f"{plane['lowest']} everywhere"
+            if constant
+            else (
+                f"samples {plane['lowest']}..{plane['highest']}"
+                + (f", in units of {1 << plane['scale']}" if plane["scale"] else "")
+            )
+        )
+        lines.append((f"plane {index}", value))
     return lines

@@ -136,7 +136,8 @@ def valid_files(books):
     add("gray-one-row", slope(1, 200, 1), [Settings(GAP, 8)])
     add("gray-one-column", slope(200, 1, 1), [Settings(GAP, 8)])
 
-    for transform, label in planes.TRANSFORM_NAMES.items():
+    for transform in planes.SHAPES_TRANSFORMS:
+        label = planes.TRANSFORM_NAMES[transform]
         add(f"rgb-{label.replace(' ', '-')}", colours(13, 17, transform),
             [Settings(MED, bits) for bits in ([8, 8, 8] if transform == 0 else [8, 9, 9])],
             transform=transform)  # fmt: skip
@@ -279,7 +280,7 @@ def invalid_files(books):
         "stored-gray16-of-the-other-byte-order": file_of(
             deep, deep.astype(">u2").tobytes(), coder=container.STORED
         ),
-        "coder-2": hit(4, 2 << 5 | 1),
+        "coder-3": hit(4, 3 << 5 | 1),
         "coder-7": hit(4, 7 << 5 | 1),
         "mode-of-another-shape": hit(4, 1 << 5 | 3),
         "width-0": hit(5, 0),
@@ -526,11 +527,13 @@ def encoder_lines():
         for effort in (1, 5, 9):
             for label, choice in (("none", None), ("codebook", book)):
                 data = softcomp_codec.encode_many(
-                    images(kind, 3, 77), codebook=choice, effort=effort
+                    images(kind, 3, 77), codebook=choice, effort=effort, coder="shapes"
                 )
                 digest = hashlib.sha256(b"".join(data)).hexdigest()
                 lines[f"encoded {kind} {label} effort {effort}"] = digest
-        data = softcomp_codec.encode_frames(images(kind, 3, 77), codebook=book, file_check=True)
+        data = softcomp_codec.encode_frames(
+            images(kind, 3, 77), codebook=book, file_check=True, coder="shapes"
+        )
         lines[f"encoded {kind} frames"] = hashlib.sha256(data).hexdigest()
     return [f"{digest}  {name}" for name, digest in lines.items()]
 
