@@ -154,7 +154,7 @@ def content_of(name, shape, top):
     return plane if len(shape) == 2 else np.repeat(plane[:, :, None], shape[2], axis=2)
 
 
-@pytest.mark.parametrize("content", (*CONTENTS, *MORE_CONTENTS))
+@pytest.mark.parametrize("content", [*CONTENTS, *MORE_CONTENTS])
 @pytest.mark.parametrize("form", TONE_MODES, ids=name_of)
 def test_every_content(form, content):
     dtype, n_planes = form
