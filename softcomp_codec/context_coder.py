@@ -419,6 +419,9 @@ def _decode_tile(
     Inverse of `_encode_tile`. `missing` are those of `_missing_samples`, None where truncation is
     not allowed.
     """
+    if not len(data) and all(each.lowest == each.highest for each in facts.ranges):
+        flat = [np.full(shape, each.lowest, np.int32) for each in facts.ranges]
+        return np.stack(flat), True, shape[0]
     model = _Model(facts.n_contexts, len(facts.ranges), wide=mode.bits_per_sample > 8)
     samples, residuals, errors = _buffers(len(facts.ranges), shape, model.filters.dtype)
     for target, each in zip(samples, facts.ranges, strict=True):
