@@ -48,7 +48,7 @@ SLOTS = (1024, 1024, 1573, 1024, 6561, 1024, 1024, 1024, 1024, 1024, 2197, 6561,
 
 TILE_PIXELS = 1 << 20
 TILE_SIDE = 2048
-"""Images of more pixels are cut into tiles of at most so many, and at most so wide (SPEC 5C.1)."""
+"""Larger images are cut into tiles of about so many pixels, and about so wide (SPEC 5C.1)."""
 
 RATE_LIMIT, LEAST_RATE_LIMIT = 60, 120
 """Counts of states stop here; the latter with the least-squares predictor."""
@@ -97,9 +97,9 @@ def tile_grid(height: int, width: int) -> list[Tile]:
     """Return the tiles of an image, row by row (SPEC 5C.1)."""
     if height * width <= TILE_PIXELS:
         return [Tile(0, height, 0, width)]
-    n_across = -(-width // TILE_SIDE)
-    n_down = max(-(-height * width // (TILE_PIXELS * n_across)), 1)
-    n_down = min(n_down, height)
+    n_tiles = -(-height * width // TILE_PIXELS)
+    n_across = min(n_tiles, -(-width // TILE_SIDE))
+    n_down = min(-(-n_tiles // n_across), height)
     rows = [height * index // n_down for index in range(n_down + 1)]
     columns = [width * index // n_across for index in range(n_across + 1)]
     return [
@@ -326,6 +326,8 @@ def _read_head(reader: ByteReader, header: Header) -> tuple[PayloadFacts, int]:
         if mask >> index & 1:
             lowest += reader.varint("lowest sample", highest - lowest)
             highest -= reader.varint("highest sample", highest - lowest)
+            if (lowest, highest) == limit:
+                raise CorruptStreamError(f"payload: plane {index} is narrowed to its whole range")
         scale = reader.take(1, "scale")[0] if mode.bits_per_sample > 8 else 0
         if scale > MAX_SCALE:
             raise CorruptStreamError(f"payload: scale {scale} of plane {index}, expected 0..8")

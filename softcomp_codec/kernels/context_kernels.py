@@ -621,9 +621,11 @@ def _make_code_plane(number: Callable[[Any], Any], least: bool) -> Any:
                     residual = np.int64(0)
                     if not is_zero:
                         residual = -(floor + rest) if negative else floor + rest
-                    value = min(max(predicted + residual, lowest), highest)
-                    residual = value - predicted
-                    x[at] = number(value)
+                    if not lowest <= predicted + residual <= highest:
+                        if position > len(data):
+                            return status.TRUNCATED, row
+                        return status.SAMPLE_OUT_OF_RANGE, row
+                    x[at] = number(predicted + residual)
                 value = predicted + residual
                 r[at] = number(residual)
                 # ---- Adaptation (SPEC 5C.8)
