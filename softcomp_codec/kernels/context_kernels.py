@@ -72,6 +72,7 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
     def code_plane(
         samples, residuals, errors, geometry, states, offsets, weights, curves, biases, filters,
         least_squares, stretch, squash, rates, levels, blend, norms, interval, data, decoding,
+        counts,
     ):  # fmt: skip
         n_rows, n_columns, plane, lowest, highest, scale, n_contexts, n_nodes, rate_limit = geometry
         kind = min(plane, np.int64(3))
@@ -87,6 +88,7 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
         n_lanes = np.uint64(LANES if n_contexts < LANES else 2 * LANES)
         largest_weight = np.int32(65536 if n_contexts < LANES else 32768)
         n_unary = (n_nodes - 14) // 2
+        counting = len(counts) > 0
         nodes = np.uint64(n_nodes)
         second_set = (len(weights) // (2 * N_LEVELS * n_nodes * np.int64(n_lanes))) * N_LEVELS
         taps = np.zeros(N_TAPS, x.dtype)
@@ -433,6 +435,9 @@ def _make_code_plane(number: Callable[[Any], Any]) -> Any:
                         move = ((target - probability) >> 3) * np.int64(rates[np.uint64(count)])
                         probability += move >> 13
                         states[place] = probability << 10 | min(count + 1, rate_limit)
+                    if counting:
+                        for k in range(n_contexts):
+                            counts[_U2 * (slots[k] + step) + np.uint64(bit)] += np.uint32(1)
                     # ---- The next decision (SPEC 5C.6)
                     if phase == 2:
                         if bit:
