@@ -261,9 +261,7 @@ def decode_payload(
             )
         part = data[starts[index] : end]
         shape = (tile.bottom - tile.top, tile.right - tile.left)
-        decoded, complete = _decode_tile(
-            part, shape, facts, mode, index, allow_truncated, prior
-        )
+        decoded, complete = _decode_tile(part, shape, facts, mode, index, allow_truncated, prior)
         for plane, tile_plane in zip(components, decoded, strict=True):
             plane[tile.top : tile.bottom, tile.left : tile.right] = tile_plane
         return complete
@@ -271,6 +269,11 @@ def decode_payload(
     complete = all(_on_threads(decode, list(range(len(grid)))))
     restored = planes.restore_colours(components, transform)
     return planes.merge_checked(restored, mode, complete), complete
+
+
+def transform_of(payload: bytes) -> int:
+    """Return the colour transform that a payload names."""
+    return payload[0] >> 4
 
 
 def describe_payload(payload: bytes, header: Header) -> PayloadFacts:

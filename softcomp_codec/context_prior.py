@@ -45,11 +45,6 @@ Key = tuple[int, int, int]
 """Bits of a sample, planes, colour transform."""
 
 
-
-def _nothing(dtype: Any) -> Any:
-    return field(default_factory=lambda: np.zeros(0, dtype))
-
-
 @dataclass(frozen=True, eq=False)
 class ContextPrior:
     """Where the context coder's models start in images of one kind (SPEC 6.4).
@@ -83,13 +78,13 @@ class ContextPrior:
     bits_per_sample: int
     n_planes: int
     transform: int
-    least_squares: NDArray[np.int16] = _nothing(np.int16)
-    filters: NDArray[np.int16] = _nothing(np.int16)
+    least_squares: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
+    filters: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
     count_cap: int = 0
-    used: NDArray[np.uint8] = _nothing(np.uint8)
-    log_odds: NDArray[np.int8] = _nothing(np.int8)
-    count_classes: NDArray[np.uint8] = _nothing(np.uint8)
-    weights: NDArray[np.int16] = _nothing(np.int16)
+    used: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    log_odds: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
+    count_classes: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    weights: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
 
     @property
     def key(self) -> Key:
@@ -131,6 +126,17 @@ class ContextPrior:
     def has_weights(self) -> bool:
         """Whether it has weights of the contexts."""
         return len(self.weights) > 0
+
+    @property
+    def part_names(self) -> list[str]:
+        """What it has, for people."""
+        parts = {
+            "least squares": self.has_least_squares,
+            "filters": self.has_filters,
+            f"states up to count {self.count_cap}": self.has_states,
+            "weights": self.has_weights,
+        }
+        return [name for name, there in parts.items() if there]
 
     @cached_property
     def least_squares_table(self) -> NDArray[np.int64]:
@@ -248,7 +254,8 @@ def stored_weights(weights: NDArray[np.int32]) -> NDArray[np.int16]:
     stored = (difference + (1 << (WEIGHT_SHIFT - 1))) >> WEIGHT_SHIFT
     limit = LARGEST_WEIGHT >> WEIGHT_SHIFT
     start = -(-START_WEIGHT // PRIOR_CONTEXTS >> WEIGHT_SHIFT) + 1
-    return np.clip(stored, -limit, limit - start).astype(np.int16).reshape(-1)
+    clipped: NDArray[np.int16] = np.clip(stored, -limit, limit - start).astype(np.int16)
+    return clipped.reshape(-1)
 
 
 def _standard_weights() -> NDArray[np.int32]:

@@ -16,7 +16,6 @@ from . import context_coder, planes
 from .context_coder import PRIOR_CONTEXTS, Model
 from .context_prior import (
     COUNT_CLASSES,
-    FILTER_SHIFT,
     LARGEST_LOG_ODDS,
     LOG_ODDS_SHIFT,
     TAPS_BY_KIND,
@@ -26,7 +25,7 @@ from .context_prior import (
 )
 from .context_tables import tables
 from .kernels import context_training_kernels
-from .kernels.context_kernels import N_LEVELS, N_TAPS
+from .kernels.context_kernels import N_LEVELS
 from .kernels.context_training_kernels import SIDE
 
 if TYPE_CHECKING:
@@ -239,9 +238,9 @@ class _PriorTrainer:
             "training_images": len(self._pictures),
             "bytes": tried,
             "chosen_bytes": lowest,
-            "parts": _part_names(final),
+            "parts": final.part_names,
         }
-        return final if _part_names(final) else None
+        return final if final.part_names else None
 
     def _predictor_of(self, prior: ContextPrior) -> ContextPrior:
         return replace(self._empty, least_squares=prior.least_squares, filters=prior.filters)
@@ -360,16 +359,6 @@ class _PriorTrainer:
         return stored_weights(model.weights)
 
 
-def _part_names(prior: ContextPrior) -> list[str]:
-    parts = {
-        "least squares": prior.has_least_squares,
-        "filters": prior.has_filters,
-        f"states up to count {prior.count_cap}": prior.has_states,
-        "weights": prior.has_weights,
-    }
-    return [name for name, there in parts.items() if there]
-
-
 def _code(
     model: Model, picture: _Picture, counts: NDArray[np.uint32] | None = None
 ) -> CodedSamples:
@@ -382,8 +371,10 @@ def _n_bytes(coded: CodedSamples, picture: _Picture) -> int:
     """Return the bytes of an image; those of its samples where they are fewer."""
     if coded.code is not None:
         return len(coded.code)
-    return sum(each.size * (-(-(r.highest - r.lowest).bit_length() // 8))
-               for each, r in zip(picture.planes, picture.ranges, strict=True))
+    return sum(
+        each.size * (-(-(r.highest - r.lowest).bit_length() // 8))
+        for each, r in zip(picture.planes, picture.ranges, strict=True)
+    )
 
 
 def _add_products(sums: _Sums, model: Model, picture: _Picture) -> None:
@@ -425,7 +416,10 @@ def _as_integers(products: NDArray[np.int64], n_taps: int) -> list[list[int]]:
 
 def _weighted_sum(matrices: Sequence[list[list[int]]], weights: Sequence[int]) -> list[list[int]]:
     return [
-        [sum(w * x for w, x in zip(weights, cells, strict=True)) for cells in zip(*rows, strict=True)]
+        [
+            sum(w * x for w, x in zip(weights, cells, strict=True))
+            for cells in zip(*rows, strict=True)
+        ]
         for rows in zip(*matrices, strict=True)
     ]
 
@@ -448,12 +442,8 @@ def _solve(matrix: list[list[int]]) -> list[int]:
                 continue
             factor = rows[k][i]
             rows[k] = [
-                (pivot * x - factor * y) // previous
-                for x, y in zip(rows[k], rows[i], strict=True)
+                (pivot * x - factor * y) // previous for x, y in zip(rows[k], rows[i], strict=True)
             ]
         previous = pivot
     numbers = ((row[size] * 32768 + previous) // (2 * previous) for row in rows)
     return [min(max(number, -32768), 32767) for number in numbers]
-
-
-assert N_TAPS == SIDE - 1 and FILTER_SHIFT == 4  # Q18 filters from Q14 coefficients

@@ -66,4 +66,3 @@ def sum_products(samples, residuals, geometry, levels, sums, n_samples):
                 for j in range(i, n_taps + 1):
                     flat[first + np.uint64(i * SIDE + j)] += tap * taps[np.uint64(j)]
             at += 1
-
