@@ -24,15 +24,19 @@ from .kernels.lanes import LANES
 from .planes import TRANSFORM_NAMES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 TAPS_BY_KIND = (11, 17, 21, 21)
 """Taps that each kind of plane has; the other ones are 0 (SPEC 5C.3)."""
 
 COUNT_CLASSES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 255)
-LARGEST_LOG_ODDS = 127
-LOG_ODDS_SHIFT = 4
-"""Log-odds are in sixteenths; the tables' are in 1/256."""
+"""Counts that are told apart; a class stands for its smallest."""
+
+LARGEST_LOG_ODDS = 63
+LOG_ODDS_SHIFT = 5
+"""Log-odds are in eighths; the tables' are in 1/256."""
 
 FILTER_SHIFT, WEIGHT_SHIFT = 4, 4
 """Units of the stored filters and weights, in powers of two of the models' own."""
@@ -65,10 +69,10 @@ class ContextPrior:
     count_cap : int
         Largest count of a state at its start, 1 to 255; 0 without states.
     used : ndarray, uint8
-        A bit for each node of the first 7 contexts, most significant first: whether its state is
-        known; the others are neutral.
+        A bit for each node of the first 7 contexts, most significant first, by context, kind of
+        plane, node and slot: whether its state is known; the others are neutral.
     log_odds : ndarray, int8
-        Of a 1, in 1/16, of each known node.
+        Of a 1, in 1/8, -63 to 63, of each known node.
     count_classes : ndarray, uint8
         Index of `COUNT_CLASSES` of each known node.
     weights : ndarray, int16
@@ -162,12 +166,15 @@ class ContextPrior:
     @cached_property
     def states_table(self) -> NDArray[np.uint32]:
         """The states of the first 7 contexts."""
-        states: NDArray[np.uint32] = np.full(n_prior_nodes(self.key), 1 << 31, np.uint32)
+        by_node: NDArray[np.uint32] = np.full(n_prior_nodes(self.key), 1 << 31, np.uint32)
         odds = self.log_odds.astype(np.int64) << LOG_ODDS_SHIFT
         chances = tables().squash[2048 + odds].astype(np.uint32) << np.uint32(6)
         counts = np.minimum(COUNT_CLASSES, self.count_cap).astype(np.uint32)[self.count_classes]
         known = np.unpackbits(self.used).astype(bool)
-        states[known] = chances << np.uint32(10) | counts
+        by_node[known] = chances << np.uint32(10) | counts
+        states = np.empty_like(by_node)
+        for part, n_slots, n_nodes in _parts_of_states(self.key):
+            states[part] = by_node[part].reshape(n_nodes, n_slots).T.reshape(-1)
         return states
 
     @cached_property
@@ -242,6 +249,25 @@ def n_prior_nodes(key: Key) -> int:
     return sum(SLOTS[:PRIOR_CONTEXTS]) * n_planes * n_nodes_of(bits_per_sample)
 
 
+def by_nodes(values: NDArray[Any], key: Key) -> NDArray[Any]:
+    """Return what belongs to the states of the first 7 contexts in the order of a prior."""
+    ordered = np.empty_like(values)
+    for part, n_slots, n_nodes in _parts_of_states(key):
+        ordered[part] = values[part].reshape(n_slots, n_nodes).T.reshape(-1)
+    return ordered
+
+
+def _parts_of_states(key: Key) -> Iterator[tuple[slice, int, int]]:
+    """Yield (where its states are, slots, nodes of a slot) of each context and kind of plane."""
+    bits_per_sample, n_planes, _ = key
+    n_nodes = n_nodes_of(bits_per_sample)
+    start = 0
+    for n_slots in SLOTS[:PRIOR_CONTEXTS]:
+        for _ in range(n_planes):
+            yield slice(start, start + n_slots * n_nodes), n_slots, n_nodes
+            start += n_slots * n_nodes
+
+
 def n_prior_weights(key: Key) -> int:
     """Return the number of weights of both sets, for 7 contexts."""
     bits_per_sample, n_planes, _ = key
@@ -281,6 +307,7 @@ def _read_states(reader: ByteReader, n_nodes: int) -> dict[str, Any]:
     n_known = int(np.unpackbits(used).sum())
     odds = np.frombuffer(reader.take(n_known, "log-odds"), np.int8)
     classes = np.frombuffer(reader.take(n_known, "counts"), np.uint8)
-    if n_known and (int(odds.min()) < -LARGEST_LOG_ODDS or classes.max() >= len(COUNT_CLASSES)):
+    largest = int(np.abs(odds.astype(np.int64)).max(initial=0))
+    if largest > LARGEST_LOG_ODDS or classes.max(initial=0) >= len(COUNT_CLASSES):
         raise CorruptStreamError("context prior: a state that is none")
     return {"count_cap": cap, "used": used, "log_odds": odds, "count_classes": classes}

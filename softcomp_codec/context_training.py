@@ -20,6 +20,7 @@ from .context_prior import (
     LOG_ODDS_SHIFT,
     TAPS_BY_KIND,
     ContextPrior,
+    by_nodes,
     n_prior_nodes,
     stored_weights,
 )
@@ -47,8 +48,9 @@ COUNT_CAPS = (4, 10, 24, 60)
 TRIAL_CAP = 24
 """Of the states beside which the weights are first trained."""
 
-FEWEST_USES = 3
-"""Nodes met less often stay neutral."""
+FEWEST_USES = 16
+USES_SHIFT = 19
+"""Nodes met less often, or in fewer than one of 2**19 samples, stay neutral."""
 
 TRAINING_SAMPLES = 24_000_000
 HELD_OUT_SAMPLES = 3_000_000
@@ -154,7 +156,8 @@ def _pictures(
     fair = max(TRAINING_SAMPLES // len(arrays), SMALLEST_CROP)
     kept = [min(array.size, fair) for array in arrays]
     step = max(-(-sum(kept) // TRAINING_SAMPLES), -(-len(arrays) // MAX_IMAGES))
-    limit = min(fair * step, context_coder.TILE_PIXELS * mode.n_planes)
+    limit = max(fair, TRAINING_SAMPLES // -(-len(arrays) // step))
+    limit = min(limit, context_coder.TILE_PIXELS * mode.n_planes)
 
     def prepare(array: NDArray[Any]) -> _Picture:
         middle = _middle(array, limit // mode.n_planes)
@@ -322,12 +325,16 @@ class _PriorTrainer:
     def _with_states(
         self, prior: ContextPrior, counts: NDArray[np.uint32], cap: int
     ) -> ContextPrior:
-        zeros, ones = counts[::2].astype(np.int64), counts[1::2].astype(np.int64)
-        known = zeros + ones >= FEWEST_USES
+        key = prior.key
+        zeros = by_nodes(counts[::2], key).astype(np.int64)
+        ones = by_nodes(counts[1::2], key).astype(np.int64)
+        n_samples = sum(picture.n_samples for picture in self._pictures)
+        known = zeros + ones >= max(FEWEST_USES, n_samples >> USES_SHIFT)
         zeros, ones = zeros[known], ones[known]
         chances = (5 * ones + 2) * 4096 // (5 * (ones + zeros) + 4)
         odds = (tables().stretch[chances] + (1 << (LOG_ODDS_SHIFT - 1))) >> LOG_ODDS_SHIFT
-        classes = np.searchsorted(COUNT_CLASSES, zeros + ones, side="right") - 1
+        told_apart = np.minimum(zeros + ones, COUNT_CLASSES[_class_of_cap(cap)])
+        classes = np.searchsorted(COUNT_CLASSES, told_apart, side="right") - 1
         return replace(
             prior,
             count_cap=cap,
@@ -357,6 +364,11 @@ class _PriorTrainer:
             model.filters[:] = filters
             _code(model, picture)
         return stored_weights(model.weights)
+
+
+def _class_of_cap(cap: int) -> int:
+    """Return the lowest class whose counts a cap makes equal to those of all higher classes."""
+    return int(np.searchsorted(COUNT_CLASSES, cap))
 
 
 def _code(

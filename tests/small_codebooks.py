@@ -13,10 +13,12 @@ from softcomp_codec.container import write_varint
 from softcomp_codec.shapes import shape_set
 from softcomp_codec.training import TrainingOptions
 
-QUICK = TrainingOptions(max_side=6, n_candidates=400, max_shapes=200, use_indicator=False)
+QUICK = TrainingOptions(
+    max_side=6, n_candidates=400, max_shapes=200, use_indicator=False, train_priors=False
+)
 """Shapes in every plane, whether they pay or not."""
 
-CHOOSING = TrainingOptions(max_side=6, n_candidates=400, max_shapes=200)
+CHOOSING = TrainingOptions(max_side=6, n_candidates=400, max_shapes=200, train_priors=False)
 """Shapes where the indicator says that they pay."""
 
 
