@@ -7,26 +7,21 @@ from functools import cache
 import numpy as np
 import pytest
 from made_images import image, noise
-from small_codebooks import codebook_file, section
+from small_codebooks import GRAY, codebook_file, made_prior, prior_book, section
 
 import softcomp_codec
 from softcomp_codec import CodebookNotFoundError, container, context_training, planes
 from softcomp_codec.codebook import SECTION_PRIOR, SECTION_RECORD, Codebook
 from softcomp_codec.context_coder import PRIOR_CONTEXTS, SLOTS
 from softcomp_codec.context_prior import (
-    COUNT_CLASSES,
-    TAPS_BY_KIND,
     ContextPrior,
     n_prior_nodes,
-    n_prior_weights,
 )
 from softcomp_codec.errors import CorruptStreamError, ScfError, UnsupportedStreamError
-from softcomp_codec.kernels.context_kernels import N_LEVELS
 from softcomp_codec.training import TrainingOptions
 
 PRIORS_ONLY = TrainingOptions(low_bits=8, max_side=1, n_candidates=0, max_shapes=0)
 MODES = ("gray8", "gray16", "rgb8", "rgba8")
-GRAY = (8, 1, 0)
 
 
 def textured(height, width, seed):
@@ -58,29 +53,6 @@ def trained(mode):
     return softcomp_codec.train(pictures, name=f"prior-{mode}", holdout=0, options=PRIORS_ONLY)
 
 
-def made_prior(key=GRAY, *, seed=0, n_known=50):
-    """A prior with all parts, of noise."""
-    _, n_planes, _ = key
-    used = np.zeros(n_prior_nodes(key), np.uint8)
-    used[:: len(used) // n_known] = 1
-    n_known = int(used.sum())
-    taps = sum(TAPS_BY_KIND[:n_planes])
-    return ContextPrior(
-        *key,
-        least_squares=(noise((N_LEVELS * taps,), 2000, seed) - 1000).astype(np.int16),
-        filters=(noise((taps,), 2000, seed) - 1000).astype(np.int16),
-        count_cap=30,
-        used=np.packbits(used),
-        log_odds=(noise((n_known,), 127, seed) - 63).astype(np.int8),
-        count_classes=noise((n_known,), len(COUNT_CLASSES), seed).astype(np.uint8),
-        weights=(noise((n_prior_weights(key),), 200, seed) - 100).astype(np.int16),
-    )
-
-
-def book_of(*priors, name="by hand"):
-    return Codebook({"name": name}, {}, {}, {prior.key: prior for prior in priors})
-
-
 def coder_of(data):
     return container.read_header(data).coder
 
@@ -100,7 +72,7 @@ def test_section_comes_back(key):
     assert again.count_cap == prior.count_cap
     assert np.array_equal(again.states_table, prior.states_table)
     assert again.to_bytes() == prior.to_bytes()
-    book = book_of(prior)
+    book = prior_book(prior)
     assert Codebook.from_bytes(book.to_bytes()).identifier == book.identifier
 
 
@@ -221,7 +193,7 @@ def test_order_of_sections():
 
 
 def test_fits():
-    book = book_of(made_prior((16, 1, 0)))
+    book = prior_book(made_prior((16, 1, 0)))
     fitting = {mode.name for mode in container.MODES.values() if book.fits(mode)}
     assert fitting == {"gray16", "gray16, shape (H, W, 1)"}
     assert book.kinds == ("gray16",)
@@ -245,7 +217,7 @@ def test_files_need_their_codebook(mode, side):
     with pytest.raises(CodebookNotFoundError):
         softcomp_codec.decode(data)
     with pytest.raises(CodebookNotFoundError):
-        softcomp_codec.decode(data, codebooks=[book_of(made_prior((16, 1, 0)), made_prior())])
+        softcomp_codec.decode(data, codebooks=[prior_book(made_prior((16, 1, 0)), made_prior())])
     embedded = softcomp_codec.encode(array, codebook=book, embed_codebook=True)
     assert np.array_equal(softcomp_codec.decode(embedded), array)
 
@@ -260,7 +232,7 @@ def test_every_effort(mode, effort):
 
 def test_a_prior_that_is_wrong_is_left_out():
     """A prior of noise makes no file larger, nor the reference to it."""
-    bad = book_of(made_prior(n_known=100_000), made_prior((8, 3, 3), n_known=100_000))
+    bad = prior_book(made_prior(n_known=100_000), made_prior((8, 3, 3), n_known=100_000))
     for mode in ("gray8", "rgb8"):
         for side in (30, 300):
             array = picture(mode, 102, side)
@@ -270,7 +242,7 @@ def test_a_prior_that_is_wrong_is_left_out():
 
 def test_another_transform_starts_neutral():
     """A codebook whose prior is for another colour transform is not named."""
-    book = book_of(made_prior((8, 3, 4)))
+    book = prior_book(made_prior((8, 3, 4)))
     array = picture("rgb8", 103)
     data = softcomp_codec.encode(array, codebook=book, coder="context")
     assert data == softcomp_codec.encode(array, codebook=None, coder="context")
@@ -281,7 +253,7 @@ def test_a_file_that_names_a_codebook_without_a_prior_for_it():
     array = picture("rgb8", 104)
     plain = softcomp_codec.encode(array, codebook=None, coder="context")
     header, payload = container.read_file(plain)
-    book = book_of(made_prior((8, 3, 4)))
+    book = prior_book(made_prior((8, 3, 4)))
     named = replace(header, codebook_reference=book.identifier[:8])
     data = container.write_file(named, payload)
     assert np.array_equal(softcomp_codec.decode(data, codebooks=[book]), array)
@@ -291,7 +263,7 @@ def test_a_codebook_that_does_not_fit():
     array = picture("gray8", 105)
     data = softcomp_codec.encode(array, codebook=trained("gray8"))
     header, payload = container.read_file(data)
-    for other in (book_of(made_prior((16, 1, 0))), book_of(made_prior(), name="noise")):
+    for other in (prior_book(made_prior((16, 1, 0))), prior_book(made_prior(), name="noise")):
         forged = replace(header, codebook_reference=other.identifier[:8])
         with pytest.raises(CorruptStreamError, match=r"no part for|checksum|tile 0"):
             softcomp_codec.decode(container.write_file(forged, payload), codebooks=[other])
@@ -300,9 +272,9 @@ def test_a_codebook_that_does_not_fit():
 def test_shapes_with_a_codebook_of_priors_alone():
     array = image("gray8")
     plain = softcomp_codec.encode(array, codebook=None, coder="shapes")
-    assert softcomp_codec.encode(array, codebook=book_of(made_prior()), coder="shapes") == plain
+    assert softcomp_codec.encode(array, codebook=prior_book(made_prior()), coder="shapes") == plain
     header, payload = container.read_file(plain)
-    book = book_of(made_prior())
+    book = prior_book(made_prior())
     forged = replace(header, codebook_reference=book.identifier[:8])
     with pytest.raises(CorruptStreamError, match="by shapes"):
         softcomp_codec.decode(container.write_file(forged, payload), codebooks=[book])

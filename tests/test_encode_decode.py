@@ -301,8 +301,8 @@ def test_codebooks_do_not_fit_other_modes(books, dtype, n_planes):
             data = softcomp_codec.encode(array, codebook=books[kind], **options)
             assert data == softcomp_codec.encode(array, codebook=None)
     message = f"cannot train on {re.escape(mode.name)} images without priors: shapes are for "
+    options = TrainingOptions(train_priors=False)
     with pytest.raises(ValueError, match=message):
-        options = TrainingOptions(train_priors=False)
         softcomp_codec.train([array], name="x", options=options)
     with pytest.raises(ValueError, match="cannot train on"):
         softcomp_codec.train([array], name="x", settings="reference")
