@@ -58,6 +58,7 @@ WEIGHT_SAMPLES = 1_500_000
 """Samples from which a prior is trained, on which its parts are tried, and that teach weights."""
 
 MAX_IMAGES = 8192
+MAX_HELD_OUT = 512
 HELD_OUT_SHARE = 4
 """One image of so many does not teach the first prior, on which the parts are tried."""
 
@@ -204,7 +205,7 @@ class _PriorTrainer:
         for index, picture in enumerate(self._pictures):
             if index % step == step - 1:
                 rest.append(picture)
-                if left > 0:
+                if left > 0 and len(held_out) < MAX_HELD_OUT:
                     held_out.append(picture)
                     left -= picture.n_samples
             else:

@@ -39,11 +39,11 @@ CODER_CHOICES = {
 
 TRIAL_SIDE = 384
 TRIAL_FRAMES = 4
+"""`auto` compares codebooks on the middle of this size of at most so many frames."""
 
 PRIOR_TRIAL_SIDE = 256
 PRIOR_TRIAL_EFFORT = 5
 """From this effort on, the middle of an image tells whether a context prior pays."""
-"""`auto` compares codebooks on the middle of this size of at most so many frames."""
 
 
 def encode(
@@ -258,12 +258,12 @@ def _may_help(book: Codebook, mode: container.Mode, coders: tuple[int, ...]) -> 
 def _trial_size(
     array: NDArray[Any], mode: container.Mode, book: Codebook | None, coders: tuple[int, ...]
 ) -> int:
-    """Return the bytes of a part of an image with a codebook, by the best of the coders."""
+    """Return the bytes of a part of an image by the best of the coders that a codebook helps."""
     sizes = []
     if container.SHAPES in coders and (book is None or mode.kind in book.parts):
         sizes.append(len(shapes_coder.encode_payload(array, mode, book)))
-    if container.CONTEXT in coders:
-        priors = book.context_priors(mode) if book else None
+    priors = book.context_priors(mode) if book else None
+    if container.CONTEXT in coders and (book is None or priors):
         context = context_coder.encode_payload(array, mode, priors=priors)
         sizes.append(array.nbytes if context is None else len(context))
     return min(sizes, default=array.nbytes)
