@@ -10,7 +10,13 @@ from made_images import image, noise
 from small_codebooks import GRAY, codebook_file, made_prior, prior_book, section
 
 import softcomp_codec
-from softcomp_codec import CodebookNotFoundError, container, context_training, planes
+from softcomp_codec import (
+    CodebookNotFoundError,
+    codebook_store,
+    container,
+    context_training,
+    planes,
+)
 from softcomp_codec.codebook import SECTION_PRIOR, SECTION_RECORD, Codebook
 from softcomp_codec.context_coder import PRIOR_CONTEXTS, SLOTS
 from softcomp_codec.context_prior import (
@@ -278,6 +284,22 @@ def test_shapes_with_a_codebook_of_priors_alone():
     forged = replace(header, codebook_reference=book.identifier[:8])
     with pytest.raises(CorruptStreamError, match="by shapes"):
         softcomp_codec.decode(container.write_file(forged, payload), codebooks=[book])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("side", [48, 300])
+def test_auto_compares_bundled_codebooks(mode, side, monkeypatch):
+    """What helps most on the middle of the image is taken; noise is not."""
+    bad = prior_book(made_prior(n_known=100_000), made_prior((8, 3, 3), n_known=100_000))
+    bundled = (bad, trained(mode), trained("gray16"))
+    monkeypatch.setattr(codebook_store, "bundled_codebooks", lambda: bundled)
+    array = picture(mode, 108, side)
+    data = softcomp_codec.encode(array)
+    assert data == softcomp_codec.encode(array, codebook=trained(mode))
+    assert np.array_equal(softcomp_codec.decode(data), array)
+    other = noise(array.shape, 200).astype(array.dtype)
+    data = softcomp_codec.encode(other)
+    assert len(data) <= len(softcomp_codec.encode(other, codebook=None)) + 40
 
 
 def test_frames():
