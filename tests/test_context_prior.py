@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import reference_decoder
 from made_images import image, noise
 from small_codebooks import GRAY, codebook_file, made_prior, prior_book, section
 
@@ -179,6 +180,23 @@ def test_hostile_sizes():
     claim = RECORD + bytes([SECTION_PRIOR]) + container.write_varint(1 << 25) + bytes([8, 1, 0, 1])
     with pytest.raises(ScfError):
         Codebook.from_bytes(codebook_file(claim))
+
+
+def test_the_reference_decoder_reads_priors_too():
+    """Both readers accept the same sections, and refuse the same."""
+    for key in (GRAY, (8, 3, 3), (16, 1, 0)):
+        good = made_prior(key).to_bytes()
+        assert reference_decoder.read_prior_key(good) == key
+        for place in [*range(8), len(good) - 1, *noise((40,), len(good)).tolist()]:
+            bad = bytearray(good)
+            bad[place] ^= 0x55
+            try:
+                ContextPrior.from_bytes(bytes(bad))
+            except ScfError:
+                with pytest.raises(reference_decoder.SpecError):
+                    reference_decoder.read_prior_key(bytes(bad))
+            else:
+                reference_decoder.read_prior_key(bytes(bad))
 
 
 def test_order_of_sections():
