@@ -200,7 +200,9 @@ class _PriorTrainer:
         """Return the prior with the parts that pay, None where none does."""
         label = self._empty.label
         step = min(HELD_OUT_SHARE, len(self._pictures))
-        held_out, kept, rest = [], [], []
+        held_out: list[_Picture] = []
+        kept: list[_Picture] = []
+        rest: list[_Picture] = []
         left = HELD_OUT_SAMPLES
         for index, picture in enumerate(self._pictures):
             if index % step == step - 1:
