@@ -161,7 +161,7 @@ class Model:
         n_known = 0
         if self._prior is not None and self._prior.has_states:
             known = self._prior.states_table
-            n_known = min(len(known), len(self.states))
+            n_known = min(len(known), int(self.offsets[-1]) * self.n_nodes)
             self.states[:n_known] = known[:n_known]
         self.states[n_known:] = 1 << 31
         squash = tables().squash
