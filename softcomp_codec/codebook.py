@@ -15,6 +15,7 @@ import numpy as np
 from . import arithmetic, container, huffman, planes
 from .atomic_files import write_atomically
 from .container import ByteReader, write_varint
+from .context_prior import ContextPrior
 from .errors import (
     CodebookError,
     CorruptStreamError,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from .arithmetic import States
     from .container import Mode
+    from .context_prior import Key
 
 MAGIC = b"\xf7SB"
 FORMAT_VERSION = 0
@@ -41,6 +43,7 @@ FORMAT_VERSION = 0
 SECTION_RECORD = 0x01
 SECTION_SHAPES = 0x02
 SECTION_REFERENCE = 0x03
+SECTION_PRIOR = 0x04
 RAW, XZ = 0, 1
 
 MAX_CODEBOOK_BYTES = 1 << 26
@@ -128,6 +131,8 @@ class Codebook:
         By kind of image.
     reference : dict of int to ReferencePart
         By kind of image, for the reference settings; a kind has either part, or both.
+    priors : dict of (int, int, int) to ContextPrior
+        For the context coder, by bits of a sample, planes and colour transform.
 
     Examples
     --------
@@ -139,6 +144,7 @@ class Codebook:
     record: dict[str, Any]
     parts: dict[int, KindBook]
     reference: dict[int, ReferencePart] = field(default_factory=dict)
+    priors: dict[Key, ContextPrior] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -148,7 +154,9 @@ class Codebook:
     @property
     def kinds(self) -> tuple[str, ...]:
         """Names of the kinds of images that it serves."""
-        return tuple(KIND_NAMES[kind] for kind in sorted({*self.parts, *self.reference}))
+        names = [KIND_NAMES[kind] for kind in sorted({*self.parts, *self.reference})]
+        others = [self.priors[key].mode_name for key in sorted(self.priors)]
+        return tuple(dict.fromkeys([*names, *others]))
 
     def planes_of(self, kind: str) -> tuple[PlaneBook, ...]:
         """Return the plane books of a kind of image, by its name; none under reference settings."""
@@ -157,7 +165,19 @@ class Codebook:
 
     def fits(self, mode: Mode) -> bool:
         """Whether it serves images of this mode."""
-        return mode.kind in self.parts or mode.kind in self.reference
+        return (
+            mode.kind in self.parts
+            or mode.kind in self.reference
+            or len(self.context_priors(mode)) > 0
+        )
+
+    def context_priors(self, mode: Mode) -> dict[int, ContextPrior]:
+        """Return the context coder's priors for images of this mode, by colour transform."""
+        return {
+            prior.transform: prior
+            for key, prior in self.priors.items()
+            if key[:2] == (mode.bits_per_sample, mode.n_planes)
+        }
 
     @cached_property
     def serialised(self) -> bytes:
@@ -176,6 +196,7 @@ class Codebook:
         sections += [
             (SECTION_REFERENCE, self.reference[kind].to_bytes()) for kind in sorted(self.reference)
         ]
+        sections += [(SECTION_PRIOR, self.priors[key].to_bytes()) for key in sorted(self.priors)]
         return b"".join(
             bytes([section]) + write_varint(len(data)) + data for section, data in sections
         )
@@ -245,6 +266,7 @@ class Codebook:
         record: dict[str, Any] | None = None
         parts: dict[int, KindBook] = {}
         reference: dict[int, ReferencePart] = {}
+        priors: dict[Key, ContextPrior] = {}
         while reader.offset < len(serialised):
             section = reader.take(1, "section")[0]
             length = reader.varint("section length", MAX_CODEBOOK_BYTES)
@@ -257,13 +279,16 @@ class Codebook:
             elif section == SECTION_REFERENCE:
                 reference_part = ReferencePart.from_bytes(data)
                 reference[reference_part.kind] = reference_part
+            elif section == SECTION_PRIOR:
+                prior = ContextPrior.from_bytes(data)
+                priors[prior.key] = prior
             elif section < 0x80:
                 raise UnsupportedStreamError(f"codebook: critical section {section} is unknown")
             else:
                 raise CorruptStreamError(f"codebook: section {section} is reserved")
-        if record is None or not (parts or reference):
+        if record is None or not (parts or reference or priors):
             raise CorruptStreamError("codebook: a training record and a part are needed")
-        book = cls(record, parts, reference)
+        book = cls(record, parts, reference, priors)
         try:
             canonical = book.serialised == serialised
         except (ValueError, RecursionError) as error:

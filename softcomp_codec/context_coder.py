@@ -33,15 +33,29 @@ from .kernels.context_kernels import (
 from .kernels.lanes import LANES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from .container import Header, Mode
+    from .context_prior import ContextPrior
     from .planes import Plane
+
+    Priors = Mapping[int, ContextPrior]
 
 CONTEXTS_BY_EFFORT = {1: 2, 2: 3, 3: 4, 4: 5, 5: 7, 6: 8, 7: 10, 8: 12, 9: 15}
 MAX_CONTEXTS = 15
+
+PRIOR_CONTEXTS = 7
+"""Contexts whose states a codebook's prior holds; its weights are for so many (SPEC 6.4)."""
+
+_NOTHING_COUNTED: NDArray[np.uint32] = np.zeros(0, np.uint32)
+
+NODES, WIDE_NODES = 32, 48
+"""Decisions of a slot, for samples of up to 8 bits and of more."""
+
+START_WEIGHT = 29491
+"""Sum of the first weights of all contexts in each set, in 65536ths."""
 
 SLOTS = (1024, 1024, 1573, 1024, 6561, 1024, 1024, 1024, 1024, 1024, 2197, 6561, 2048, 1024, 2048)
 """Slots of each context, for each kind of plane (SPEC 5C.5)."""
@@ -119,37 +133,68 @@ class PayloadFacts:
     ranges: list[PlaneRange]
 
 
-class _Model:
-    """The adaptive state of one tile, all planes."""
+class Model:
+    """The adaptive state of one tile, all planes, at its start: neutral, or a codebook's prior."""
 
-    def __init__(self, n_contexts: int, n_planes: int, *, wide: bool) -> None:
+    def __init__(
+        self, n_contexts: int, n_planes: int, *, wide: bool, prior: ContextPrior | None = None
+    ) -> None:
         n_kinds = min(n_planes, 4)
         number = np.int64 if wide else np.int32
         self.wide = wide
         self.n_contexts = n_contexts
-        self.n_nodes = 48 if wide else 32
+        self.n_nodes = WIDE_NODES if wide else NODES
         n_lanes = LANES if n_contexts < LANES else 2 * LANES
         sizes = [slots * n_kinds for slots in SLOTS[:n_contexts]]
         self.offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self.states = np.full((self.offsets[-1] + 1) * self.n_nodes, 1 << 31, np.uint32)
-        thorough = n_contexts >= LEAST_CONTEXTS
-        n_sets, n_curves = (3, 2) if thorough else (2, 1)
+        self.states: NDArray[np.uint32] = np.empty((self.offsets[-1] + 1) * self.n_nodes, np.uint32)
+        n_sets, self._n_curves = (3, 2) if n_contexts >= LEAST_CONTEXTS else (2, 1)
         first: NDArray[np.int32] = np.zeros(n_lanes, np.int32)
-        first[:n_contexts] = 58982 // (n_sets * n_contexts)
-        n_rows = n_kinds * N_LEVELS * self.n_nodes
-        self.weights = np.tile(first, n_sets * n_rows)
-        squash = tables().squash
-        curve = np.append(squash[::128], squash[-1])
-        self.curves = np.tile(curve, n_curves * n_rows)
-        self.biases = np.zeros(n_kinds * N_LEVELS * N_TEXTURES, np.int64)
+        first[:n_contexts] = 2 * START_WEIGHT // (n_sets * n_contexts)
+        self._n_rows = n_kinds * N_LEVELS * self.n_nodes
+        self.weights = np.tile(first, n_sets * self._n_rows)
         self.filters = np.zeros((2, n_kinds, N_TAPS), number)
         self.filters[:, :, 0] = 104857
         self.filters[:, :, 2] = 26214
         self.least_squares = np.zeros(n_kinds * N_LEVELS * N_TAPS, number)
+        self._prior = prior
+        if prior is not None:
+            if prior.has_least_squares:
+                self.least_squares[:] = prior.least_squares_table
+            if prior.has_filters:
+                self.filters[:] = prior.filters_table
+            if prior.has_weights and n_contexts == PRIOR_CONTEXTS:
+                self.weights[:] = prior.weights_table
+        self.restart()
+
+    def restart(self) -> None:
+        """Start what adapts within an image anew, except the weights."""
+        n_known = 0
+        if self._prior is not None and self._prior.has_states:
+            known = self._prior.states_table
+            n_known = min(len(known), int(self.offsets[-1]) * self.n_nodes)
+            self.states[:n_known] = known[:n_known]
+        self.states[n_known:] = 1 << 31
+        squash = tables().squash
+        curve = np.append(squash[::128], squash[-1])
         assert len(curve) == CURVE_POINTS
+        self.curves = np.tile(curve, self._n_curves * self._n_rows)
+        n_kinds = self.filters.shape[1]
+        self.biases = np.zeros(n_kinds * N_LEVELS * N_TEXTURES, np.int64)
 
 
-def encode_payload(array: NDArray[Any], mode: Mode, *, effort: int = 5) -> bytes | None:
+def allowed_transforms(bits_per_sample: int, n_planes: int) -> tuple[int, ...]:
+    """Return the colour transforms of such images (SPEC 5C.1)."""
+    if n_planes not in (3, 4):
+        return (planes.NO_TRANSFORM,)
+    if bits_per_sample != 8:
+        return (planes.NO_TRANSFORM, planes.RED_DIFFERENCE)
+    return (planes.NO_TRANSFORM, planes.RED_DIFFERENCE, planes.LATTICE)
+
+
+def encode_payload(
+    array: NDArray[Any], mode: Mode, *, effort: int = 5, priors: Priors | None = None
+) -> bytes | None:
     """Return the payload of an image (SPEC 5C); inverse of `decode_payload`.
 
     Parameters
@@ -159,6 +204,8 @@ def encode_payload(array: NDArray[Any], mode: Mode, *, effort: int = 5) -> bytes
     mode : Mode
     effort : int
         1 to 9.
+    priors : mapping of int to ContextPrior, optional
+        A codebook's priors for this mode, by colour transform.
 
     Returns
     -------
@@ -166,15 +213,16 @@ def encode_payload(array: NDArray[Any], mode: Mode, *, effort: int = 5) -> bytes
     """
     n_contexts = CONTEXTS_BY_EFFORT[effort]
     components = planes.split_planes(array, mode)
-    transform = _choose_transform(components, mode)
+    transform = choose_transform(components, mode)
+    prior = (priors or {}).get(transform)
     components = planes.transform_colours(components, transform)
     limits = planes.plane_ranges(mode, transform)
-    ranges = [_plane_range(plane, mode) for plane in components]
+    ranges = [plane_range(plane, mode) for plane in components]
     height, width = array.shape[:2]
     grid = tile_grid(height, width)
     tiles = _on_threads(
         lambda tile: _encode_tile(
-            [_cut(plane, tile) for plane in components], ranges, n_contexts, mode
+            [_cut(plane, tile) for plane in components], ranges, n_contexts, mode, prior
         ),
         grid,
     )
@@ -187,9 +235,14 @@ def encode_payload(array: NDArray[Any], mode: Mode, *, effort: int = 5) -> bytes
 
 
 def decode_payload(
-    payload: bytes, header: Header, allow_truncated: bool = False
+    payload: bytes,
+    header: Header,
+    allow_truncated: bool = False,
+    priors: Priors | None = None,
 ) -> tuple[NDArray[Any], bool]:
     """Return (array, whether it is complete); inverse of `encode_payload` (SPEC 5C).
+
+    Where there is no prior for the payload's transform, the models start neutral.
 
     Raises
     ------
@@ -207,6 +260,7 @@ def decode_payload(
         if allow_truncated:
             return np.zeros(header.shape, planes.dtype_of(mode)), False
         raise
+    prior = (priors or {}).get(transform)
     starts = list(accumulate(lengths, initial=reader.offset))
     if starts[-1] > len(payload) and not allow_truncated:
         raise TruncatedStreamError(
@@ -225,7 +279,7 @@ def decode_payload(
         part = data[starts[index] : end]
         shape = (tile.bottom - tile.top, tile.right - tile.left)
         decoded, complete, known = _decode_tile(
-            part, shape, facts, mode, index, missing if allow_truncated else None
+            part, shape, facts, mode, index, missing if allow_truncated else None, prior
         )
         for plane, tile_plane in zip(components, decoded, strict=True):
             plane[tile.top : tile.bottom, tile.left : tile.right] = tile_plane
@@ -238,6 +292,11 @@ def decode_payload(
         for plane in restored:
             plane[tile.top + known : tile.bottom, tile.left : tile.right] = 0
     return planes.merge_checked(restored, mode, complete), complete
+
+
+def transform_of(payload: bytes) -> int:
+    """Return the colour transform that a payload names."""
+    return payload[0] >> 4
 
 
 def describe_payload(payload: bytes, header: Header) -> PayloadFacts:
@@ -267,7 +326,7 @@ def _restore_colours(components: list[Plane], transform: int, complete: bool) ->
         return planes.restore_colours(components, transform)
 
 
-def _choose_transform(components: list[Plane], mode: Mode) -> int:
+def choose_transform(components: list[Plane], mode: Mode) -> int:
     """Return the lattice for images that were a JPEG once, else the difference to red."""
     if mode.n_planes not in (3, 4):
         return planes.NO_TRANSFORM
@@ -278,7 +337,8 @@ def _choose_transform(components: list[Plane], mode: Mode) -> int:
     return planes.RED_DIFFERENCE
 
 
-def _plane_range(plane: Plane, mode: Mode) -> PlaneRange:
+def plane_range(plane: Plane, mode: Mode) -> PlaneRange:
+    """Return what is said of a plane (SPEC 5C.1)."""
     lowest, highest = int(plane.min()), int(plane.max())
     if mode.bits_per_sample <= 8 or lowest == highest or plane.shape[1] == 1:
         return PlaneRange(lowest, highest, 0)
@@ -307,11 +367,7 @@ def _read_head(reader: ByteReader, header: Header) -> tuple[PayloadFacts, int]:
     mode = header.mode
     first = reader.take(1, "settings")[0]
     transform, n_contexts = first >> 4, first & 15
-    allowed: tuple[int, ...] = (planes.NO_TRANSFORM,)
-    if mode.n_planes in (3, 4):
-        allowed = (*allowed, planes.RED_DIFFERENCE)
-        if mode.bits_per_sample == 8:
-            allowed = (*allowed, planes.LATTICE)
+    allowed = allowed_transforms(mode.bits_per_sample, mode.n_planes)
     if transform not in allowed:
         raise CorruptStreamError(
             f"payload, byte 0: colour transform {transform}, none of {allowed}"
@@ -347,7 +403,7 @@ def _buffers(n_planes: int, shape: tuple[int, ...], number: Any) -> tuple[NDArra
 
 
 def _run_planes(
-    model: _Model,
+    model: Model,
     ranges: Sequence[PlaneRange],
     shape: tuple[int, ...],
     samples: NDArray[Any],
@@ -357,6 +413,7 @@ def _run_planes(
     data: NDArray[np.uint8],
     *,
     decoding: bool,
+    counts: NDArray[np.uint32] = _NOTHING_COUNTED,
 ) -> tuple[int, int, int]:
     """Code all planes that are not constant; return (status, plane, row)."""
     thorough = model.n_contexts >= LEAST_CONTEXTS
@@ -380,7 +437,7 @@ def _run_planes(
         result, row = code(
             flat, flat_residuals, errors, geometry, model.states, model.offsets, model.weights,
             model.curves, model.biases, model.filters, model.least_squares, *tables(), interval,
-            data, decoding,
+            data, decoding, counts,
         )  # fmt: skip
         if result != status.OK:
             return int(result), index, int(row)
@@ -388,24 +445,56 @@ def _run_planes(
 
 
 def _encode_tile(
-    tile: Sequence[Plane], ranges: Sequence[PlaneRange], n_contexts: int, mode: Mode
+    tile: Sequence[Plane],
+    ranges: Sequence[PlaneRange],
+    n_contexts: int,
+    mode: Mode,
+    prior: ContextPrior | None,
 ) -> bytes | None:
     """Return the code of a tile, None where it would be larger than the samples."""
+    model = Model(n_contexts, len(tile), wide=mode.bits_per_sample > 8, prior=prior)
+    return code_samples(model, tile, ranges).code
+
+
+@dataclass(frozen=True)
+class CodedSamples:
+    """What `code_samples` leaves.
+
+    Attributes
+    ----------
+    code : bytes or None
+        None where it would be larger than the samples.
+    samples, residuals : ndarray
+        Of all planes, with their margins as the kernel filled them.
+    """
+
+    code: bytes | None
+    samples: NDArray[Any]
+    residuals: NDArray[Any]
+
+
+def code_samples(
+    model: Model,
+    tile: Sequence[Plane],
+    ranges: Sequence[PlaneRange],
+    counts: NDArray[np.uint32] = _NOTHING_COUNTED,
+) -> CodedSamples:
+    """Encode a tile; `counts` takes in how often each node met a 0 and a 1, if it is not empty."""
     shape = tile[0].shape
-    model = _Model(n_contexts, len(tile), wide=mode.bits_per_sample > 8)
     samples, residuals, errors = _buffers(len(tile), shape, model.filters.dtype)
     for target, plane in zip(samples, tile, strict=True):
         target[MARGIN_ROWS:-1, MARGIN:-MARGIN] = plane
-    raw_size = tile[0].size * len(tile) * (-(-mode.bits_per_sample // 8))
+    raw_size = tile[0].size * len(tile) * (2 if model.wide else 1)
     data: NDArray[np.uint8] = np.empty(raw_size + 80 * shape[1] + 64, np.uint8)
     interval = np.array([0, 0xFFFFFFFF, 0, 0], np.int64)
     result, _, _ = _run_planes(
-        model, ranges, shape, samples, residuals, errors, interval, data, decoding=False
-    )
+        model, ranges, shape, samples, residuals, errors, interval, data, decoding=False,
+        counts=counts,
+    )  # fmt: skip
     if result != status.OK:
-        return None
+        return CodedSamples(None, samples, residuals)
     end = entropy_kernels.finish_arithmetic(interval[:2].copy(), data, int(interval[3]))
-    return data[: int(end)].tobytes()
+    return CodedSamples(data[: int(end)].tobytes(), samples, residuals)
 
 
 def _decode_tile(
@@ -415,6 +504,7 @@ def _decode_tile(
     mode: Mode,
     index: int,
     missing: list[int | None] | None,
+    prior: ContextPrior | None,
 ) -> tuple[NDArray[Any], bool, int]:
     """Return (samples of all planes, whether they are complete, rows that the first plane has).
 
@@ -424,7 +514,8 @@ def _decode_tile(
     if not len(data) and all(each.lowest == each.highest for each in facts.ranges):
         flat = [np.full(shape, each.lowest, np.int32) for each in facts.ranges]
         return np.stack(flat), True, shape[0]
-    model = _Model(facts.n_contexts, len(facts.ranges), wide=mode.bits_per_sample > 8)
+    wide = mode.bits_per_sample > 8
+    model = Model(facts.n_contexts, len(facts.ranges), wide=wide, prior=prior)
     samples, residuals, errors = _buffers(len(facts.ranges), shape, model.filters.dtype)
     for target, each in zip(samples, facts.ranges, strict=True):
         target[:] = each.lowest

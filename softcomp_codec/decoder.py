@@ -233,10 +233,15 @@ def _decode_by(
     book: Codebook, payload: bytes, header: Header, allow_truncated: bool
 ) -> tuple[NDArray[Any], bool]:
     """Decode by the coder that the header names, with a codebook."""
-    if header.coder == container.SHAPES:
-        return shapes_coder.decode_payload(payload, header, book, allow_truncated)
     if header.coder == container.CONTEXT:
-        raise CorruptStreamError("header: the context coder takes no codebook yet")
+        priors = book.context_priors(header.mode)
+        return context_coder.decode_payload(payload, header, allow_truncated, priors)
+    if header.coder == container.SHAPES:
+        if header.mode.kind not in book.parts:
+            raise CorruptStreamError(
+                f"codebook {book.name!r} has no part for {header.mode.name} pictures by shapes"
+            )
+        return shapes_coder.decode_payload(payload, header, book, allow_truncated)
     part = reference_part_for(book, header.mode)
     if part is None:
         raise CorruptStreamError(

@@ -41,6 +41,10 @@ TRIAL_SIDE = 384
 TRIAL_FRAMES = 4
 """`auto` compares codebooks on the middle of this size of at most so many frames."""
 
+PRIOR_TRIAL_SIDE = 256
+PRIOR_TRIAL_EFFORT = 5
+"""From this effort on, the middle of an image tells whether a context prior pays."""
+
 
 def encode(
     image: ImageLike,
@@ -223,29 +227,51 @@ def _choose_codebook(
     coders: tuple[int, ...],
 ) -> Codebook | None:
     """Return the codebook to code with; `auto` tries the bundled ones on a part of the samples."""
-    if choice is None or choice == "none" or (choice == "auto" and coders == (container.CONTEXT,)):
+    if choice is None or choice == "none":
         return None
     if choice != "auto":
         book = codebook_store.load_codebook(choice)
         return book if book.fits(mode) else None
     fitting: list[Codebook | None] = [
-        book for book in codebook_store.bundled_codebooks() if book.fits(mode)
+        book for book in codebook_store.bundled_codebooks() if _may_help(book, mode, coders)
     ]
     fitting.append(None)
     if len(fitting) == 1:
         return None
-    trial = [_middle(array) for array in arrays[:: -(-len(arrays) // TRIAL_FRAMES)]]
+    side = TRIAL_SIDE if container.SHAPES in coders else PRIOR_TRIAL_SIDE
+    trial = [_middle(array, side) for array in arrays[:: -(-len(arrays) // TRIAL_FRAMES)]]
     sizes = [
-        sum(len(shapes_coder.encode_payload(array, mode, book)) for array in trial)
+        sum(_trial_size(array, mode, book, coders) for array in trial)
         + (len(trial) * TINY_REFERENCE if book else 0)
         for book in fitting
     ]
     return fitting[sizes.index(min(sizes))]
 
 
-def _middle(array: NDArray[Any]) -> NDArray[Any]:
-    top, left = ((length - min(length, TRIAL_SIDE)) // 2 for length in array.shape[:2])
-    return np.ascontiguousarray(array[top : top + TRIAL_SIDE, left : left + TRIAL_SIDE])
+def _may_help(book: Codebook, mode: container.Mode, coders: tuple[int, ...]) -> bool:
+    """Whether a codebook has something for images of a mode and one of the coders."""
+    if container.CONTEXT in coders and book.context_priors(mode):
+        return True
+    return container.SHAPES in coders and (mode.kind in book.parts or mode.kind in book.reference)
+
+
+def _trial_size(
+    array: NDArray[Any], mode: container.Mode, book: Codebook | None, coders: tuple[int, ...]
+) -> int:
+    """Return the bytes of a part of an image by the best of the coders that a codebook helps."""
+    sizes = []
+    if container.SHAPES in coders and (book is None or mode.kind in book.parts):
+        sizes.append(len(shapes_coder.encode_payload(array, mode, book)))
+    priors = book.context_priors(mode) if book else None
+    if container.CONTEXT in coders and (book is None or priors):
+        context = context_coder.encode_payload(array, mode, priors=priors)
+        sizes.append(array.nbytes if context is None else len(context))
+    return min(sizes, default=array.nbytes)
+
+
+def _middle(array: NDArray[Any], side: int) -> NDArray[Any]:
+    top, left = ((length - min(length, side)) // 2 for length in array.shape[:2])
+    return np.ascontiguousarray(array[top : top + side, left : left + side])
 
 
 def _codebook_overhead(book: Codebook | None, raw_bytes: int, reference_bytes: int | None) -> int:
@@ -292,24 +318,59 @@ def _code_samples(
     A codebook that has a part for the reference settings alone is used by those, as published.
     """
     reference = reference_part_for(book, mode)
-    if book is not None and reference is not None and kind_of(mode) not in book.parts:
+    if (
+        book is not None
+        and reference is not None
+        and kind_of(mode) not in book.parts
+        and not book.context_priors(mode)
+    ):
         return reference_coder.encode_payload(array, mode, reference), container.REFERENCE, True
     tried: list[tuple[int, bytes, int, bool]] = []
     if container.CONTEXT in coders:
-        context = context_coder.encode_payload(array, mode, effort=effort)
-        if context is not None:
-            tried.append((len(context), context, container.CONTEXT, False))
+        for context, uses_book in _code_by_context(array, mode, book, effort):
+            cost = len(context) + overhead * uses_book
+            tried.append((cost, context, container.CONTEXT, uses_book))
     if container.SHAPES in coders:
-        if book is not None:
+        if book is not None and mode.kind in book.parts:
             payload = shapes_coder.encode_payload(array, mode, book, effort=effort)
             tried.append((len(payload) + overhead, payload, container.SHAPES, True))
-        if book is None or effort >= 5:
+        if book is None or mode.kind not in book.parts or effort >= 5:
             payload = shapes_coder.encode_payload(array, mode, None, effort=effort)
             tried.append((len(payload), payload, container.SHAPES, False))
     if not tried:
         return None
     _, payload, coder, uses_book = min(tried, key=lambda each: each[0])
     return payload, coder, uses_book
+
+
+def _code_by_context(
+    array: NDArray[Any], mode: container.Mode, book: Codebook | None, effort: int
+) -> list[tuple[bytes, bool]]:
+    """Return payloads of the context coder, each with whether it needs the codebook.
+
+    Images that are not larger than a trial are coded in both ways.
+    """
+    priors = book.context_priors(mode) if book else {}
+    starts = [priors, {}] if priors else [{}]
+    if len(starts) > 1:
+        middle = _middle(array, PRIOR_TRIAL_SIDE)
+        if effort < PRIOR_TRIAL_EFFORT:
+            starts = [priors]
+        elif middle.shape != array.shape:
+            sizes = [
+                len(context_coder.encode_payload(middle, mode, effort=effort, priors=start) or b"")
+                or middle.nbytes
+                for start in starts
+            ]
+            starts = [starts[sizes.index(min(sizes))]]
+    payloads = [
+        context_coder.encode_payload(array, mode, effort=effort, priors=start) for start in starts
+    ]
+    return [
+        (payload, context_coder.transform_of(payload) in start)
+        for payload, start in zip(payloads, starts, strict=True)
+        if payload is not None
+    ]
 
 
 def _reference(book: Codebook | None, raw_bytes: int, reference_bytes: int | None) -> bytes:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import container, planes
 from .codebook import KIND_NAMES, Codebook, KindBook, kind_of
+from .context_training import train_priors
 from .encoder import as_array, encode_many
 from .kernels.residual_kernels import MED
 from .mining import plane_label
@@ -25,15 +26,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .container import Mode
+    from .context_prior import ContextPrior, Key
     from .encoder import ImageLike
     from .planes import Plane
     from .reference_books import ReferencePart
 
-    Parts = tuple[dict[int, KindBook], dict[int, ReferencePart]]
+    Parts = tuple[dict[int, KindBook], dict[int, ReferencePart], dict[Key, ContextPrior]]
+    Reports = dict[str, dict[str, dict[str, Any]]]
 
 Progress = Callable[[str, int, int], None]
 
-TRAINER_VERSION = 2
+TRAINER_VERSION = 3
 
 FEWEST_TO_HOLD_OUT = 2
 """Sets of fewer images are not reported on."""
@@ -59,6 +62,9 @@ class TrainingOptions:
     use_indicator : bool
         Whether planes for which shapes do not pay go without them; False: 4 low bits, always
         shapes. Without effect where `low_bits` is given.
+    train_priors : bool
+        Whether images that are not bilevel also teach the context coder; without it, images of
+        modes that the shapes coder does not know cannot be trained on.
     """
 
     low_bits: int | None = None
@@ -67,6 +73,7 @@ class TrainingOptions:
     max_shapes: int = 8_000
     min_uses: int = 2
     use_indicator: bool = True
+    train_priors: bool = True
 
     def __post_init__(self) -> None:
         limits = {
@@ -95,13 +102,13 @@ def train(
     options: TrainingOptions | ReferenceOptions | None = None,
     progress: Progress | None = None,
 ) -> Codebook:
-    """Train a codebook on images of one kind.
+    """Train a codebook on similar images.
 
     Parameters
     ----------
     images : iterable of array_like or PIL.Image.Image
-        Bilevel, 8-bit gray and 8-bit RGB ones, as `encode` takes them. Each kind among them gets a
-        part of its own.
+        As `encode` takes them. Each kind among them gets a part of its own; modes that only the
+        context coder knows (16 bits, alpha) need two images or more.
     name : str
         1 to 64 characters.
     workers : int
@@ -126,7 +133,7 @@ def train(
     Raises
     ------
     ValueError
-        No images, images of another kind, or an option that cannot be.
+        No images, images from which nothing is learned, or an option that cannot be.
     """
     if not 1 <= len(name) <= 64 or not name.isprintable():
         raise ValueError(f"codebook name {name!r}, expected 1 to 64 printable characters")
@@ -137,7 +144,11 @@ def train(
     options = options or (TrainingOptions() if settings == "default" else ReferenceOptions())
     if isinstance(options, TrainingOptions) != (settings == "default"):
         raise TypeError(f"{type(options).__name__} does not belong to the {settings} settings")
-    samples = sorted((_Sample.of(image) for image in images), key=lambda sample: sample.digest)
+    with_priors = isinstance(options, TrainingOptions) and options.train_priors
+    samples = sorted(
+        (_Sample.of(image, any_mode=with_priors) for image in images),
+        key=lambda sample: sample.digest,
+    )
     if not samples:
         raise ValueError("no images to train on")
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -161,9 +172,13 @@ def train(
             record["report"] = _report(
                 Codebook(record, *parts), held_out, workers, progress or _silent
             )
-        parts, plane_reports = train_parts(samples, "")
-        if plane_reports:
-            record["planes"] = plane_reports
+        parts, reports = train_parts(samples, "")
+        record |= {name: report for name, report in reports.items() if report}
+        if not any(parts):
+            raise ValueError(
+                "these images teach nothing that makes others smaller: there would be nothing in "
+                "the codebook"
+            )
         return Codebook(record, *parts)
 
 
@@ -174,15 +189,26 @@ def _train_parts(
     progress: Progress,
     samples: list[_Sample],
     prefix: str,
-) -> tuple[Parts, dict[str, dict[str, Any]]]:
-    """Return (default parts, reference parts), and by plane what its training measured."""
+) -> tuple[Parts, Reports]:
+    """Return (default parts, reference parts, priors), and what was measured, for the record."""
 
     def report(stage: str, done: int, total: int) -> None:
         progress(prefix + stage, done, total)
 
     if isinstance(options, TrainingOptions):
         trainer = _Trainer(options, pool, workers, report)
-        return (trainer.parts(samples), {}), trainer.report
+        parts = trainer.parts([sample for sample in samples if sample.mode.kind is not None])
+        measured: dict[str, dict[str, Any]] = {}
+        priors: dict[Key, ContextPrior] = {}
+        if options.train_priors:
+            priors = train_priors(
+                [(sample.array, sample.mode) for sample in samples],
+                pool=pool,
+                workers=workers,
+                progress=report,
+                report=measured,
+            )
+        return (parts, {}, priors), {"planes": trainer.report, "priors": measured}
     reference = {}
     planes_report: dict[str, dict[str, Any]] = {}
     for kind in sorted({kind_of(sample.mode) for sample in samples}):
@@ -195,7 +221,7 @@ def _train_parts(
             progress=report,
             report=planes_report,
         )
-    return ({}, reference), planes_report
+    return ({}, reference, {}), {"planes": planes_report}
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -211,23 +237,29 @@ class _Sample:
     digest: bytes
 
     @classmethod
-    def of(cls, image: ImageLike) -> _Sample:
+    def of(cls, image: ImageLike, *, any_mode: bool) -> _Sample:
         array = as_array(image).copy()  # the caller may use its buffer again
         mode = planes.mode_of_array(array)
-        if mode.kind is None:
+        if mode.kind is None and not any_mode:
             raise ValueError(
-                f"cannot train on {mode.name} images yet: codebooks are for "
+                f"cannot train on {mode.name} images without priors: shapes are for "
                 f"{', '.join(KIND_NAMES.values())} images"
             )
-        head = f"{kind_of(mode)} {array.shape[0]} {array.shape[1]} ".encode()
+        kind = _family_of(mode) if mode.kind is None else mode.kind
+        head = f"{kind} {array.shape[0]} {array.shape[1]} ".encode()
         digest = hashlib.sha256(head + planes.canonical_samples(array, mode)).digest()
         return cls(array, mode, digest)
+
+
+def _family_of(mode: Mode) -> str:
+    """Return the name of the simplest mode of the same samples."""
+    return mode.name.split(",", maxsplit=1)[0]
 
 
 def _mode_summary(samples: Sequence[_Sample]) -> dict[str, Any]:
     summary: dict[str, Any] = {}
     for sample in samples:
-        entry = summary.setdefault(KIND_NAMES[kind_of(sample.mode)], {"images": 0})
+        entry = summary.setdefault(_family_of(sample.mode), {"images": 0})
         height, width = sample.array.shape[:2]
         low, high = entry.get("smallest", [height, width]), entry.get("largest", [0, 0])
         entry["images"] += 1

@@ -1343,30 +1343,37 @@ def read_serialisation(
     record: dict[str, Any] | None = None
     parts: dict[int, Part] = {}
     reference_parts: dict[int, ReferencePart] = {}
+    priors: list[tuple[int, int, int]] = []
     while not file.at_end:
         kind = file.byte()
         content = file.take(file.varint())
         if kind == 1:
-            if record is not None or parts or reference_parts:
+            if record is not None or parts or reference_parts or priors:
                 raise SpecError("corrupt: the training record is not the first section")
             record = read_record(content)
         elif kind == 2:
             part = read_part(content)
-            late = record is None or bool(reference_parts)
+            late = record is None or bool(reference_parts or priors)
             if late or any(part.kind <= known for known in parts):
                 raise SpecError("corrupt: the sections are not in canonical order")
             parts[part.kind] = part
         elif kind == 3:
             reference_part = read_reference_part(content)
             image_kind = KIND_OF_SCHEME[reference_part.scheme]
-            if record is None or any(image_kind <= known for known in reference_parts):
+            late = record is None or bool(priors)
+            if late or any(image_kind <= known for known in reference_parts):
                 raise SpecError("corrupt: the sections are not in canonical order")
             reference_parts[image_kind] = reference_part
+        elif kind == 4:
+            prior = read_prior_key(content)
+            if record is None or any(prior <= known for known in priors):
+                raise SpecError("corrupt: the sections are not in canonical order")
+            priors.append(prior)
         elif kind < 0x80:
             raise SpecError(f"unsupported: critical section {kind:02X}h")
         else:
             raise SpecError(f"corrupt: ancillary section {kind:02X}h")
-    if record is None or not (parts or reference_parts):
+    if record is None or not (parts or reference_parts or priors):
         raise SpecError("corrupt: a codebook without a training record or without parts")
     return record, parts, reference_parts
 
@@ -1385,6 +1392,41 @@ def read_record(content: bytes) -> dict[str, Any]:
     if canonical != content:
         raise SpecError("corrupt: the training record is not canonical")
     return record
+
+
+def read_prior_key(content: bytes) -> tuple[int, int, int]:
+    """Check a prior of the context coder and return its bits, planes and transform (6.4)."""
+    file = ByteReader(content)
+    bits, planes, transform, parts = file.take(4)
+    if bits not in (8, 16) or not 1 <= planes <= 4:
+        raise SpecError("unsupported: a prior for other images")
+    transforms = [0] if planes < 3 else [0, 3] if bits == 16 else [0, 3, 4]
+    if transform not in transforms or not 1 <= parts <= 15:
+        raise SpecError("corrupt: the transform or the parts of a prior")
+    taps = sum([11, 17, 21, 21][:planes])
+    if parts & 1:
+        file.take(2 * 13 * taps)
+    if parts & 2:
+        file.take(2 * taps)
+    nodes = 32 if bits == 8 else 48
+    if parts & 4:
+        if file.byte() == 0:
+            raise SpecError("corrupt: a count cap of 0")
+        slots = 1024 + 1024 + 1573 + 1024 + 6561 + 1024 + 1024
+        known = sum(byte.bit_count() for byte in file.take(slots * planes * nodes // 8))
+        if any(64 <= byte <= 192 for byte in file.take(known)):  # signed: above 63, below -63
+            raise SpecError("corrupt: log-odds of a state")
+        if any(byte > 15 for byte in file.take(known)):
+            raise SpecError("corrupt: count class of a state")
+    if parts & 8:
+        for index in range(2 * planes * 13 * nodes * 8):
+            stored = int.from_bytes(file.take(2), "little", signed=True)
+            start = 29491 // 7 if index % 8 < 7 else 0
+            if abs(16 * stored + start) > 65536:
+                raise SpecError("corrupt: a weight of a prior")
+    if not file.at_end:
+        raise SpecError("corrupt: bytes behind a prior")
+    return bits, planes, transform
 
 
 def read_part(content: bytes) -> Part:

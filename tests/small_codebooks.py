@@ -5,19 +5,32 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-from made_images import images
+from made_images import images, noise
 
 import softcomp_codec
 from softcomp_codec.codebook import MAGIC, Codebook, KindBook, built_in_part, rounded_states
 from softcomp_codec.container import write_varint
+from softcomp_codec.context_prior import (
+    COUNT_CLASSES,
+    TAPS_BY_KIND,
+    ContextPrior,
+    n_prior_nodes,
+    n_prior_weights,
+)
+from softcomp_codec.kernels.context_kernels import N_LEVELS
 from softcomp_codec.shapes import shape_set
 from softcomp_codec.training import TrainingOptions
 
-QUICK = TrainingOptions(max_side=6, n_candidates=400, max_shapes=200, use_indicator=False)
+QUICK = TrainingOptions(
+    max_side=6, n_candidates=400, max_shapes=200, use_indicator=False, train_priors=False
+)
 """Shapes in every plane, whether they pay or not."""
 
-CHOOSING = TrainingOptions(max_side=6, n_candidates=400, max_shapes=200)
+CHOOSING = TrainingOptions(max_side=6, n_candidates=400, max_shapes=200, train_priors=False)
 """Shapes where the indicator says that they pay."""
+
+GRAY = (8, 1, 0)
+"""Images of one plane of 8 bits, without colour transform."""
 
 
 @cache
@@ -38,7 +51,7 @@ def reference_codebook(kind):
 
 def named(book, name):
     """The same codebook under another name, so with another ID."""
-    return Codebook({**book.record, "name": name}, book.parts)
+    return Codebook({**book.record, "name": name}, book.parts, book.reference, book.priors)
 
 
 def gray_codebook(name="taught", probability=600):
@@ -66,6 +79,30 @@ def with_windows(book, kind, index, windows, code_lengths=None):
 def noisy_states(low_bits, n_contexts, noise):
     """States as they come back from a file, from int64 noise 0..2**31 - 1."""
     return rounded_states(noise((n_contexts, 1 << low_bits), 1 << 31).astype(np.uint32) * 2)
+
+
+def made_prior(key=GRAY, *, seed=0, n_known=50):
+    """A prior of the context coder with all parts, of noise."""
+    _, n_planes, _ = key
+    used = np.zeros(n_prior_nodes(key), np.uint8)
+    used[:: len(used) // n_known] = 1
+    n_known = int(used.sum())
+    taps = sum(TAPS_BY_KIND[:n_planes])
+    return ContextPrior(
+        *key,
+        least_squares=(noise((N_LEVELS * taps,), 2000, seed) - 1000).astype(np.int16),
+        filters=(noise((taps,), 2000, seed) - 1000).astype(np.int16),
+        count_cap=30,
+        used=np.packbits(used),
+        log_odds=(noise((n_known,), 127, seed) - 63).astype(np.int8),
+        count_classes=noise((n_known,), len(COUNT_CLASSES), seed).astype(np.uint8),
+        weights=(noise((n_prior_weights(key),), 200, seed) - 100).astype(np.int16),
+    )
+
+
+def prior_book(*priors, name="by hand"):
+    """A codebook of priors alone."""
+    return Codebook({"name": name}, {}, {}, {prior.key: prior for prior in priors})
 
 
 def section(kind, data):

@@ -32,6 +32,7 @@ import softcomp_codec
 from softcomp_codec import container, decoder, planes, reference_coder, shapes_coder
 from softcomp_codec.decoder import decode_file
 from softcomp_codec.errors import CorruptStreamError, ScfError, UnsupportedStreamError
+from softcomp_codec.training import TrainingOptions
 
 
 def kind_of(array):
@@ -299,9 +300,10 @@ def test_codebooks_do_not_fit_other_modes(books, dtype, n_planes):
         for options in ({}, {"embed_codebook": True, "reference_bytes": 32}):
             data = softcomp_codec.encode(array, codebook=books[kind], **options)
             assert data == softcomp_codec.encode(array, codebook=None)
-    message = f"cannot train on {re.escape(mode.name)} images yet: codebooks are for bilevel, "
+    message = f"cannot train on {re.escape(mode.name)} images without priors: shapes are for "
+    options = TrainingOptions(train_priors=False)
     with pytest.raises(ValueError, match=message):
-        softcomp_codec.train([array], name="x")
+        softcomp_codec.train([array], name="x", options=options)
     with pytest.raises(ValueError, match="cannot train on"):
         softcomp_codec.train([array], name="x", settings="reference")
 

@@ -43,7 +43,7 @@ INVALID = {
     "book-record-twice.scfb": (CorruptStreamError, "not in its canonical form"),
     "book-record-with-spaces.scfb": (CorruptStreamError, "not in its canonical form"),
     "book-section-ancillary.scfb": (CorruptStreamError, "section 128 is reserved"),
-    "book-section-unknown.scfb": (UnsupportedStreamError, "critical section 4 is unknown"),
+    "book-section-unknown.scfb": (UnsupportedStreamError, "critical section 5 is unknown"),
     "book-truncated.scfb": (TruncatedStreamError, "bytes of content, expected"),
     "book-version-1.scfb": (UnsupportedStreamError, "version 1, compression 0"),
     "book-without-record.scfb": (CorruptStreamError, "training record and a part are needed"),

@@ -138,6 +138,10 @@ def summary(book: Codebook) -> dict[str, Any]:
             KIND_NAMES[kind]: {"scheme": part.scheme.name, "shapes": part.n_shapes}
             for kind, part in book.reference.items()
         },
+        "priors": {
+            prior.label: {"parts": prior.part_names, "known_states": len(prior.log_odds)}
+            for _, prior in sorted(book.priors.items())
+        },
     }
 
 
@@ -162,10 +166,31 @@ def facts(book: Codebook) -> list[tuple[str, str]]:
         lines.append(
             (kind, f"reference settings, {part['scheme']}: {plural(part['shapes'], 'shape')}")
         )
+    for label, prior in described["priors"].items():
+        parts = ", ".join(prior["parts"])
+        if prior["known_states"]:
+            parts += f" ({n_bytes(prior['known_states'])} known)"
+        lines.append((f"{label}, context coder", parts))
     lines += indicator_lines.training_lines(record)
+    lines += prior_lines(record)
     lines += report_lines(record)
     if isinstance(record.get("manifest"), str):
         lines.append(("manifest", record["manifest"]))
+    return lines
+
+
+def prior_lines(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what training measured of each prior; records of other trainers may lack it."""
+    priors = record.get("priors")
+    lines: list[tuple[str, str]] = []
+    for label, entry in priors.items() if isinstance(priors, dict) else ():
+        try:
+            untrained, chosen = entry["bytes"]["untrained"], entry["chosen_bytes"]
+            held_out = plural(entry["held_out_images"], "image")
+            found = f"{n_bytes(chosen)} bytes, {n_bytes(untrained)} without, of {held_out}"
+        except (KeyError, TypeError, ValueError, AttributeError):
+            continue
+        lines.append((f"{label}, trial", found))
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,8 +78,8 @@ def train(
     """Train a codebook on similar pictures.
 
     The same pictures give the same codebook, whatever their order and the number of threads. Files
-    that are no pictures, cannot be kept exactly, or are of a mode without codebooks (16 bits,
-    alpha) are left out with a note.
+    that are no pictures, or cannot be kept exactly, are left out with a note; with --settings
+    reference also those of 16 bits or with alpha.
     """
     from .. import training
 
@@ -86,7 +87,7 @@ def train(
         raise typer.BadParameter(f"--settings is {settings}, expected default or reference")
     _check_output(output, force=force)
     workers = jobs or os.cpu_count() or 1
-    images = read_images(sources, threshold, workers)
+    images = read_images(sources, threshold, workers, any_mode=settings == "default")
     if not images:
         raise ValueError("there is no picture to train on")
     with progress("training") as move:
@@ -104,12 +105,16 @@ def train(
     say(f"written to {output}")
 
 
-def read_images(sources: Sequence[Path], threshold: int | None, threads: int) -> list[NDArray[Any]]:
+def read_images(
+    sources: Sequence[Path], threshold: int | None, threads: int, *, any_mode: bool = True
+) -> list[NDArray[Any]]:
     """Return the pictures of folders and files; what is left out is reported."""
     images: list[NDArray[Any]] = []
     skipped: list[tuple[Path, str]] = []
     paths = _paths(sources)
-    for path, result in run_all(paths, _read_file, threads=threads, label="reading"):
+    for path, result in run_all(
+        paths, partial(_read_file, any_mode=any_mode), threads=threads, label="reading"
+    ):
         if isinstance(result, Exception):
             skipped.append((path, str(result)))
         else:
@@ -143,7 +148,7 @@ def _paths(sources: Sequence[Path]) -> list[Path]:
     return paths
 
 
-def _read_file(path: Path) -> list[NDArray[Any]]:
+def _read_file(path: Path, *, any_mode: bool) -> list[NDArray[Any]]:
     import numpy as np
 
     if is_idx_file(path):
@@ -151,9 +156,9 @@ def _read_file(path: Path) -> list[NDArray[Any]]:
     if path.suffix.lower() not in picture_suffixes() | {".scf"}:
         raise OSError("no picture by name")
     frames, _ = read_picture(path)
-    trainable = [mode.pillow_mode for mode in MODES.values() if mode.kind is not None]
+    trainable = [m.pillow_mode for m in MODES.values() if any_mode or m.kind is not None]
     for frame in frames:
         if frame.mode not in trainable:
             names = ", ".join(filter(None, trainable))
-            raise OSError(f"mode {frame.mode} is not trained on yet; codebooks are for {names}")
+            raise OSError(f"mode {frame.mode} is not trained on; these codebooks are for {names}")
     return [np.asarray(frame) for frame in frames]

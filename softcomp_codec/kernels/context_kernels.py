@@ -87,6 +87,7 @@ def _make_code_plane(number: Callable[[Any], Any], least: bool) -> Any:
     def code_plane(
         samples, residuals, errors, geometry, states, offsets, weights, curves, biases, filters,
         least_squares, stretch, squash, rates, levels, blend, norms, interval, data, decoding,
+        counts,
     ):  # fmt: skip
         n_rows, n_columns, plane, lowest, highest, scale, n_contexts, n_nodes, rate_limit = geometry
         kind = min(plane, np.int64(3))
@@ -102,6 +103,7 @@ def _make_code_plane(number: Callable[[Any], Any], least: bool) -> Any:
         n_lanes = np.uint64(LANES if n_contexts < LANES else 2 * LANES)
         largest_weight = np.int32(65536 if n_contexts < LANES else 32768)
         n_unary = (n_nodes - 14) // 2
+        counting = len(counts) > 0
         nodes = np.uint64(n_nodes)
         set_rows = len(biases) // N_TEXTURES
         taps = np.zeros(N_TAPS, x.dtype)
@@ -553,6 +555,9 @@ def _make_code_plane(number: Callable[[Any], Any], least: bool) -> Any:
                                     weights, one + eight, two + eight, two, inputs, eight, error,
                                     largest_weight,
                                 )  # fmt: skip
+                    if counting:
+                        for k in range(n_contexts):
+                            counts[_U2 * (slots[k] + step) + np.uint64(bit)] += np.uint32(1)
                     # ---- The next decision (SPEC 5C.6)
                     if phase == 2:
                         if bit:

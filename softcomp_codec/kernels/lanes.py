@@ -199,8 +199,10 @@ def _train(n: int, n_sets: int = 2) -> Any:
     return train_lanes
 
 
-def _mix_plainly(n: int) -> Any:
-    def mix_lanes(states, slots, start, step, stretch, masks, weights, one, two, inputs, seen):
+def _mix_plainly(n: int, n_sets: int = 2) -> Any:
+    def mix_lanes(
+        states, slots, start, step, stretch, masks, weights, one, two, three, inputs, seen
+    ):
         total = 0
         for lane in range(int(start), int(start) + n):
             state = states[int(slots[lane]) + int(step)]
@@ -209,7 +211,7 @@ def _mix_plainly(n: int) -> Any:
                 masks[lane + 2 * LANES]
             )
             place = lane - int(start)
-            weight = int(weights[int(one) + place]) + int(weights[int(two) + place])
+            weight = sum(int(weights[int(row) + place]) for row in (one, two, three)[:n_sets])
             total += weight * int(inputs[lane])
         return total
 
@@ -227,12 +229,13 @@ def _update_plainly(n: int) -> Any:
     return update_lanes
 
 
-def _train_plainly(n: int) -> Any:
-    def train_lanes(weights, first, second, inputs, start, error, largest):
+def _train_plainly(n: int, n_sets: int = 2) -> Any:
+    def train_lanes(weights, first, second, third, inputs, start, error, largest):
         for lane in range(n):
             step = (int(error) * int(inputs[int(start) + lane]) + 8192) >> 14
-            for offset in (int(first) + lane, int(second) + lane):
-                weights[offset] = min(max(int(weights[offset]) + step, -int(largest)), int(largest))
+            for row in (first, second, third)[:n_sets]:
+                moved = int(weights[int(row) + lane]) + step
+                weights[int(row) + lane] = min(max(moved, -int(largest)), int(largest))
 
     return train_lanes
 

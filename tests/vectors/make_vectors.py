@@ -440,7 +440,7 @@ def _invalid_books(book):
         "book-version-1": codebook_file(content, version=1),
         "book-compression-2": codebook_file(content, method=2),
         "book-length-too-large": codebook_file(content, length=1 << 27),
-        "book-section-unknown": codebook_file(content + section(4, b"")),
+        "book-section-unknown": codebook_file(content + section(5, b"")),
         "book-section-ancillary": codebook_file(content + section(0x80, b"")),
         "book-record-twice": codebook_file(section(1, b'{"name":"x"}') + content),
         "book-record-with-spaces": codebook_file(section(1, spaced) + plane),

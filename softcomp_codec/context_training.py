@@ -1,0 +1,464 @@
+"""Training the context coder's priors: least squares, counts, weights, and what of them pays.
+
+All statistics are integer sums over images, so that neither their order nor the number of threads
+changes a prior. Each part is measured by coding images that did not teach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from . import context_coder, planes
+from .context_coder import PRIOR_CONTEXTS, Model
+from .context_prior import (
+    COUNT_CLASSES,
+    LARGEST_LOG_ODDS,
+    LOG_ODDS_SHIFT,
+    TAPS_BY_KIND,
+    ContextPrior,
+    by_nodes,
+    n_prior_nodes,
+    stored_weights,
+)
+from .context_tables import tables
+from .kernels import context_training_kernels
+from .kernels.context_kernels import N_LEVELS
+from .kernels.context_training_kernels import SIDE
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from numpy.typing import NDArray
+
+    from .container import Mode
+    from .context_coder import CodedSamples, PlaneRange
+    from .context_prior import Key
+    from .planes import Plane
+
+Progress = Callable[[str, int, int], None]
+_T = TypeVar("_T")
+
+COUNT_CAPS = (4, 10, 24, 60)
+"""Confidence in the trained states that training tries: small for sets that vary."""
+
+TRIAL_CAP = 24
+"""Of the states beside which the weights are first trained."""
+
+FEWEST_USES = 16
+USES_SHIFT = 19
+"""Nodes met less often, or in fewer than one of 2**19 samples, stay neutral."""
+
+TRAINING_SAMPLES = 24_000_000
+HELD_OUT_SAMPLES = 3_000_000
+WEIGHT_SAMPLES = 1_500_000
+"""Samples from which a prior is trained, on which its parts are tried, and that teach weights."""
+
+MAX_IMAGES = 8192
+MAX_HELD_OUT = 512
+HELD_OUT_SHARE = 4
+"""One image of so many does not teach the first prior, on which the parts are tried."""
+
+RARE_SHARE = 8
+"""A colour transform that fewer than one image of so many chooses gets no prior."""
+
+SMALLEST_CROP = 1 << 16
+"""Samples of an image that are left where a set is too large."""
+
+POOLED_SAMPLES = 256
+"""Weight of all levels' statistics in the coefficients of each level."""
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One image, or the middle of it, as the context coder codes it."""
+
+    planes: list[Plane]
+    ranges: list[PlaneRange]
+
+    @property
+    def n_samples(self) -> int:
+        return sum(plane.size for plane in self.planes)
+
+
+@dataclass
+class _Sums:
+    """What least squares need of a set of images: sums by kind of plane and level."""
+
+    products: NDArray[np.int64]
+    n_samples: NDArray[np.int64]
+
+    @classmethod
+    def none(cls, n_planes: int) -> _Sums:
+        return cls(
+            np.zeros((n_planes, N_LEVELS, SIDE, SIDE), np.int64),
+            np.zeros((n_planes, N_LEVELS), np.int64),
+        )
+
+    def add(self, other: _Sums) -> None:
+        self.products += other.products
+        self.n_samples += other.n_samples
+
+
+def train_priors(
+    images: Sequence[tuple[NDArray[Any], Mode]],
+    *,
+    pool: Executor,
+    workers: int,
+    progress: Progress,
+    report: dict[str, dict[str, Any]],
+) -> dict[Key, ContextPrior]:
+    """Train a prior for each mode and colour transform that is frequent among images.
+
+    Parameters
+    ----------
+    images : sequence of (ndarray, Mode)
+        In the order of their content; bilevel ones are left out.
+    pool : Executor
+    workers : int
+        Threads of `pool`.
+    progress : callable
+    report : dict
+        What was measured, by the priors' labels; filled in.
+    """
+    suitable = [image for image in images if image[1].bits_per_sample > 1]
+    transforms = pool.map(_transform_of, suitable)
+    by_key: dict[Key, list[NDArray[Any]]] = {}
+    modes: dict[Key, Mode] = {}
+    for (array, mode), transform in zip(suitable, transforms, strict=True):
+        key = (mode.bits_per_sample, mode.n_planes, transform)
+        by_key.setdefault(key, []).append(array)
+        modes.setdefault(key, mode)
+    priors = {}
+    for key in sorted(by_key):
+        arrays = by_key[key]
+        of_mode = sum(len(other) for each, other in by_key.items() if each[:2] == key[:2])
+        if len(arrays) < 2 or RARE_SHARE * len(arrays) < of_mode:
+            continue
+        pictures = _pictures(arrays, modes[key], key[2], pool)
+        prior = _PriorTrainer(key, pictures, pool, workers, progress).prior(report)
+        if prior is not None:
+            priors[key] = prior
+    return priors
+
+
+def _transform_of(image: tuple[NDArray[Any], Mode]) -> int:
+    array, mode = image
+    return context_coder.choose_transform(planes.split_planes(array, mode), mode)
+
+
+def _pictures(
+    arrays: Sequence[NDArray[Any]], mode: Mode, transform: int, pool: Executor
+) -> list[_Picture]:
+    """Return evenly spread images, or the middles of them, of TRAINING_SAMPLES in all."""
+    fair = max(TRAINING_SAMPLES // len(arrays), SMALLEST_CROP)
+    kept = [min(array.size, fair) for array in arrays]
+    step = max(-(-sum(kept) // TRAINING_SAMPLES), -(-len(arrays) // MAX_IMAGES))
+    limit = max(fair, TRAINING_SAMPLES // -(-len(arrays) // step))
+    limit = min(limit, context_coder.TILE_PIXELS * mode.n_planes)
+
+    def prepare(array: NDArray[Any]) -> _Picture:
+        middle = _middle(array, limit // mode.n_planes)
+        components = planes.transform_colours(planes.split_planes(middle, mode), transform)
+        ranges = [context_coder.plane_range(plane, mode) for plane in components]
+        return _Picture(components, ranges)
+
+    return list(pool.map(prepare, arrays[::step]))
+
+
+def _middle(array: NDArray[Any], n_pixels: int) -> NDArray[Any]:
+    """Return the middle of an image that has at most so many pixels, of about its proportions."""
+    height, width = array.shape[:2]
+    rows, columns = height, width
+    while rows * columns > n_pixels:
+        rows, columns = max(1, rows * 15 // 16), max(1, columns * 15 // 16)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return np.ascontiguousarray(array[top : top + rows, left : left + columns])
+
+
+class _PriorTrainer:
+    """Trains one prior."""
+
+    def __init__(
+        self,
+        key: Key,
+        pictures: list[_Picture],
+        pool: Executor,
+        workers: int,
+        progress: Progress,
+    ) -> None:
+        self._empty = ContextPrior(*key)
+        self._pictures = pictures
+        self._pool = pool
+        self._workers = workers
+        self._progress = progress
+
+    def prior(self, report: dict[str, dict[str, Any]]) -> ContextPrior | None:
+        """Return the prior with the parts that pay, None where none does."""
+        label = self._empty.label
+        step = min(HELD_OUT_SHARE, len(self._pictures))
+        held_out: list[_Picture] = []
+        kept: list[_Picture] = []
+        rest: list[_Picture] = []
+        left = HELD_OUT_SAMPLES
+        for index, picture in enumerate(self._pictures):
+            if index % step == step - 1:
+                rest.append(picture)
+                if left > 0 and len(held_out) < MAX_HELD_OUT:
+                    held_out.append(picture)
+                    left -= picture.n_samples
+            else:
+                kept.append(picture)
+        self._progress(f"{label}: predictor", 0, 4)
+        sums = self._sum_products(kept)
+        best = self._empty
+        tried = {"untrained": self._cost(best, held_out)}
+        lowest = tried["untrained"]
+        for name, prior in self._predictors(sums).items():
+            tried[name] = self._cost(prior, held_out)
+            if tried[name] < lowest:
+                best, lowest = prior, tried[name]
+        self._progress(f"{label}: states", 1, 4)
+        counts = self._count(best, kept)
+        weights = self._weights(best, kept, counts, TRIAL_CAP)
+        trials = {}
+        for cap in COUNT_CAPS:
+            with_states = self._with_states(best, counts, cap)
+            trials[f"states_{cap}"] = with_states
+            if weights is not None:
+                trials[f"states_{cap}_weights"] = replace(with_states, weights=weights)
+        costs = {name: self._cost(prior, held_out) for name, prior in trials.items()}
+        tried |= costs
+        cheapest = min(costs, key=lambda name: costs[name])
+        if 1000 * costs[cheapest] < 999 * lowest:
+            best, lowest = trials[cheapest], costs[cheapest]
+        self._progress(f"{label}: all images", 2, 4)
+        sums.add(self._sum_products(rest))
+        final = self._all_images(best, sums)
+        self._progress(f"{label}: all images", 4, 4)
+        report[label] = {
+            "held_out_images": len(held_out),
+            "training_images": len(self._pictures),
+            "bytes": tried,
+            "chosen_bytes": lowest,
+            "parts": final.part_names,
+        }
+        return final if final.part_names else None
+
+    def _predictor_of(self, prior: ContextPrior) -> ContextPrior:
+        return replace(self._empty, least_squares=prior.least_squares, filters=prior.filters)
+
+    def _all_images(self, chosen: ContextPrior, sums: _Sums) -> ContextPrior:
+        """Return the same parts, trained on all images."""
+        final = self._empty
+        if chosen.has_least_squares:
+            name = "least_squares_filters" if chosen.has_filters else "least_squares"
+            final = self._predictors(sums)[name]
+        if not chosen.has_states:
+            return final
+        counts = self._count(final, self._pictures)
+        weights = None
+        if chosen.has_weights:
+            weights = self._weights(final, self._pictures, counts, chosen.count_cap)
+        final = self._with_states(final, counts, chosen.count_cap)
+        return final if weights is None else replace(final, weights=weights)
+
+    def _model(self, prior: ContextPrior) -> Model:
+        wide = prior.bits_per_sample > 8
+        return Model(PRIOR_CONTEXTS, prior.n_planes, wide=wide, prior=prior)
+
+    def _in_chunks(
+        self, function: Callable[[Sequence[_Picture]], list[_T]], pictures: Sequence[_Picture]
+    ) -> list[_T]:
+        """Apply a function to parts of a list, on threads; results in the list's order."""
+        n_chunks = min(len(pictures), 4 * self._workers)
+        bounds = [len(pictures) * index // n_chunks for index in range(n_chunks + 1)]
+        chunks = [pictures[bounds[i] : bounds[i + 1]] for i in range(n_chunks)]
+        return [each for results in self._pool.map(function, chunks) for each in results]
+
+    def _cost(self, prior: ContextPrior, pictures: Sequence[_Picture]) -> int:
+        """Return the bytes of images, each coded from a prior."""
+
+        def costs(chunk: Sequence[_Picture]) -> list[int]:
+            return [_n_bytes(_code(self._model(prior), each), each) for each in chunk]
+
+        return sum(self._in_chunks(costs, pictures))
+
+    def _sum_products(self, pictures: Sequence[_Picture]) -> _Sums:
+        """Return the sums of images, with the residuals of a neutral start."""
+
+        def sum_up(chunk: Sequence[_Picture]) -> list[_Sums]:
+            sums = _Sums.none(self._empty.n_planes)
+            for picture in chunk:
+                _add_products(sums, self._model(self._empty), picture)
+            return [sums]
+
+        total = _Sums.none(self._empty.n_planes)
+        for each in self._in_chunks(sum_up, pictures):
+            total.add(each)
+        return total
+
+    def _predictors(self, sums: _Sums) -> dict[str, ContextPrior]:
+        coefficients, pooled = _solve_all(sums)
+        return {
+            "least_squares": replace(self._empty, least_squares=coefficients),
+            "least_squares_filters": replace(
+                self._empty, least_squares=coefficients, filters=pooled
+            ),
+        }
+
+    def _count(self, prior: ContextPrior, pictures: Sequence[_Picture]) -> NDArray[np.uint32]:
+        """Return how often each node met a 0 and a 1; what states are met with has no influence."""
+        predictor = self._predictor_of(prior)
+
+        def count(chunk: Sequence[_Picture]) -> list[NDArray[np.uint32]]:
+            counts: NDArray[np.uint32] = np.zeros(2 * n_prior_nodes(prior.key), np.uint32)
+            for picture in chunk:
+                _code(self._model(predictor), picture, counts)
+            return [counts]
+
+        total = np.zeros(2 * n_prior_nodes(prior.key), np.uint32)
+        for each in self._in_chunks(count, pictures):
+            total += each
+        return total
+
+    def _with_states(
+        self, prior: ContextPrior, counts: NDArray[np.uint32], cap: int
+    ) -> ContextPrior:
+        key = prior.key
+        zeros = by_nodes(counts[::2], key).astype(np.int64)
+        ones = by_nodes(counts[1::2], key).astype(np.int64)
+        n_samples = sum(picture.n_samples for picture in self._pictures)
+        known = zeros + ones >= max(FEWEST_USES, n_samples >> USES_SHIFT)
+        zeros, ones = zeros[known], ones[known]
+        chances = (5 * ones + 2) * 4096 // (5 * (ones + zeros) + 4)
+        odds = (tables().stretch[chances] + (1 << (LOG_ODDS_SHIFT - 1))) >> LOG_ODDS_SHIFT
+        told_apart = np.minimum(zeros + ones, COUNT_CLASSES[_class_of_cap(cap)])
+        classes = np.searchsorted(COUNT_CLASSES, told_apart, side="right") - 1
+        return replace(
+            prior,
+            count_cap=cap,
+            used=np.packbits(known),
+            log_odds=np.clip(odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS).astype(np.int8),
+            count_classes=classes.astype(np.uint8),
+        )
+
+    def _weights(
+        self,
+        predictor: ContextPrior,
+        pictures: Sequence[_Picture],
+        counts: NDArray[np.uint32],
+        cap: int,
+    ) -> NDArray[np.int16] | None:
+        """Return weights from a few images that are left out of the states; None of few images."""
+        sizes = [picture.n_samples for picture in pictures]
+        n_taught = min(max(2, WEIGHT_SAMPLES * len(pictures) // sum(sizes)), len(pictures) // 3)
+        if n_taught == 0:
+            return None
+        chosen = [pictures[len(pictures) * (2 * i + 1) // (2 * n_taught)] for i in range(n_taught)]
+        rest = counts - self._count(predictor, chosen)
+        model = self._model(self._with_states(self._predictor_of(predictor), rest, cap))
+        filters = model.filters.copy()
+        for picture in chosen:
+            model.restart()
+            model.filters[:] = filters
+            _code(model, picture)
+        return stored_weights(model.weights)
+
+
+def _class_of_cap(cap: int) -> int:
+    """Return the lowest class whose counts a cap makes equal to those of all higher classes."""
+    return int(np.searchsorted(COUNT_CLASSES, cap))
+
+
+def _code(
+    model: Model, picture: _Picture, counts: NDArray[np.uint32] | None = None
+) -> CodedSamples:
+    if counts is None:
+        return context_coder.code_samples(model, picture.planes, picture.ranges)
+    return context_coder.code_samples(model, picture.planes, picture.ranges, counts)
+
+
+def _n_bytes(coded: CodedSamples, picture: _Picture) -> int:
+    """Return the bytes of an image; those of its samples where they are fewer."""
+    if coded.code is not None:
+        return len(coded.code)
+    return sum(
+        each.size * (-(-(r.highest - r.lowest).bit_length() // 8))
+        for each, r in zip(picture.planes, picture.ranges, strict=True)
+    )
+
+
+def _add_products(sums: _Sums, model: Model, picture: _Picture) -> None:
+    coded = _code(model, picture)
+    height, width = picture.planes[0].shape
+    for plane, each in enumerate(picture.ranges):
+        if each.lowest == each.highest:
+            continue
+        geometry = (height, width, plane, each.scale, TAPS_BY_KIND[plane])
+        context_training_kernels.sum_products(
+            coded.samples.reshape(-1), coded.residuals.reshape(-1), geometry, tables().levels,
+            sums.products[plane], sums.n_samples[plane],
+        )  # fmt: skip
+
+
+def _solve_all(sums: _Sums) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Return the coefficients of each kind of plane and level, and those of all levels together."""
+    by_level: list[int] = []
+    pooled: list[int] = []
+    for kind, n_taps in enumerate(TAPS_BY_KIND[: len(sums.products)]):
+        products = [_as_integers(level, n_taps) for level in sums.products[kind]]
+        n_samples = [int(n) for n in sums.n_samples[kind]]
+        n_all = sum(n_samples)
+        everything = _weighted_sum(products, [1] * N_LEVELS)
+        pooled += _solve(everything)
+        for level in products:
+            weights = [n_all, POOLED_SAMPLES] if n_all else [0, 0]
+            by_level += _solve(_weighted_sum([level, everything], weights))
+    return np.array(by_level, np.int16), np.array(pooled, np.int16)
+
+
+def _as_integers(products: NDArray[np.int64], n_taps: int) -> list[list[int]]:
+    """Return the symmetric matrix of a level's sums with its right side, as Python's integers."""
+    upper = products[:n_taps, :n_taps]
+    square = np.triu(upper) + np.triu(upper, 1).T
+    rows: list[list[int]] = np.column_stack([square, products[:n_taps, n_taps]]).tolist()
+    return rows
+
+
+def _weighted_sum(matrices: Sequence[list[list[int]]], weights: Sequence[int]) -> list[list[int]]:
+    return [
+        [
+            sum(w * x for w, x in zip(weights, cells, strict=True))
+            for cells in zip(*rows, strict=True)
+        ]
+        for rows in zip(*matrices, strict=True)
+    ]
+
+
+def _solve(matrix: list[list[int]]) -> list[int]:
+    """Return the solution of a system of normal equations, in 1/16384, exact up to its rounding.
+
+    Each pivot is raised a little, so that every system has a solution (Bareiss's algorithm).
+    """
+    size = len(matrix)
+    rows = [row[:] for row in matrix]
+    ridge = sum(rows[i][i] for i in range(size)) // size // 65536 + 1
+    for i in range(size):
+        rows[i][i] += ridge
+    previous = 1
+    for i in range(size):
+        pivot = rows[i][i]
+        for k in range(size):
+            if k == i:
+                continue
+            factor = rows[k][i]
+            rows[k] = [
+                (pivot * x - factor * y) // previous for x, y in zip(rows[k], rows[i], strict=True)
+            ]
+        previous = pivot
+    numbers = ((row[size] * 32768 + previous) // (2 * previous) for row in rows)
+    return [min(max(number, -32768), 32767) for number in numbers]

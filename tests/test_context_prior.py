@@ -1,0 +1,399 @@
+"""Priors of the context coder: the section of a codebook, training, and files that need them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import reference_decoder
+from made_images import image, noise
+from small_codebooks import GRAY, codebook_file, made_prior, prior_book, section
+
+import softcomp_codec
+from softcomp_codec import (
+    CodebookNotFoundError,
+    codebook_store,
+    container,
+    context_training,
+    planes,
+)
+from softcomp_codec.codebook import SECTION_PRIOR, SECTION_RECORD, Codebook
+from softcomp_codec.context_coder import PRIOR_CONTEXTS, SLOTS
+from softcomp_codec.context_prior import (
+    ContextPrior,
+    n_prior_nodes,
+)
+from softcomp_codec.errors import CorruptStreamError, ScfError, UnsupportedStreamError
+from softcomp_codec.training import TrainingOptions
+
+PRIORS_ONLY = TrainingOptions(low_bits=8, max_side=1, n_candidates=0, max_shapes=0)
+MODES = ("gray8", "gray16", "rgb8", "rgba8")
+
+
+def textured(height, width, seed):
+    """A smooth texture that is much alike in all images, int64 0..255."""
+    grain = noise((height + 8, width + 8), 40, seed).astype(np.int64)
+    for _ in range(2):
+        grain = (2 * grain + np.roll(grain, 1, 0) + 3 * np.roll(grain, 1, 1)) // 3
+    rows, columns = np.mgrid[:height, :width]
+    return (grain[4:-4, 4:-4] // 3 + 2 * rows + columns) % 256
+
+
+def picture(mode, seed, side=48):
+    """An image of one of `MODES`."""
+    first = textured(side, side, seed)
+    if mode == "gray8":
+        return first.astype(np.uint8)
+    if mode == "gray16":
+        return (first * 37 + noise((side, side), 16, seed)).astype(np.uint16)
+    others = [(first + noise((side, side), 5, seed + i)) % 256 for i in (1, 2)]
+    if mode == "rgba8":
+        others.append(255 - (first > 128) * 100)
+    return np.stack([first, *others], axis=2).astype(np.uint8)
+
+
+@cache
+def trained(mode):
+    """A codebook with a prior for a mode, and without shapes."""
+    pictures = [picture(mode, seed) for seed in range(8)]
+    return softcomp_codec.train(pictures, name=f"prior-{mode}", holdout=0, options=PRIORS_ONLY)
+
+
+def coder_of(data):
+    return container.read_header(data).coder
+
+
+# --- the section ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key", [GRAY, (8, 2, 0), (8, 3, 3), (8, 3, 4), (8, 4, 0), (16, 1, 0), (16, 3, 3)]
+)
+def test_section_comes_back(key):
+    prior = made_prior(key)
+    again = ContextPrior.from_bytes(prior.to_bytes())
+    assert again.key == key
+    for name in ("least_squares", "filters", "used", "log_odds", "count_classes", "weights"):
+        assert np.array_equal(getattr(again, name), getattr(prior, name))
+    assert again.count_cap == prior.count_cap
+    assert np.array_equal(again.states_table, prior.states_table)
+    assert again.to_bytes() == prior.to_bytes()
+    book = prior_book(prior)
+    assert Codebook.from_bytes(book.to_bytes()).identifier == book.identifier
+
+
+@pytest.mark.parametrize("part", ["least_squares", "filters", "weights"])
+def test_single_parts(part):
+    prior = replace(ContextPrior(*GRAY), **{part: getattr(made_prior(), part)})
+    again = ContextPrior.from_bytes(prior.to_bytes())
+    assert [again.has_least_squares, again.has_filters, again.has_states, again.has_weights] == [
+        part == name for name in ("least_squares", "filters", "states", "weights")
+    ]
+
+
+def test_states_are_where_their_bits_say():
+    """Bits go by context, kind of plane, node and slot; the kernel's states by slot and node."""
+    key = (8, 3, 3)
+    used = np.zeros(n_prior_nodes(key), np.uint8)
+    slots = SLOTS[0]
+    kind, node, slot = 1, 5, 7
+    used[(kind * 32 + node) * slots + slot] = 1
+    prior = ContextPrior(
+        *key, count_cap=5, used=np.packbits(used),
+        log_odds=np.array([8], np.int8), count_classes=np.array([15], np.uint8),
+    )  # fmt: skip
+    (place,) = np.flatnonzero(prior.states_table != 1 << 31)
+    assert place == (kind * slots + slot) * 32 + node
+    state = int(prior.states_table[place])
+    assert state & 1023 == 5
+    assert abs((state >> 10) / (1 << 22) - 0.731) < 0.001  # 1 / (1 + exp(-1))
+
+
+def test_sizes():
+    assert n_prior_nodes((8, 3, 3)) == sum(SLOTS[:PRIOR_CONTEXTS]) * 3 * 32
+    assert n_prior_nodes((16, 1, 0)) == sum(SLOTS[:PRIOR_CONTEXTS]) * 48
+
+
+def test_truncated_sections():
+    data = made_prior().to_bytes()
+    for length in [*range(40), *range(40, len(data), 997), len(data) - 1]:
+        with pytest.raises(ScfError):
+            ContextPrior.from_bytes(data[:length])
+
+
+def test_trailing_bytes():
+    with pytest.raises(CorruptStreamError, match="1 bytes follow its last part"):
+        ContextPrior.from_bytes(made_prior().to_bytes() + b"\0")
+
+
+@pytest.mark.parametrize(
+    "head", [(1, 1, 0, 1), (8, 0, 0, 1), (8, 5, 0, 1), (9, 1, 0, 1), (255,) * 4]
+)
+def test_images_that_are_unknown(head):
+    with pytest.raises(UnsupportedStreamError, match="are unknown"):
+        ContextPrior.from_bytes(bytes(head) + bytes(10_000))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [(8, 1, 3, 1), (8, 3, 1, 1), (16, 3, 4, 1), (8, 1, 0, 0), (8, 1, 0, 16), (8, 1, 0, 255)],
+)
+def test_heads_that_cannot_be(head):
+    with pytest.raises(CorruptStreamError, match="colour transform"):
+        ContextPrior.from_bytes(bytes(head) + bytes(10_000))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"count_cap": 0}, "count cap of 0"),
+        ({"log_odds": -64}, "a state that is none"),
+        ({"log_odds": 64}, "a state that is none"),
+        ({"log_odds": -128}, "a state that is none"),
+        ({"count_classes": 16}, "a state that is none"),
+        ({"weights": 4097}, "a weight is too large"),
+        ({"weights": -32768}, "a weight is too large"),
+    ],
+)
+def test_values_that_cannot_be(changes, message):
+    prior = made_prior()
+    for name, value in changes.items():
+        array = getattr(prior, name)
+        if name != "count_cap":
+            value_ = array.copy()
+            value_[-1 if name == "weights" else 3] = value
+            value = value_  # noqa: PLW2901
+        prior = replace(prior, **{name: value})
+    with pytest.raises(CorruptStreamError, match=message):
+        ContextPrior.from_bytes(prior.to_bytes())
+
+
+RECORD = section(SECTION_RECORD, b'{"name":"x"}')
+
+
+def test_hostile_sizes():
+    """A section that claims more than is there allocates nothing."""
+    used = b"\xff" * (n_prior_nodes(GRAY) // 8)
+    with pytest.raises(ScfError):
+        ContextPrior.from_bytes(bytes([*GRAY, 4, 60]) + used)
+    claim = RECORD + bytes([SECTION_PRIOR]) + container.write_varint(1 << 25) + bytes([8, 1, 0, 1])
+    with pytest.raises(ScfError):
+        Codebook.from_bytes(codebook_file(claim))
+
+
+def test_the_reference_decoder_reads_priors_too():
+    """Both readers accept the same sections, and refuse the same."""
+    for key in (GRAY, (8, 3, 3), (16, 1, 0)):
+        good = made_prior(key).to_bytes()
+        assert reference_decoder.read_prior_key(good) == key
+        for place in [*range(8), len(good) - 1, *noise((40,), len(good)).tolist()]:
+            bad = bytearray(good)
+            bad[place] ^= 0x55
+            try:
+                ContextPrior.from_bytes(bytes(bad))
+            except ScfError:
+                with pytest.raises(reference_decoder.SpecError):
+                    reference_decoder.read_prior_key(bytes(bad))
+            else:
+                reference_decoder.read_prior_key(bytes(bad))
+
+
+def test_order_of_sections():
+    gray, colour = made_prior().to_bytes(), made_prior((8, 3, 3)).to_bytes()
+
+    def content(*priors):
+        return codebook_file(RECORD + b"".join(section(SECTION_PRIOR, data) for data in priors))
+
+    assert Codebook.from_bytes(content(gray, colour)).kinds == ("gray8", "rgb8")
+    for priors in ((colour, gray), (gray, gray)):
+        with pytest.raises(CorruptStreamError, match="canonical form"):
+            Codebook.from_bytes(content(*priors))
+    with pytest.raises(CorruptStreamError, match="a part are needed"):
+        Codebook.from_bytes(content())
+
+
+# --- what fits, and files -------------------------------------------------------------------------
+
+
+def test_fits():
+    book = prior_book(made_prior((16, 1, 0)))
+    fitting = {mode.name for mode in container.MODES.values() if book.fits(mode)}
+    assert fitting == {"gray16", "gray16, shape (H, W, 1)"}
+    assert book.kinds == ("gray16",)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("side", [48, 300])
+def test_files_need_their_codebook(mode, side):
+    book = trained(mode)
+    array = picture(mode, 100, side)
+    without = softcomp_codec.encode(array, codebook=None)
+    data = softcomp_codec.encode(array, codebook=book)
+    assert len(data) < len(without)
+    assert coder_of(data) == container.CONTEXT
+    assert container.read_header(data).codebook_reference
+    found = softcomp_codec.decode(data, codebooks=[book])
+    assert found.dtype == array.dtype
+    assert np.array_equal(found, array)
+    again = Codebook.from_bytes(book.to_bytes())
+    assert np.array_equal(softcomp_codec.decode(data, codebooks=[again]), array)
+    with pytest.raises(CodebookNotFoundError):
+        softcomp_codec.decode(data)
+    with pytest.raises(CodebookNotFoundError):
+        softcomp_codec.decode(data, codebooks=[prior_book(made_prior((16, 1, 0)), made_prior())])
+    embedded = softcomp_codec.encode(array, codebook=book, embed_codebook=True)
+    assert np.array_equal(softcomp_codec.decode(embedded), array)
+
+
+@pytest.mark.parametrize("effort", [1, 4, 5, 6, 9])
+@pytest.mark.parametrize("mode", ["gray8", "rgb8"])
+def test_every_effort(mode, effort):
+    array = picture(mode, 101)
+    data = softcomp_codec.encode(array, codebook=trained(mode), effort=effort)
+    assert np.array_equal(softcomp_codec.decode(data, codebooks=[trained(mode)]), array)
+
+
+def test_a_prior_that_is_wrong_is_left_out():
+    """A prior of noise makes no file larger, nor the reference to it."""
+    bad = prior_book(made_prior(n_known=100_000), made_prior((8, 3, 3), n_known=100_000))
+    for mode in ("gray8", "rgb8"):
+        for side in (30, 300):
+            array = picture(mode, 102, side)
+            data = softcomp_codec.encode(array, codebook=bad)
+            assert data == softcomp_codec.encode(array, codebook=None)
+
+
+def test_another_transform_starts_neutral():
+    """A codebook whose prior is for another colour transform is not named."""
+    book = prior_book(made_prior((8, 3, 4)))
+    array = picture("rgb8", 103)
+    data = softcomp_codec.encode(array, codebook=book, coder="context")
+    assert data == softcomp_codec.encode(array, codebook=None, coder="context")
+
+
+def test_a_file_that_names_a_codebook_without_a_prior_for_it():
+    """The models then start as without a codebook (SPEC 6.4)."""
+    array = picture("rgb8", 104)
+    plain = softcomp_codec.encode(array, codebook=None, coder="context")
+    header, payload = container.read_file(plain)
+    book = prior_book(made_prior((8, 3, 4)))
+    named = replace(header, codebook_reference=book.identifier[:8])
+    data = container.write_file(named, payload)
+    assert np.array_equal(softcomp_codec.decode(data, codebooks=[book]), array)
+
+
+def test_a_codebook_that_does_not_fit():
+    array = picture("gray8", 105)
+    data = softcomp_codec.encode(array, codebook=trained("gray8"))
+    header, payload = container.read_file(data)
+    for other in (prior_book(made_prior((16, 1, 0))), prior_book(made_prior(), name="noise")):
+        forged = replace(header, codebook_reference=other.identifier[:8])
+        with pytest.raises(CorruptStreamError, match=r"no part for|checksum|tile 0"):
+            softcomp_codec.decode(container.write_file(forged, payload), codebooks=[other])
+
+
+def test_shapes_with_a_codebook_of_priors_alone():
+    array = image("gray8")
+    plain = softcomp_codec.encode(array, codebook=None, coder="shapes")
+    assert softcomp_codec.encode(array, codebook=prior_book(made_prior()), coder="shapes") == plain
+    header, payload = container.read_file(plain)
+    book = prior_book(made_prior())
+    forged = replace(header, codebook_reference=book.identifier[:8])
+    with pytest.raises(CorruptStreamError, match="by shapes"):
+        softcomp_codec.decode(container.write_file(forged, payload), codebooks=[book])
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("side", [48, 300])
+def test_auto_compares_bundled_codebooks(mode, side, monkeypatch):
+    """What helps most on the middle of the image is taken; noise is not."""
+    bad = prior_book(made_prior(n_known=100_000), made_prior((8, 3, 3), n_known=100_000))
+    bundled = (bad, trained(mode), trained("gray16"))
+    monkeypatch.setattr(codebook_store, "bundled_codebooks", lambda: bundled)
+    array = picture(mode, 108, side)
+    data = softcomp_codec.encode(array)
+    assert data == softcomp_codec.encode(array, codebook=trained(mode))
+    assert np.array_equal(softcomp_codec.decode(data), array)
+    other = noise(array.shape, 200).astype(array.dtype)
+    data = softcomp_codec.encode(other)
+    assert len(data) <= len(softcomp_codec.encode(other, codebook=None)) + 40
+
+
+def test_frames():
+    book = trained("gray8")
+    arrays = [picture("gray8", 106), noise((48, 48), 256).astype(np.uint8), picture("gray8", 107)]
+    data = softcomp_codec.encode_frames(arrays, codebook=book)
+    for found, array in zip(
+        softcomp_codec.decode_frames(data, codebooks=[book]), arrays, strict=True
+    ):
+        assert np.array_equal(found, array)
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["gray8", "gray16", "rgb8"])
+def test_order_and_threads_do_not_matter(mode):
+    pictures = [picture(mode, seed) for seed in (4, 0, 7, 2, 5, 1, 6, 3)]
+    book = softcomp_codec.train(
+        pictures, name=f"prior-{mode}", holdout=0, options=PRIORS_ONLY, workers=3
+    )
+    assert book.identifier == trained(mode).identifier
+
+
+def test_record():
+    entry = trained("gray16").record["priors"]["gray16"]
+    assert entry["training_images"] == 8
+    assert entry["held_out_images"] == 2
+    assert entry["chosen_bytes"] == min(entry["bytes"].values()) < entry["bytes"]["untrained"]
+    (prior,) = trained("gray16").priors.values()
+    assert entry["parts"] == prior.part_names
+
+
+def test_nothing_learned():
+    random = [noise((20, 20), 1 << 16, seed).astype(np.uint16) for seed in range(4)]
+    with pytest.raises(ValueError, match="teach nothing"):
+        softcomp_codec.train(random[:1], name="x")
+
+
+def test_images_that_others_do_not_resemble():
+    """Training on noise leaves out what does not pay."""
+    arrays = [noise((40, 40), 256, seed).astype(np.uint8) for seed in range(4)]
+    book = softcomp_codec.train(arrays, name="x", holdout=0, options=PRIORS_ONLY)
+    for prior in book.priors.values():
+        assert not prior.has_states
+
+
+def test_without_priors():
+    options = replace(PRIORS_ONLY, train_priors=False)
+    book = softcomp_codec.train(
+        [picture("gray8", 1), picture("gray8", 2)], name="x", holdout=0, options=options
+    )
+    assert not book.priors
+    assert "priors" not in book.record
+    with pytest.raises(ValueError, match="cannot train on gray16"):
+        softcomp_codec.train([picture("gray16", 1)], name="x", options=options)
+
+
+def test_large_sets_are_sampled(monkeypatch):
+    monkeypatch.setattr(context_training, "TRAINING_SAMPLES", 5000)
+    monkeypatch.setattr(context_training, "SMALLEST_CROP", 1000)
+    arrays = [picture("gray8", seed) for seed in range(10)]
+    mode = planes.mode_of_array(arrays[0])
+    with ThreadPoolExecutor(1) as pool:
+        pictures = context_training._pictures(arrays, mode, planes.NO_TRANSFORM, pool)
+    assert 2000 <= sum(each.n_samples for each in pictures) <= 5000
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_solution_of_the_normal_equations(size):
+    """Against exact fractions: A x = b for a well-conditioned A."""
+    wanted = [(-1) ** i * 4096 * (i + 1) // 2 for i in range(size)]
+    matrix = [[1_000_000_007 * (i == j) + 1000 * (i + j) for j in range(size)] for i in range(size)]
+    rows = [
+        [x << 20 for x in row] + [sum(x * w for x, w in zip(row, wanted, strict=True)) << 6]
+        for row in matrix
+    ]
+    found = context_training._solve(rows)
+    assert all(abs(x - w) <= 1 for x, w in zip(found, wanted, strict=True))
