@@ -27,6 +27,19 @@ HERE = Path(__file__).parent
 DEFAULT_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
+LARGE_SETS = (
+    ("retina", "drive/train", "DRIVE, 20 training images (research use)"),
+    ("dermoscopy", "ph2/train", "PH2, 30 training images (research use)"),
+    ("photographs", "kodak", "Kodak, 12 photographs (free use)"),
+    ("electron-microscopy", "em-membrane/train", "ISBI 2012, 20 training images (research use)"),
+    ("ct", "ct16/train", "TCIA, 24 CT slices of 16 bits"),
+    ("cells-gray", "cells-gray/train", "DSB 2018, 60 gray training images (CC0)"),
+    ("cells-rgb", "cells-rgb/train", "DSB 2018, 40 RGB training images (CC0)"),
+    ("ultrasound", "ultrasound/train", "BUSI, 60 training images, resized (research use)"),
+)
+"""Sets of images too large for shapes to pay: priors of the context coder alone."""
+
+
 def digits(folder: Path, threshold: int) -> list[NDArray[Any]]:
     """Return MNIST's training digits, thresholded."""
     return list(read_idx_file(folder / "mnist" / "train-images-idx3-ubyte.gz") > threshold)
@@ -53,10 +66,13 @@ def recipes(data: Path, fashion: Path) -> dict[str, tuple[Callable[[], list[Any]
             lambda: digits(data, 127),
             {"source": "MNIST, 60,000 training images, thresholded at > 127", "options": many},
         ),
-        "retina": (
-            lambda: pictures(data / "drive" / "train"),
-            {"source": "DRIVE, 20 training images (research use)"},
-        ),
+        **{
+            name: (
+                lambda folder=folder: pictures(data / folder),
+                {"source": source, "options": TrainingOptions(train_shapes=False)},
+            )
+            for name, folder, source in LARGE_SETS
+        },
     }
 
 

@@ -41,7 +41,10 @@ TRIAL_SIDE = 384
 TRIAL_FRAMES = 4
 """`auto` compares codebooks on the middle of this size of at most so many frames."""
 
-PRIOR_TRIAL_SIDE = 256
+AUTO_PIXELS = 1 << 18
+"""In larger images a prior saves less than trying several would cost time."""
+
+PRIOR_TRIAL_SIDE = 160
 PRIOR_TRIAL_EFFORT = 5
 """From this effort on, the middle of an image tells whether a context prior pays."""
 
@@ -232,6 +235,8 @@ def _choose_codebook(
     if choice != "auto":
         book = codebook_store.load_codebook(choice)
         return book if book.fits(mode) else None
+    if coders == CODER_CHOICES["context"] and arrays[0].shape[0] * arrays[0].shape[1] > AUTO_PIXELS:
+        return None
     fitting: list[Codebook | None] = [
         book for book in codebook_store.bundled_codebooks() if _may_help(book, mode, coders)
     ]

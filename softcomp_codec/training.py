@@ -62,6 +62,9 @@ class TrainingOptions:
     use_indicator : bool
         Whether planes for which shapes do not pay go without them; False: 4 low bits, always
         shapes. Without effect where `low_bits` is given.
+    train_shapes : bool
+        Whether bilevel, gray and RGB images teach the shapes coder. Images above 16,384 pixels use
+        it for bilevel ones only, unless it is asked for.
     train_priors : bool
         Whether images that are not bilevel also teach the context coder; without it, images of
         modes that the shapes coder does not know cannot be trained on.
@@ -73,6 +76,7 @@ class TrainingOptions:
     max_shapes: int = 8_000
     min_uses: int = 2
     use_indicator: bool = True
+    train_shapes: bool = True
     train_priors: bool = True
 
     def __post_init__(self) -> None:
@@ -197,7 +201,9 @@ def _train_parts(
 
     if isinstance(options, TrainingOptions):
         trainer = _Trainer(options, pool, workers, report)
-        parts = trainer.parts([sample for sample in samples if sample.mode.kind is not None])
+        parts = {}
+        if options.train_shapes:
+            parts = trainer.parts([sample for sample in samples if sample.mode.kind is not None])
         measured: dict[str, dict[str, Any]] = {}
         priors: dict[Key, ContextPrior] = {}
         if options.train_priors:
