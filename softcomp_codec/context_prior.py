@@ -21,7 +21,7 @@ from .context_tables import tables
 from .errors import CorruptStreamError, UnsupportedStreamError
 from .kernels.context_kernels import N_LEVELS, N_TAPS
 from .kernels.lanes import LANES
-from .planes import TRANSFORM_NAMES
+from .planes import LATTICE, TRANSFORM_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,6 +96,11 @@ class ContextPrior:
         return self.bits_per_sample, self.n_planes, self.transform
 
     @property
+    def n_kinds(self) -> int:
+        """Kinds of planes that such images have (SPEC 5C.1)."""
+        return n_kinds_of(self.key)
+
+    @property
     def mode_name(self) -> str:
         """Name of the simplest mode of such images."""
         return next(
@@ -145,9 +150,9 @@ class ContextPrior:
     @cached_property
     def least_squares_table(self) -> NDArray[np.int64]:
         """Coefficients as the kernel takes them, all 24 taps."""
-        table = np.zeros((self.n_planes, N_LEVELS, N_TAPS), np.int64)
+        table = np.zeros((self.n_kinds, N_LEVELS, N_TAPS), np.int64)
         start = 0
-        for kind, n_taps in enumerate(TAPS_BY_KIND[: self.n_planes]):
+        for kind, n_taps in enumerate(TAPS_BY_KIND[: self.n_kinds]):
             part = self.least_squares[start : start + N_LEVELS * n_taps]
             table[kind, :, :n_taps] = part.reshape(N_LEVELS, n_taps)
             start += N_LEVELS * n_taps
@@ -156,9 +161,9 @@ class ContextPrior:
     @cached_property
     def filters_table(self) -> NDArray[np.int64]:
         """The start of both filters as the kernel takes it, (plane kinds, 24)."""
-        table = np.zeros((self.n_planes, N_TAPS), np.int64)
+        table = np.zeros((self.n_kinds, N_TAPS), np.int64)
         start = 0
-        for kind, n_taps in enumerate(TAPS_BY_KIND[: self.n_planes]):
+        for kind, n_taps in enumerate(TAPS_BY_KIND[: self.n_kinds]):
             table[kind, :n_taps] = self.filters[start : start + n_taps]
             start += n_taps
         return table << FILTER_SHIFT
@@ -220,7 +225,7 @@ class ContextPrior:
             )
         key = (bits, n_planes, transform)
         parts: dict[str, Any] = {}
-        n_taps = sum(TAPS_BY_KIND[:n_planes])
+        n_taps = sum(TAPS_BY_KIND[: n_kinds_of(key)])
         if flags & _LEAST_SQUARES:
             parts["least_squares"] = _read_int16(reader, N_LEVELS * n_taps, "coefficients")
         if flags & _FILTERS:
@@ -243,10 +248,15 @@ def n_nodes_of(bits_per_sample: int) -> int:
     return WIDE_NODES if bits_per_sample > 8 else NODES
 
 
+def n_kinds_of(key: Key) -> int:
+    """Return the kinds of planes of such images: the lattice has a plane more (SPEC 5C.1)."""
+    _, n_planes, transform = key
+    return min(4, n_planes + (transform == LATTICE))
+
+
 def n_prior_nodes(key: Key) -> int:
     """Return the number of nodes of the first 7 contexts."""
-    bits_per_sample, n_planes, _ = key
-    return sum(SLOTS[:PRIOR_CONTEXTS]) * n_planes * n_nodes_of(bits_per_sample)
+    return sum(SLOTS[:PRIOR_CONTEXTS]) * n_kinds_of(key) * n_nodes_of(key[0])
 
 
 def by_nodes(values: NDArray[Any], key: Key) -> NDArray[Any]:
@@ -259,19 +269,17 @@ def by_nodes(values: NDArray[Any], key: Key) -> NDArray[Any]:
 
 def _parts_of_states(key: Key) -> Iterator[tuple[slice, int, int]]:
     """Yield (where its states are, slots, nodes of a slot) of each context and kind of plane."""
-    bits_per_sample, n_planes, _ = key
-    n_nodes = n_nodes_of(bits_per_sample)
+    n_nodes = n_nodes_of(key[0])
     start = 0
     for n_slots in SLOTS[:PRIOR_CONTEXTS]:
-        for _ in range(n_planes):
+        for _ in range(n_kinds_of(key)):
             yield slice(start, start + n_slots * n_nodes), n_slots, n_nodes
             start += n_slots * n_nodes
 
 
 def n_prior_weights(key: Key) -> int:
     """Return the number of weights of both sets, for 7 contexts."""
-    bits_per_sample, n_planes, _ = key
-    return 2 * n_planes * N_LEVELS * n_nodes_of(bits_per_sample) * LANES
+    return 2 * n_kinds_of(key) * N_LEVELS * n_nodes_of(key[0]) * LANES
 
 
 def stored_weights(weights: NDArray[np.int32]) -> NDArray[np.int16]:

@@ -92,10 +92,10 @@ class _Sums:
     n_samples: NDArray[np.int64]
 
     @classmethod
-    def none(cls, n_planes: int) -> _Sums:
+    def none(cls, n_kinds: int) -> _Sums:
         return cls(
-            np.zeros((n_planes, N_LEVELS, SIDE, SIDE), np.int64),
-            np.zeros((n_planes, N_LEVELS), np.int64),
+            np.zeros((n_kinds, N_LEVELS, SIDE, SIDE), np.int64),
+            np.zeros((n_kinds, N_LEVELS), np.int64),
         )
 
     def add(self, other: _Sums) -> None:
@@ -268,7 +268,7 @@ class _PriorTrainer:
 
     def _model(self, prior: ContextPrior) -> Model:
         wide = prior.bits_per_sample > 8
-        return Model(PRIOR_CONTEXTS, prior.n_planes, wide=wide, prior=prior)
+        return Model(PRIOR_CONTEXTS, prior.n_kinds, wide=wide, prior=prior)
 
     def _in_chunks(
         self, function: Callable[[Sequence[_Picture]], list[_T]], pictures: Sequence[_Picture]
@@ -291,12 +291,12 @@ class _PriorTrainer:
         """Return the sums of images, with the residuals of a neutral start."""
 
         def sum_up(chunk: Sequence[_Picture]) -> list[_Sums]:
-            sums = _Sums.none(self._empty.n_planes)
+            sums = _Sums.none(self._empty.n_kinds)
             for picture in chunk:
                 _add_products(sums, self._model(self._empty), picture)
             return [sums]
 
-        total = _Sums.none(self._empty.n_planes)
+        total = _Sums.none(self._empty.n_kinds)
         for each in self._in_chunks(sum_up, pictures):
             total.add(each)
         return total
@@ -398,10 +398,11 @@ def _add_products(sums: _Sums, model: Model, picture: _Picture) -> None:
     for plane, each in enumerate(picture.ranges):
         if each.lowest == each.highest:
             continue
-        geometry = (height, width, plane, each.scale, TAPS_BY_KIND[plane])
+        kind = min(plane, len(TAPS_BY_KIND) - 1)
+        geometry = (height, width, plane, each.scale, TAPS_BY_KIND[kind])
         context_training_kernels.sum_products(
             coded.samples.reshape(-1), coded.residuals.reshape(-1), geometry, tables().levels,
-            sums.products[plane], sums.n_samples[plane],
+            sums.products[kind], sums.n_samples[kind],
         )  # fmt: skip
 
 

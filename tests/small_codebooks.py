@@ -14,6 +14,7 @@ from softcomp_codec.context_prior import (
     COUNT_CLASSES,
     TAPS_BY_KIND,
     ContextPrior,
+    n_kinds_of,
     n_prior_nodes,
     n_prior_weights,
 )
@@ -83,11 +84,10 @@ def noisy_states(low_bits, n_contexts, noise):
 
 def made_prior(key=GRAY, *, seed=0, n_known=50):
     """A prior of the context coder with all parts, of noise."""
-    _, n_planes, _ = key
     used = np.zeros(n_prior_nodes(key), np.uint8)
     used[:: len(used) // n_known] = 1
     n_known = int(used.sum())
-    taps = sum(TAPS_BY_KIND[:n_planes])
+    taps = sum(TAPS_BY_KIND[: n_kinds_of(key)])
     return ContextPrior(
         *key,
         least_squares=(noise((N_LEVELS * taps,), 2000, seed) - 1000).astype(np.int16),

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 import reference_decoder
-from made_images import image, noise
+from made_images import image, jpeg_colours, noise
 from small_codebooks import GRAY, codebook_file, made_prior, prior_book, section
 
 import softcomp_codec
@@ -363,6 +363,28 @@ def test_images_that_others_do_not_resemble():
     book = softcomp_codec.train(arrays, name="x", holdout=0, options=PRIORS_ONLY)
     for prior in book.priors.values():
         assert not prior.has_states
+
+
+@pytest.mark.parametrize("n_altered", [0, 40])
+@pytest.mark.parametrize("alpha", [False, True], ids=["rgb", "rgba"])
+def test_decoded_jpegs(alpha, n_altered):
+    """The lattice has a plane more than the picture; with alpha two planes are of one kind."""
+    pictures = []
+    for seed in range(6):
+        picture = jpeg_colours(40, 40 + seed)
+        picture.reshape(-1)[: n_altered * 3 : 3] ^= 1
+        if alpha:
+            picture = np.dstack([picture, image("gray8", 40, 40 + seed, seed)])
+        pictures.append(picture)
+    book = softcomp_codec.train(pictures, name="jpegs", holdout=0.5, options=PRIORS_ONLY)
+    for prior in book.priors.values():
+        assert prior.transform == planes.LATTICE
+        assert prior.n_kinds == 4
+    for effort in (1, 5, 9):
+        data = softcomp_codec.encode(
+            pictures[0], codebook=book, coder="context", effort=effort, embed_codebook=True
+        )
+        assert np.array_equal(softcomp_codec.decode(data, codebooks=[book]), pictures[0])
 
 
 def test_without_priors():
