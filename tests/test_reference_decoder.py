@@ -751,6 +751,19 @@ def test_context_coder(planes, dtype, effort):
     assert coders.count(2) >= 2
 
 
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_context_coder_of_regular_images(effort):
+    """Probabilities, counts and weights up to their limits."""
+    almost_constant = np.zeros((60, 60), np.uint8)
+    almost_constant[::13, ::11] = 1
+    rows = np.random.default_rng(1).integers(0, 256, (40, 1), np.uint8) * np.ones(200, np.uint8)
+    rows[:, ::2] ^= 128
+    for image in (almost_constant, rows):
+        file = encode_context(image, effort)
+        assert reference.read_header(file).coder == 2
+        assert_same(reference.decode(file), image)
+
+
 @pytest.mark.parametrize("effort", [1, 5, 9])
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (1, 90), (90, 1), (2, 40), (40, 3)])
 def test_context_coder_of_odd_sizes(size, effort):
