@@ -9,6 +9,7 @@ import json
 import lzma
 import struct
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -29,7 +30,7 @@ LONGEST_CODEWORD = 24
 ERROR_LIMITS = (5, 15, 25, 42, 60, 85, 140)
 ENERGY_LIMITS = (0, 2, 4, 7, 11, 15, 20, 27, 36, 49, 66, 90, 130, 200, 350)
 
-STORED, SHAPES, REFERENCE = 0, 1, 5
+STORED, SHAPES, CONTEXT, REFERENCE = 0, 1, 2, 5
 
 # Limits of this decoder, not of the format (1.3, 6.1).
 MAX_SAMPLES = 1 << 24
@@ -347,9 +348,9 @@ def read_header(data: bytes) -> Header:
 
 def check_coder(coder: int, mode: int) -> None:
     """Refuse the coders that are reserved, and those that do not code the mode (2.4)."""
-    if coder not in (STORED, SHAPES, REFERENCE):
+    if coder not in (STORED, SHAPES, CONTEXT, REFERENCE):
         raise SpecError("unsupported: a reserved coder")
-    if coder != STORED and mode > 4:
+    if coder in (SHAPES, REFERENCE) and mode > 4:
         raise SpecError("unsupported: a mode that this coder does not code")
 
 
@@ -446,6 +447,8 @@ def decode_frame(header: Header, codebook: Codebook | None) -> Picture:
         return check_picture(header, read_stored(header))
     if header.width * header.height * PLANES_OF_MODE[header.mode] > MAX_SAMPLES:
         raise SpecError(f"more than {MAX_SAMPLES} samples, a limit of this decoder")
+    if header.coder == CONTEXT:
+        return check_picture(header, decode_context(header))
     if not header.reference:
         codebook = None
     if header.coder == SHAPES:
@@ -620,9 +623,23 @@ class ArithmeticDecoder:
 
     def bit(self, state: State) -> int:
         """Decode a bit with a state and let the state learn from it."""
-        probability = min(max(state.probability >> 6, 32), 65504)
+        bit = self.decide(min(max(state.probability >> 6, 32), 65504))
+        state.update(bit)
+        return bit
+
+    def decide(self, probability: int) -> int:
+        """Decode a bit with the p of 4.4."""
         width = self.high - self.low
-        middle = self.low + (width >> 16) * probability + (((width & 0xFFFF) * probability) >> 16)
+        return self.split(
+            self.low + (width >> 16) * probability + (((width & 0xFFFF) * probability) >> 16)
+        )
+
+    def even_bit(self) -> int:
+        """Decode a bit without a model (5C.5)."""
+        return self.split(self.low + ((self.high - self.low) >> 1))
+
+    def split(self, middle: int) -> int:
+        """Decode a bit that is 1 up to the middle."""
         bit = int(self.code <= middle)
         if bit:
             self.high = middle
@@ -630,7 +647,6 @@ class ArithmeticDecoder:
             self.low = middle + 1
         while self.low >> 24 == self.high >> 24:
             self.drop_byte()
-        state.update(bit)
         return bit
 
     def drop_byte(self) -> None:
@@ -644,14 +660,18 @@ class ArithmeticDecoder:
         self.code = (self.code << 8 | next_byte) & 0xFFFFFFFF
         self.dropped += 1
 
-    def finish(self) -> None:
-        """Check that the payload ends where the encoder ended it."""
+    def end(self) -> int:
+        """Return where the encoder ended the code."""
         for last_bytes in range(5):
             zero_bits = 32 - 8 * last_bytes
             least = -(-self.low >> zero_bits) << zero_bits
             if least <= self.high:
                 break
-        end = self.dropped + last_bytes
+        return self.dropped + last_bytes
+
+    def finish(self) -> None:
+        """Check that the code ends where the encoder ended it."""
+        end = self.end()
         if len(self.data) < end:
             raise SpecError("truncated: the arithmetic code ends too early")
         if len(self.data) > end:
@@ -1275,6 +1295,631 @@ def restore_reference_plane(
                 raise SpecError("corrupt: a sample outside its range")
             samples[row][column] = sample
     return samples
+
+
+# The context coder (5C)
+
+LEVELS = (0, 1, 2, 4, 7, 11, 18, 30, 50, 80, 128, 200)
+LOG_LIMITS = (0, 1, 3, 7, 15, 31)
+CORRECTIONS = (
+    (0, 0, 0),
+    (0, 1, 0),
+    (0, -1, 0),
+    (0, 0, 1),
+    (1, 0, 0),
+    (-1, 0, 0),
+    (0, 0, -1),
+    (1, 0, -1),
+)
+# Places of the neighbours whose differences from W are taps (5C.3, 5C.8).
+OWN_TAPS = (
+    *((-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0)),
+    *((-2, 1), (-2, -1), (-1, -2), (-1, 2), (0, -3), (-3, 0)),
+)
+FAR_TAPS = ((-2, 2), (-2, -2), (-1, -3), (-1, 3), (-3, -1), (-3, 1), (0, -4))
+TAPS_BEFORE = ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, 1), (1, 0))
+TAPS_TWO_BEFORE = ((0, -1), (-1, 0), (0, 1), (1, 0))
+MOST_TAPS = 21
+
+
+def clip(value: int, most: int) -> int:
+    """Return the nearest number of -most..most (5C)."""
+    return min(max(value, -most), most)
+
+
+def med(u: int, v: int, w: int) -> int:
+    """Return the median of three numbers (5C.3)."""
+    return min(max(w, min(u, v)), max(u, v))
+
+
+def powers() -> list[int]:
+    """Return E (5C.2)."""
+    table = [1 << 96]
+    for _ in range(4096):
+        table.append((table[-1] * 0xFF801FFAAB554445B04105B0) >> 96)
+    return table
+
+
+@lru_cache
+def squash_table() -> list[int]:
+    """Return squash(-2048..2047) (5C.2)."""
+    e = powers()
+    upper = [min(((2**113 // (2**96 + e[2 * d])) + 1) >> 1, 65504) for d in range(2049)]
+    return [65536 - value for value in reversed(upper[1:])] + upper[:2048]
+
+
+def squash(x: int) -> int:
+    """Return a probability of 16 bits (5C.2)."""
+    return squash_table()[x + 2048]
+
+
+@lru_cache
+def stretch_table() -> list[int]:
+    """Return stretch(0..4095) (5C.2)."""
+    e = powers()
+    upper = []
+    j = 0
+    for i in range(2048, 4096):
+        while j < 4094 and (8191 - 2 * i) << 96 <= (2 * i + 1) * e[j + 1]:
+            j += 1
+        upper.append(min((j + 1) >> 1, 2047))
+    return [-value for value in reversed(upper)] + upper
+
+
+def level(value: int) -> int:
+    """Return the class of an amount (5C.2)."""
+    return sum(limit < min(value, 4095) for limit in LEVELS)
+
+
+def share(error: int) -> int:
+    """Return a prediction's weight by its recent error (5C.2)."""
+    return max(1, 2**30 // (min(error, 2047) + 4) ** 4)
+
+
+def norm(power: int) -> int:
+    """Return the step of a filter by the taps' squares (5C.2)."""
+    if power < 4096:
+        return 2**22 // (4 * (power >> 2) + 22)
+    return 2**22 // (4096 * min(power >> 12, 1535) + 2068)
+
+
+def log(value: int) -> int:
+    """Return a coarse logarithm with sign, 0..12 (5C.4)."""
+    size = sum(limit < abs(value) for limit in LOG_LIMITS)
+    return 6 + size if value >= 0 else 6 - size
+
+
+def tile_grid(width: int, height: int) -> list[tuple[int, int, int, int]]:
+    """Return top, left, bottom and right of the tiles (5C.1)."""
+    tiles = -(-height * width // (1 << 20))
+    columns = min(tiles, -(-width // 2048))
+    rows = min(height, -(-tiles // columns))
+    tops = [height * i // rows for i in range(rows + 1)]
+    lefts = [width * j // columns for j in range(columns + 1)]
+    return [
+        (tops[i], lefts[j], tops[i + 1], lefts[j + 1]) for i in range(rows) for j in range(columns)
+    ]
+
+
+@dataclass(frozen=True)
+class ContextPlane:
+    """What the payload says about a plane (5C.1)."""
+
+    limits: Range
+    scale: int
+
+
+def context_ranges(mode: int, transform: int) -> list[Range]:
+    """Return the ranges of the planes (5.2, 5.2.1, 5C.1)."""
+    components, bits = PLANES_OF_MODE[mode], BITS_OF_MODE[mode]
+    allowed = (0,) if components < 3 else (0, 3, 4) if bits == 8 else (0, 3)
+    if transform not in allowed:
+        raise SpecError("corrupt: colour transform")
+    highest = (1 << bits) - 1
+    component = Range(0, highest)
+    if transform == 0:
+        return [component] * components
+    if transform == 3:
+        first = [component, Range(-highest, highest), Range(-highest, highest)]
+    else:
+        first = [component, component, component, Range(0, 7)]
+    return first + [component] * (components - 3)
+
+
+def read_context_planes(file: ByteReader, mode: int, transform: int) -> list[ContextPlane]:
+    """Read what the payload says about the planes (5C.1)."""
+    ranges = context_ranges(mode, transform)
+    narrowed = file.varint()
+    if narrowed >> len(ranges):
+        raise SpecError("corrupt: a narrowed plane that is not there")
+    planes = []
+    for index, limits in enumerate(ranges):
+        lowest, highest, scale = limits.lowest, limits.highest, 0
+        if narrowed >> index & 1:
+            lowest += file.varint()
+            highest -= file.varint()
+            if (lowest, highest) == (limits.lowest, limits.highest):
+                raise SpecError("corrupt: narrowed to the whole range")
+        if lowest > highest:
+            raise SpecError("corrupt: lowest above highest")
+        if BITS_OF_MODE[mode] == 16:
+            scale = file.byte()
+        if scale > 8:
+            raise SpecError("corrupt: a scale above 8")
+        planes.append(ContextPlane(Range(lowest, highest), scale))
+    return planes
+
+
+@dataclass(frozen=True)
+class ContextPayload:
+    """A payload of the context coder (5C.1), its tiles with top, left, bottom and right."""
+
+    transform: int
+    contexts: int
+    planes: list[ContextPlane]
+    tiles: list[tuple[int, int, int, int]]
+    codes: list[bytes]
+
+
+def read_context_payload(header: Header) -> ContextPayload:
+    """Read the payload of the context coder up to its codes (5C.1)."""
+    file = ByteReader(header.payload)
+    transform, contexts = divmod(file.byte(), 16)
+    if contexts == 0:
+        raise SpecError("corrupt: no contexts")
+    planes = read_context_planes(file, header.mode, transform)
+    tiles = tile_grid(header.width, header.height)
+    lengths = [file.varint() for _ in tiles[1:]]
+    codes = [file.take(length) for length in lengths] + [file.rest()]
+    return ContextPayload(transform, contexts, planes, tiles, codes)
+
+
+def decode_context(header: Header, parts: Any = None) -> list[list[list[int]]]:
+    """Decode the payload of the context coder into component planes (5C.1)."""
+    if header.reference:
+        raise SpecError("corrupt: the context coder takes no codebook")
+    payload = read_context_payload(header)
+    bits = BITS_OF_MODE[header.mode]
+    image = [[[0] * header.width for _ in range(header.height)] for _ in payload.planes]
+    for (top, left, bottom, right), code in zip(payload.tiles, payload.codes, strict=True):
+        tile = decode_tile(code, payload, bits, right - left, bottom - top)
+        for rows, decoded in zip(image, tile, strict=True):
+            for row, samples in enumerate(decoded, top):
+                rows[row][left:right] = samples
+    return invert_context_transform(payload.transform, image, (1 << bits) - 1)
+
+
+def invert_context_transform(
+    transform: int, planes: list[list[list[int]]], highest: int
+) -> list[list[list[int]]]:
+    """Return the component planes of transforms 0, 3 and 4 (5.2, 5.2.1)."""
+    if transform == 0:
+        return planes
+    used = 3 if transform == 3 else 4
+    inverse = invert_red if transform == 3 else invert_lattice
+    rows = [
+        [inverse(*pixel) for pixel in zip(*row, strict=True)]
+        for row in zip(*planes[:used], strict=True)
+    ]
+    colours = [[[pixel[index] for pixel in row] for row in rows] for index in range(3)]
+    if any(not 0 <= sample <= highest for plane in colours for row in plane for sample in row):
+        raise SpecError("corrupt: a component outside the range")
+    return colours + planes[used:]
+
+
+def invert_red(red: int, u: int, v: int) -> tuple[int, int, int]:
+    """Return the components of a pixel of transform 3 (5.2)."""
+    green = u + red
+    return red, green, v + ((red + green) >> 1)
+
+
+def invert_lattice(luma: int, cb: int, cr: int, correction: int) -> tuple[int, int, int]:
+    """Return the components of a pixel of transform 4 (5.2.1)."""
+    b, r = cb - 128, cr - 128
+    red = luma + ((91881 * r + 32768) >> 16)
+    green = luma + ((-22554 * b - 46802 * r + 32768) >> 16)
+    blue = luma + ((116130 * b + 32768) >> 16)
+    differences = CORRECTIONS[correction]
+    byte = Range(0, 255)
+    return (
+        byte.clamp(red) + differences[0],
+        byte.clamp(green) + differences[1],
+        byte.clamp(blue) + differences[2],
+    )
+
+
+def decode_tile(
+    code: bytes, payload: ContextPayload, bits: int, width: int, height: int
+) -> list[list[list[int]]]:
+    """Decode a tile, with the bits of the image's samples (5C.1)."""
+    arithmetic = ArithmeticDecoder(code)
+    models = [ContextModel(payload.contexts) for _ in range(4)]
+    done: list[TilePlane] = []
+    for index, plane in enumerate(payload.planes):
+        model = models[min(index, 3)]
+        done.append(TilePlane(arithmetic, model, plane, done[::-1], bits, width, height))
+        done[-1].decode()
+    arithmetic.finish()
+    return [plane.samples for plane in done]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What chooses the states, weights and curves of a sample's decisions (5C.4, 5C.6)."""
+
+    slots: list[int]
+    weight_rows: list[int]
+    curve_rows: list[int]
+    pace: int
+
+
+class ContextModel:
+    """What a tile has learnt about the planes of a kind (5C.3, 5C.6)."""
+
+    def __init__(self, contexts: int) -> None:
+        self.contexts = contexts
+        self.large = contexts >= 13
+        self.bound = 65536 if contexts < 8 else 32768
+        weights = [58982 // ((3 if self.large else 2) * contexts)] * contexts + [0]
+        curve = [squash(128 * j - 2048) for j in range(32)] + [squash(2047)]
+        self.biases: dict[tuple[int, int], int] = defaultdict(int)
+        self.states: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [1 << 21, 0])
+        self.weights: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: list(weights))
+        self.curves: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: list(curve))
+
+    def decide(self, arithmetic: ArithmeticDecoder, node: int, situation: Situation) -> int:
+        """Decode one decision and learn from it (5C.6)."""
+        states = [self.states[k, slot, node] for k, slot in enumerate(situation.slots)]
+        weights = [self.weights[k, row, node] for k, row in enumerate(situation.weight_rows)]
+        curves = [self.curves[k, row, node] for k, row in enumerate(situation.curve_rows)]
+        inputs = [stretch_table()[state[0] >> 10] for state in states] + [256]
+        total = sum(i * sum(w) for i, w in zip(inputs, zip(*weights, strict=True), strict=True))
+        x = clip(total >> 16, 2047)
+        mixed = squash(x)
+        j, f = (x + 2048) >> 7, (x + 2048) & 127
+        values = [(curve[j] * (128 - f) + curve[j + 1] * f) >> 7 for curve in curves]
+        chance = (2 * mixed + sum(values)) >> 2 if self.large else (mixed + values[0]) >> 1
+        yes = arithmetic.decide(min(max(chance, 32), 65504))
+        error = (((yes << 16) - mixed) * situation.pace) >> 6
+        for those in weights:
+            for k, i in enumerate(inputs):
+                those[k] = clip(those[k] + ((error * i + 8192) >> 14), self.bound)
+        nearest = j if f < 64 else j + 1
+        for curve in curves:
+            curve[nearest] += (65535 * yes - curve[nearest]) >> 6
+        for state in states:
+            rate = 655360 // (10 * state[1] + 16)
+            state[0] += (((4194303 * yes - state[0]) >> 3) * rate) >> 13
+            state[1] = min(state[1] + 1, 120 if self.large else 60)
+        return yes
+
+
+@dataclass(frozen=True)
+class ContextNeighbours:
+    """What a sample is predicted from (5C.3): its taps, and C, C[0,-1], C[-1,0], C[-1,-1]."""
+
+    w: int
+    n: int
+    nw: int
+    ne: int
+    ww: int
+    nn: int
+    before: list[int]
+    taps: list[int]
+    square_taps: list[int]
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What the predictions say about a sample (5C.3); precise is p."""
+
+    predictions: list[int]
+    precise: int
+    q: int
+    activity: int
+    texture: int
+    doubt: int
+    fine: int
+
+
+class TilePlane:
+    """A plane of a tile while it is decoded, and afterwards (5C.3 to 5C.8)."""
+
+    def __init__(
+        self,
+        arithmetic: ArithmeticDecoder,
+        model: ContextModel,
+        plane: ContextPlane,
+        before: list["TilePlane"],
+        bits: int,
+        width: int,
+        height: int,
+    ) -> None:
+        self.arithmetic, self.model, self.before = arithmetic, model, before
+        self.limits, self.scale = plane.limits, plane.scale
+        self.tree_depth = 17 if bits == 16 else 9
+        self.width, self.height = width, height
+        self.row = self.column = 0
+        self.middle = (self.limits.lowest + self.limits.highest + 1) >> 1
+        self.samples: list[list[int]] = []
+        self.residuals: list[list[int]] = []
+        self.errors: list[list[list[int]]] = []
+        self.fast, self.slow = ([104857, 0, 26214] + [0] * (MOST_TAPS - 3) for _ in range(2))
+        self.squares = LeastSquares(18 if not before else 17 if len(before) == 1 else 21, plane)
+
+    def decode(self) -> None:
+        """Decode all samples."""
+        if self.limits.span == 0:
+            self.samples = [[self.limits.lowest] * self.width for _ in range(self.height)]
+            self.residuals = [[0] * self.width for _ in range(self.height)]
+            return
+        for row in range(self.height):
+            self.row = row
+            self.samples.append([])
+            self.residuals.append([])
+            self.errors.append([])
+            for column in range(self.width):
+                self.column = column
+                self.decode_sample()
+
+    def sample_at(self, row: int, column: int) -> int:
+        """Return x(row, column), inside the tile or outside (5C.3)."""
+        if row < 0:
+            return self.samples[0][column - 4] if column >= 4 else self.middle
+        if column < 0:
+            return self.samples[row - 1][0] if row > 0 else self.middle
+        return self.samples[min(row, self.height - 1)][min(column, self.width - 1)]
+
+    def around(self, values: list[list[Any]], zero: Any) -> list[Any]:
+        """Return values at W, N, NW, NE, WW and NN, zero outside the tile (5C.3)."""
+        found = []
+        for i, j in ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0)):
+            row, column = self.row + i, self.column + j
+            inside = row >= 0 and 0 <= column < self.width
+            found.append(values[row][column] if inside else zero)
+        return found
+
+    def decode_sample(self) -> None:
+        """Predict a sample, decode its residual and learn from it (5C.3 to 5C.8)."""
+        model, s, limits = self.model, self.scale, self.limits
+        near = self.neighbours()
+        residuals = self.around(self.residuals, 0)
+        r_w, r_n, r_nw, r_ne, r_ww, _ = map(abs, residuals)
+        activity = level((2 * r_w + 2 * r_n + r_nw + r_ne + r_ww) >> (1 + s))
+        predictions = self.predict(near)
+        blend, total = self.blend(predictions)
+        texture = sum(
+            (16 * value > blend) << bit
+            for bit, value in enumerate((near.n, near.w, near.nw, near.ne, near.nn, near.ww))
+        )
+        precise = blend + (model.biases[activity, texture] >> 12)
+        compared = [*predictions[:4], predictions[5]]
+        fine = next((number for number in range(24) if total >> number <= 7), 23)
+        guess = Guess(
+            predictions=predictions,
+            precise=precise,
+            q=limits.clamp((precise + 8) >> 4),
+            activity=activity,
+            texture=texture,
+            doubt=level((max(compared) - min(compared)) >> (3 + s)),
+            fine=fine if model.large else 0,
+        )
+        slots = self.slots(near, residuals, guess)[: model.contexts]
+        steps = self.row * self.width + 16384
+        third = guess.fine * 13 // 24
+        if model.large:
+            rows = [activity, guess.doubt, third], [activity, third]
+            situation = Situation(slots, *rows, pace=4 + 100000 // steps)
+        else:
+            rows = [activity, guess.doubt], [activity]
+            situation = Situation(slots, *rows, pace=6 + 200000 // steps)
+        sample = guess.q + self.decode_residual(guess.q, situation)
+        if sample != limits.clamp(sample):
+            raise SpecError("corrupt: a sample outside its range")
+        self.samples[self.row].append(sample)
+        self.residuals[self.row].append(sample - guess.q)
+        self.errors[self.row].append([min(abs(16 * sample - k), 4080 << s) for k in predictions])
+        model.biases[activity, texture] += ((sample << 16) - (precise << 12)) >> 6
+        self.learn(near, predictions, sample)
+
+    def neighbours(self) -> ContextNeighbours:
+        """Return the neighbours of the current sample and the taps (5C.3, 5C.8)."""
+
+        def at(plane: TilePlane, place: tuple[int, int]) -> int:
+            return plane.sample_at(self.row + place[0], self.column + place[1])
+
+        west = at(self, (0, -1))
+        own = [at(self, place) - west for place in OWN_TAPS]
+        taps = list(own)
+        for plane, places in zip(self.before, (TAPS_BEFORE, TAPS_TWO_BEFORE), strict=False):
+            taps += [at(plane, (0, 0)) - at(plane, place) for place in places]
+        far = [] if self.before else [at(self, place) - west for place in FAR_TAPS]
+        n, nw, ne, ww, nn = (west + difference for difference in own[:5])
+        before = [at(self.before[0], (i, j)) for i in (0, -1) for j in (0, -1) if self.before]
+        return ContextNeighbours(west, n, nw, ne, ww, nn, before, taps, taps + far)
+
+    def predict(self, near: ContextNeighbours) -> list[int]:
+        """Return P_0, P_1 and so on (5C.3)."""
+        w, n, nw, ne = near.w, near.n, near.nw, near.ne
+        fast, slow = (
+            sum(t * (c >> 4) for t, c in zip(near.taps, coefficients, strict=False)) >> 10
+            for coefficients in (self.fast, self.slow)
+        )
+        third = 16 * n + 4 * (ne - nw) + 8 * (w - nw)
+        if self.before:
+            c, c_w, c_n, c_nw = near.before
+            u, v = w - c_w, n - c_n
+            third = 16 * (c + med(u, v, u + v - (nw - c_nw)))
+        predictions = [
+            16 * w + fast,
+            16 * med(w, n, n + w - nw),
+            16 * w,
+            third,
+            16 * w + 8 * (ne - n) + 4 * (n - nw),
+            16 * w + slow,
+        ]
+        if self.model.large:
+            predictions.append(16 * w + self.squares.predict(near.square_taps))
+        return predictions
+
+    def blend(self, predictions: list[int]) -> tuple[int, int]:
+        """Return P and T (5C.3)."""
+        shares = []
+        for e in zip(*self.around(self.errors, [0] * len(predictions)), strict=True):
+            recent = (2 * e[0] + 2 * e[1] + e[2] + e[3] + e[4]) >> 3
+            shares.append(share(recent >> self.scale))
+        base = 16 * self.limits.lowest - 4096
+        raised = sum(g * (p - base) for g, p in zip(shares, predictions, strict=True))
+        return base + max(0, raised) // sum(shares), sum(shares)
+
+    def slots(self, near: ContextNeighbours, residuals: list[int], guess: Guess) -> list[int]:
+        """Return the slot numbers of all contexts (5C.4)."""
+        s, q, a, p = self.scale, guess.q, guess.activity, guess.precise
+        w, n, nw, ne, ww, nn = near.w, near.n, near.nw, near.ne, near.ww, near.nn
+        r_w, r_n, _, _, r_ww, r_nn = residuals
+        h, f = 4 << s, (p + 8) & 15
+        off = [prediction - p for prediction in guess.predictions]
+
+        def pair(u: int, v: int) -> int:
+            return 32 * (clip(u >> s, 15) + 15) + clip(v >> s, 15) + 15
+
+        def nears(u: int, m: int, v: int, n: int) -> int:
+            first, second = (
+                clip((d + (1 << (k - 1 + s))) >> (k + s), 15) + 15 for d, k in ((u, m), (v, n))
+            )
+            return 32 * first + second
+
+        def two(u: int, v: int) -> int:
+            return 9 * (clip(u >> s, 4) + 4) + clip(v >> s, 4) + 4
+
+        z = next(z for z in range(18) if self.limits.span >> z <= 1023)
+        pos = (q - self.limits.lowest) >> z
+        wide = 11 * (clip((off[0] + h) >> (3 + s), 5) + 5)
+        wide = 13 * (wide + clip((off[3] + 2 * h) >> (4 + s), 5) + 5) + guess.doubt
+        grad = 8 * (clip((w + n - nw - q) >> s, 31) + 31) + (f >> 1)
+        tex = 4 * (4 * guess.texture + (f >> 2)) + min(a // 3, 3)
+        twos = 81 * two(r_w, r_ww) + two(r_n, r_nn)
+        fast_and_fourth = nears(off[0], 2, off[4], 3)
+        last = 8 * guess.fine + (f >> 1)
+        if not self.before:
+            return [
+                pair(w - q, n - q),
+                pos,
+                wide,
+                tex,
+                twos,
+                nears(off[5], 2, off[6 if self.model.large else 2], 2),
+                pair(ww - q, nn - q),
+                pair(ne - q, nw - q),
+                pair(r_w, r_n),
+                fast_and_fourth,
+                13 * (clip((off[1] + h) >> (3 + s), 20) + 20) + a,
+                grad,
+                16 * (q & 127) + clip((n + w - 2 * q) >> (1 + s), 7) + 7,
+                pair(n - ne, w - nw),
+                last,
+            ]
+        before, two_before = (
+            plane.residuals[self.row][self.column] for plane in (self.before * 2)[:2]
+        )
+        pair_before = 21 * (clip(before >> s, 10) + 10) + clip(two_before >> s, 10) + 10
+        return [
+            pair(w - q, n - q),
+            2 * pair_before + (a > 5),
+            grad,
+            pos,
+            wide,
+            pair(r_w, r_n),
+            pair(ne - q, nw - q),
+            nears(off[3], 3, off[1], 3),
+            nears(off[0], 2, off[6], 2) if self.model.large else fast_and_fourth,
+            tex,
+            13 * (13 * log(near.taps[11] >> s) + log(near.taps[12] >> s)) + a,
+            twos,
+            pair(before, r_w),
+            pair(ww - q, nn - q),
+            last,
+        ]
+
+    def learn(self, near: ContextNeighbours, predictions: list[int], sample: int) -> None:
+        """Adapt the filters to a sample (5C.7, 5C.8)."""
+        s, most = self.scale, (1 << 21) - 1
+        step = norm(sum(t * t for t in near.taps) >> (2 * s)) * 64
+        fast_step = ((16 * sample - predictions[0]) * step) >> (14 + s)
+        slow_step = ((16 * sample - predictions[5]) * step) >> (16 + s)
+        for k, t in enumerate(near.taps):
+            self.fast[k] = clip(self.fast[k] + ((fast_step * t) >> (6 + s)), most)
+            self.slow[k] = clip(self.slow[k] + ((slow_step * t) >> (6 + s)), most)
+        if self.model.large:
+            self.squares.learn(near.square_taps, sample - near.w)
+
+    def decode_residual(self, q: int, situation: Situation) -> int:
+        """Decode a residual by its decisions (5C.5)."""
+        up, down = self.limits.highest - q, q - self.limits.lowest
+
+        def ask(node: int) -> int:
+            return self.model.decide(self.arithmetic, node, situation)
+
+        if max(up, down) == 0 or not ask(0):
+            return 0
+        negative = up == 0 or (down > 0 and bool(ask(1)))
+        reach = down if negative else up
+        floor = width = 1
+        ones = 0
+        node = 2 + self.tree_depth if negative else 2
+        while floor + width <= reach and ones < self.tree_depth and ask(node):
+            floor += width
+            if ones > 0:
+                width *= 2
+            ones += 1
+            node += 1
+        digits = width.bit_length() - 1
+        node = 2 + 2 * self.tree_depth + 3 * min(ones - 2, 3)
+        rest = 0
+        for digit in range(digits):
+            if digit == 0:
+                bit = ask(node)
+            elif digit == 1:
+                bit = ask(node + 1 + rest)
+            else:
+                bit = self.arithmetic.even_bit()
+            rest = 2 * rest + bit
+        return -(floor + rest) if negative else floor + rest
+
+
+class LeastSquares:
+    """The least-squares predictor of a plane (5C.8)."""
+
+    def __init__(self, taps: int, plane: ContextPlane) -> None:
+        self.taps = taps
+        self.highest = 16 * plane.limits.span
+        self.shift = max(plane.scale - 2, 0)
+        self.coefficients = [6553, 0, 1638] + [0] * (taps - 3)
+        self.matrix = [[0] * taps for _ in range(taps)]
+        self.vector = [0] * taps
+        self.turn = 0
+
+    def predict(self, taps: list[int]) -> int:
+        """Return P_6 minus 16 W (5C.3)."""
+        products = (c * v for c, v in zip(self.coefficients, taps, strict=True))
+        return clip(sum(products) >> 10, self.highest)
+
+    def learn(self, taps: list[int], difference: int) -> None:
+        """Learn from a sample minus W."""
+        u = [clip(v >> self.shift, 2047) for v in taps]
+        g = clip(difference >> self.shift, 2047)
+        for i in range(self.taps):
+            line = self.matrix[i]
+            for j in range(self.taps):
+                line[j] += ((u[i] * u[j] << 14) - line[j]) >> 11
+            self.vector[i] += ((u[i] * g << 14) - self.vector[i]) >> 11
+        for _ in range(4):
+            line, turn = self.matrix[self.turn], self.turn
+            products = (m * c for m, c in zip(line, self.coefficients, strict=True))
+            gap = (self.vector[turn] << 14) - sum(products)
+            step = gap // (line[turn] + 8192)
+            self.coefficients[turn] = clip(self.coefficients[turn] + step, 262143)
+            self.turn = (turn + 1) % self.taps
 
 
 # Codebook files (6)

@@ -1,6 +1,9 @@
 """The package and the decoder written from SPEC.md alone agree on what a file means."""
 
 import hashlib
+import io
+import itertools
+import random
 import re
 import zlib
 from pathlib import Path
@@ -11,6 +14,7 @@ import reference_decoder as reference
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
 
 import softcomp_codec
 from softcomp_codec.reference_training import ReferenceOptions
@@ -302,7 +306,7 @@ def test_damaged_payload_with_fitting_checksum(books, kind, data):
     image = images[data.draw(st.integers(0, len(images) - 1))]
     file = encoded(image, codebook=choice)
     header = reference.read_header(file)
-    if header.coder == 0:
+    if header.coder != 1:
         return
     start = len(file) - len(header.payload)
     position = data.draw(st.integers(start, len(file)))
@@ -706,3 +710,346 @@ def test_bytes_of_a_frame_table():
                 assert ours in (None, [((1, 2), both) for both in samples])
                 accepted += ours is not None
     assert accepted
+
+
+CONTEXT_STYLES = ("noise", "smooth", "constant", "equal", "extremes", "half")
+EFFORTS = {1: 2, 3: 4, 5: 7, 7: 10, 9: 15}
+
+
+def make_wide_image(style, height, width, planes, dtype):
+    """Return an image of any number of planes and bits; 0 planes for no last axis."""
+    top = np.iinfo(dtype).max
+    shape = (height, width, max(planes, 1))
+    rng = np.random.default_rng([height, width, planes, top])
+    y, x = np.mgrid[:height, :width]
+    waves = (0.5 + 0.3 * np.sin(x / 5) + 0.2 * np.cos(y / 4))[..., None]
+    smooth = waves * np.linspace(1, 0.7, shape[2]) * top + rng.normal(0, top / 90, shape)
+    values = {
+        "noise": rng.integers(0, top, shape, endpoint=True),
+        "smooth": smooth,
+        "constant": np.zeros(shape) + top // 3 + np.arange(shape[2]),
+        "equal": smooth[..., :1] + np.zeros(shape),
+        "extremes": top * (smooth > top / 2),
+        "half": np.where(x[..., None] < width // 5, rng.integers(0, top, shape), smooth),
+    }[style]
+    if style == "half":
+        values[..., 1:2] = top // 2
+    image = np.clip(values, 0, top).astype(dtype)
+    return image if planes else image[..., 0]
+
+
+def encode_context(image, effort=5):
+    """Return a file of the context coder, or a stored one where that is shorter."""
+    file = softcomp_codec.encode(image, coder="context", codebook=None, effort=effort)
+    header = reference.read_header(file)
+    assert header.coder == 0 or header.payload[0] % 16 == EFFORTS[effort]
+    return file
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("planes", [0, 1, 2, 3, 4])
+def test_context_coder(planes, dtype, effort):
+    coders = []
+    for number, style in enumerate(CONTEXT_STYLES):
+        side = 15 if (number + planes + effort // 2) % 4 == 0 else 9
+        image = make_wide_image(style, side, side + 2, planes, dtype)
+        file = encode_context(image, effort)
+        coders.append(reference.read_header(file).coder)
+        assert_same(reference.decode(file), image)
+    assert coders.count(2) >= 2
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_context_coder_of_regular_images(effort):
+    """Probabilities, counts and weights up to their limits."""
+    almost_constant = np.zeros((60, 60), np.uint8)
+    almost_constant[::13, ::11] = 1
+    rows = np.random.default_rng(1).integers(0, 256, (40, 1), np.uint8) * np.ones(200, np.uint8)
+    rows[:, ::2] ^= 128
+    for image in (almost_constant, rows):
+        file = encode_context(image, effort)
+        assert reference.read_header(file).coder == 2
+        assert_same(reference.decode(file), image)
+
+
+@pytest.mark.parametrize("effort", [1, 5, 9])
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (1, 50), (50, 1), (2, 30), (30, 3)])
+def test_context_coder_of_odd_sizes(size, effort):
+    for planes, dtype in ((0, np.uint8), (2, np.uint16), (3, np.uint8), (4, np.uint16)):
+        for style in ("smooth", "constant"):
+            image = make_wide_image(style, *size, planes, dtype)
+            assert_same(reference.decode(encode_context(image, effort)), image)
+
+
+@pytest.mark.parametrize("effort", [1, 9])
+def test_context_coder_of_bilevel_images(effort):
+    for style in STYLES:
+        for seed in (0, 1):
+            image = make_image("bilevel", style, 24, 19, seed)
+            assert_same(reference.decode(encode_context(image, effort)), image)
+
+
+def jpeg(height, width, quality, contrast):
+    """Return the pixels of a decoded JPEG."""
+    values = make_wide_image("smooth", height, width, 3, np.uint8).astype(float)
+    values = 128 + contrast * (values - 140)
+    buffer = io.BytesIO()
+    picture = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+    picture.save(buffer, "JPEG", quality=quality)
+    with Image.open(buffer) as decoded:
+        return np.array(decoded)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+@pytest.mark.parametrize("contrast", [0.4, 1.2])
+def test_context_coder_of_decoded_jpegs(contrast, effort):
+    pixels = jpeg(20, 25, 75, contrast)
+    touched = pixels.copy()
+    touched[::7, ::5, 1] ^= 1
+    alpha = make_wide_image("smooth", 20, 25, 0, np.uint8)
+    for image in (pixels, touched, np.dstack([touched, alpha])):
+        file = encode_context(image, effort)
+        assert reference.read_header(file).payload[0] >> 4 == 4
+        assert_same(reference.decode(file), image)
+
+
+def test_lattice_examples_of_the_spec():
+    section = SPEC.read_text(encoding="utf-8").split("5.2.1 The lattice")[1].split("\n###")[0]
+    examples = re.findall(r"(\d+), (\d+), (\d+), (\d) -> (\d+), (\d+), (\d+)", section)
+    assert len(examples) == 6
+    for example in examples:
+        numbers = tuple(map(int, example))
+        assert reference.invert_lattice(*numbers[:4]) == numbers[4:]
+
+
+def test_corrections_of_the_lattice():
+    """Every correction, also where a component leaves 0..255."""
+    refused = 0
+    for pixel in itertools.product((0, 90, 255), (0, 120, 255), (0, 131, 255), range(8)):
+        fields = b"".join(bytes(write(v) + write(255 - v)) for v in pixel[:3])
+        fields += bytes([pixel[3], 7 - pixel[3]])
+        file = context_file(2, 1, 1, b"\x41\x0f" + fields)
+        components = reference.invert_lattice(*pixel)
+        if not all(0 <= component <= 255 for component in components):
+            refused += 1
+            components = [component % 256 for component in components]
+            expected = None
+        else:
+            expected = (1, 1, 3), bytes(components)
+        assert outcomes(with_checksum(file, bytes(components))) == (expected, expected)
+    assert 10 < refused < 150
+
+
+write = reference.write_varint
+
+
+def context_file(mode, width, height, payload):
+    """Return a file of the context coder with a checksum that does not fit."""
+    return b"\xf7SC\x00" + bytes([0x40 + mode]) + write(width) + write(height) + bytes(4) + payload
+
+
+def make_context_payload(rng, mode):
+    """Return the fields of a payload up to its code, chosen at random."""
+    bits, components = reference.BITS_OF_MODE[mode], reference.PLANES_OF_MODE[mode]
+    top = (1 << bits) - 1
+    transform = rng.choice([0] if components < 3 else [0, 3, 4] if bits == 8 else [0, 3])
+    part = rng.choice([64, 8, 6])
+    inside = {  # ranges that keep most components within theirs
+        0: [],
+        3: [(top // 3, top // 2), (-top // part, top // part), (-top // 8, top // 8)],
+        4: [(100, 150), (110, 140), (118, 136)],
+    }[transform]
+    narrowed, fields = 0, b""
+    for index, limits in enumerate(reference.context_ranges(mode, transform)):
+        lowest, highest = limits.lowest, limits.highest
+        if index < len(inside):
+            lowest, highest = inside[index]
+        elif rng.random() < 0.4:
+            lowest += rng.randint(0, highest - lowest)
+            highest -= rng.choice([0, rng.randint(0, highest - lowest), highest - lowest])
+        if (lowest, highest) != (limits.lowest, limits.highest) or rng.random() < 0.2:
+            narrowed |= 1 << index
+            fields += write(lowest - limits.lowest) + write(limits.highest - highest)
+        if bits == 16:
+            fields += bytes([rng.choice([0, 0, 1, 2, 3, 5, 8])])
+    return bytes([transform * 16 + rng.randint(1, 15)]) + write(narrowed) + fields
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_any_context_payload(seed):
+    """Codes that no encoder would write, cut where they end."""
+    rng = random.Random(seed)
+    mode = rng.randrange(12)
+    sides = rng.choice([(rng.randint(1, 15), rng.randint(1, 15)), (1, 40), (40, 1), (9, 2)])
+    head = make_context_payload(rng, mode)
+    length = 20 * sides[0] * sides[1] + 8
+    code = rng.choice([rng.randbytes(length), bytes(length), rng.randbytes(9) + bytes(length)])
+    code = rng.choice([code, code[: length // 3] + b"\xff" * length])
+    ends = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            reference.ArithmeticDecoder, "finish", lambda decoder: ends.append(decoder.end())
+        )
+        decode_without_checksum(
+            context_file(mode, *sides, head + code), {}, reference.decode_context
+        )
+    file = context_file(mode, *sides, head + code[: ends[0]])
+    samples = decode_without_checksum(file, {}, reference.decode_context)
+    if samples is not None:
+        event(f"good, transform {head[0] >> 4}")
+        file = with_checksum(file, samples)
+        shape = reference.decode(file).shape
+        assert outcomes(file) == ((shape, samples),) * 2
+        assert outcomes(file + b"\x00") == (None, None)
+        if ends[0]:
+            ours, theirs = outcomes(file[:-1])
+            assert ours == theirs
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_damaged_context_payload(data):
+    """The rules of the payload, with a checksum that fits where it can."""
+    planes, dtype = data.draw(st.sampled_from([(0, np.uint8), (3, np.uint8), (4, np.uint16)]))
+    style = data.draw(st.sampled_from(["smooth", "equal", "constant"]))
+    image = make_wide_image(style, 9, 12, planes, dtype)
+    file = encode_context(image, data.draw(st.sampled_from([1, 9])))
+    header = reference.read_header(file)
+    if header.coder != 2:
+        return
+    start = len(file) - len(header.payload)
+    position = data.draw(st.integers(start, min(len(file), start + 12)))
+    inserted = data.draw(st.binary(max_size=2))
+    file = file[:position] + inserted + file[position + data.draw(st.integers(0, 2)) :]
+    assert outcomes(file) in [(None,) * 2, ((image.shape, canonical_samples(image)),) * 2]
+    samples = decode_without_checksum(file, {}, reference.decode_context)
+    if samples is not None:
+        event("good")
+        file = with_checksum(file, samples)
+    ours, theirs = outcomes(file)
+    assert ours == theirs
+    assert ours == (None if samples is None else (image.shape, samples))
+
+
+@pytest.mark.parametrize(
+    ("payload", "good"),
+    [
+        (b"\x01\x01\x07\xf8\x01", True),
+        (b"\x0f\x01\x07\xf8\x01", True),
+        (b"\x00\x01\x07\xf8\x01", False),
+        (b"\x11\x01\x07\xf8\x01", False),
+        (b"\x31\x01\x07\xf8\x01", False),
+        (b"\x41\x01\x07\xf8\x01", False),
+        (b"\x01\x03\x07\xf8\x01", False),
+        (b"\x01\x01\x07\xf9\x01", False),
+        (b"\x01\x01\x07\xff\xff\xff\xff\xff\xff\xff\xff\x7f", False),
+        (b"\x01\x81\x00\x07\xf8\x01", False),
+        (b"\x01\x01\x07\xf8\x01\x00", False),
+        (b"\x01\x01\x07\xf8", False),
+        (b"\x01\x01", False),
+        (b"\x01", False),
+        (b"", False),
+    ],
+)
+def test_fields_of_a_context_payload(payload, good):
+    """A gray image of sevens."""
+    samples = b"\x07" * 6
+    expected = ((2, 3), samples) if good else None
+    file = with_checksum(context_file(1, 3, 2, payload), samples)
+    assert outcomes(file) == (expected, expected)
+
+
+def test_scales_and_transforms_of_a_context_payload():
+    """A pixel of sevens, its planes constant, in all transforms."""
+    first = {3: [7, 0, 0], 4: [7, 128, 128, 0]}
+    accepted = set()
+    for mode in (5, 7, 8, 9, 10, 11):
+        bits, components = reference.BITS_OF_MODE[mode], reference.PLANES_OF_MODE[mode]
+        samples = (7).to_bytes(bits // 8, "little") * components
+        for transform, scale in itertools.product(range(16), (0, 8, 9, 255)):
+            try:
+                ranges = reference.context_ranges(mode, transform)
+            except reference.SpecError:
+                ranges = reference.context_ranges(mode, 0)
+            values = first.get(transform, [])[: len(ranges)]
+            values += [7] * (len(ranges) - len(values))
+            payload = bytes([16 * transform + 1]) + write((1 << len(ranges)) - 1)
+            for value, limits in zip(values, ranges, strict=True):
+                payload += write(value - limits.lowest) + write(limits.highest - value)
+                payload += bytes([scale]) if bits == 16 else b""
+            file = with_checksum(context_file(mode, 1, 1, payload), samples)
+            ours, theirs = outcomes(file)
+            assert ours == theirs
+            if ours is not None:
+                accepted.add((mode, transform, scale if bits == 16 else 0))
+    assert accepted == {
+        *((mode, 0, scale) for mode in (5, 9, 10, 11) for scale in (0, 8)),
+        *((mode, 3, scale) for mode in (9, 10) for scale in (0, 8)),
+        *((7, 0, 0), (8, 0, 0), (8, 3, 0), (8, 4, 0)),
+    }
+
+
+def test_context_coder_takes_no_codebook(books):
+    """Neither in a file of one image, nor a frame whose byte does not say so (3.4)."""
+    book = books["gray"][0]
+    image = make_image("gray", "smooth", 12, 12)
+    file = encode_context(image)
+    header = reference.read_header(file)
+    identifier = reference.read_codebook(book.to_bytes()).id[:4]
+    assert file[:7] == b"\xf7SC\x00\x41\x0c\x0c"
+    assert outcomes(b"\xf7SC\x01" + file[4:7] + identifier + file[7:], book) == (None, None)
+    for byte, good in ((0x40, False), (0x41, True), (0x43, False)):
+        table = b"\x01" + bytes([byte]) + write(len(header.payload)) + file[7:11]
+        framed = b"\xf7SC\x05" + file[4:7] + identifier + file[7:11] + segment(5, table) + b"\x00"
+        outcome_of_image = (image.shape, canonical_samples(image)) if good else None
+        assert outcomes(framed + header.payload, book) == (outcome_of_image,) * 2
+
+
+def test_frames_of_the_context_coder():
+    images = [make_wide_image(style, 9, 11, 3, np.uint8) for style in CONTEXT_STYLES]
+    file = softcomp_codec.encode_frames(images, coder="context", codebook=None, effort=1)
+    frames = reference.split_frames(reference.read_header(file))
+    assert {frame.coder for frame in frames} == {0, 2}
+    for picture, image in zip(reference.decode_frames(file), images, strict=True):
+        assert_same(picture, image)
+
+
+@pytest.mark.parametrize(
+    ("size", "tiles"),
+    [
+        ((1024, 1024), 1),
+        ((1025, 1024), 2),
+        ((1, 1 << 20), 1),
+        ((1, (1 << 20) + 1), 513),
+        ((3, 400000), 196),
+        ((700, 2049), 2),
+        ((1300, 2100), 4),
+        (((1 << 20) + 1, 1), 2),
+    ],
+)
+def test_number_of_tiles(size, tiles):
+    """The payload of a constant image has a length 0 for each tile but the last."""
+    assert len(reference.tile_grid(size[1], size[0])) == tiles
+    header = reference.read_header(encode_context(np.full(size, 7, np.uint8)))
+    assert header.payload[1:] == b"\x01\x07\xf8\x01" + bytes(tiles - 1)
+
+
+@pytest.mark.parametrize("size", [(1, (1 << 20) + 1), (3, 400000), (1300, 2100)])
+def test_tiles(size):
+    """Some tiles, or their first two rows where they have more than three."""
+    rng = np.random.default_rng(size)
+    image = (rng.integers(0, 40, size) + (np.arange(size[1]) // 50)[None] % 60).astype(np.uint8)
+    header = reference.read_header(encode_context(image, 1))
+    payload = reference.read_context_payload(header)
+    assert len(payload.tiles) > 1
+    for number in {1, len(payload.tiles) - 1}:
+        top, left, bottom, right = payload.tiles[number]
+        with pytest.MonkeyPatch.context() as patch:
+            if bottom - top > 3:
+                bottom = top + 2
+                patch.setattr(reference.ArithmeticDecoder, "finish", lambda decoder: None)
+            sides = right - left, bottom - top
+            rows = reference.decode_tile(payload.codes[number], payload, 8, *sides)[0]
+        np.testing.assert_array_equal(rows, image[top:bottom, left:right])
