@@ -713,17 +713,6 @@ def test_tile_lengths():
         context_coder.decode_payload(head + b"\x80\x00" + codes, header)
 
 
-def test_a_codebook_in_vain():
-    from small_codebooks import gray_codebook
-
-    book = gray_codebook("in-vain", 600)
-    array = slope(20, 20)
-    payload, _ = payload_and_header(array)
-    data = file_of(array, payload, coder=container.CONTEXT, book=book)
-    with pytest.raises(CorruptStreamError, match="takes no codebook"):
-        softcomp_codec.decode(data, codebooks=[book])
-
-
 def test_bilevel_images_are_planes_of_zeros_and_ones():
     for array in (filled((20, 30), "noise", 1).astype(bool), np.zeros((5, 5, 1), bool)):
         for payload in comes_back(array):

@@ -372,7 +372,7 @@ def test_payload_of_any_settings(data):
         *[(0x00, 0x20 + mode, "mode") for mode in range(5, 12)],
         *[(0x00, 0xA0 + mode, "mode") for mode in range(5, 12)],
         (0x00, 0x1F, "mode"),
-        (0x00, 0x41, "coder"),
+        (0x00, 0x61, "coder"),
         (0x00, 0x81, "coder"),
         (0x00, 0xC1, "coder"),
         (0x00, 0xE1, "coder"),
@@ -876,7 +876,7 @@ def make_context_payload(rng, mode):
     return bytes([transform * 16 + rng.randint(1, 15)]) + write(narrowed) + fields
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_any_context_payload(seed):
     """Codes that no encoder would write, cut where they end."""
@@ -895,6 +895,9 @@ def test_any_context_payload(seed):
         decode_without_checksum(
             context_file(mode, *sides, head + code), {}, reference.decode_context
         )
+    if not ends:  # a sample left its range
+        assert outcomes(context_file(mode, *sides, head + code)) == (None, None)
+        return
     file = context_file(mode, *sides, head + code[: ends[0]])
     samples = decode_without_checksum(file, {}, reference.decode_context)
     if samples is not None:
@@ -1022,8 +1025,9 @@ def test_frames_of_the_context_coder():
         ((1024, 1024), 1),
         ((1025, 1024), 2),
         ((1, 1 << 20), 1),
-        ((1, (1 << 20) + 1), 513),
-        ((3, 400000), 196),
+        ((1, (1 << 20) + 1), 2),
+        ((3, 400000), 2),
+        ((40, 70000), 3),
         ((700, 2049), 2),
         ((1300, 2100), 4),
         (((1 << 20) + 1, 1), 2),
@@ -1036,7 +1040,7 @@ def test_number_of_tiles(size, tiles):
     assert header.payload[1:] == b"\x01\x07\xf8\x01" + bytes(tiles - 1)
 
 
-@pytest.mark.parametrize("size", [(1, (1 << 20) + 1), (3, 400000), (1300, 2100)])
+@pytest.mark.parametrize("size", [(1300, 2100), (2100, 600)])
 def test_tiles(size):
     """Some tiles, or their first two rows where they have more than three."""
     rng = np.random.default_rng(size)

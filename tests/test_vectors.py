@@ -202,8 +202,7 @@ def test_valid_by_the_reference_decoder(path, vector_books):
 def test_valid_vectors_cover_the_registries(vector_books):
     headers = [softcomp_codec.read_header((VECTORS / path).read_bytes()) for path in VALID]
     assert {header.mode.identifier for header in headers} == set(container.MODES)
-    # Vectors of the context coder follow once its model is final.
-    assert {header.coder for header in headers} == set(container.READABLE_CODERS) - {2}
+    assert {header.coder for header in headers} == set(container.READABLE_CODERS)
     lengths = {len(header.codebook_reference) for header in headers}
     assert lengths == set(container.REFERENCE_LENGTHS)
     for settings in ("parts", "reference"):

@@ -20,11 +20,11 @@ sys.path.insert(0, str(HERE.parent))
 import file_builder  # noqa: E402
 import numpy as np  # noqa: E402
 from file_builder import Settings, file_of, payload_of  # noqa: E402
-from made_images import KINDS, colours, glyphs, images, noise, slope  # noqa: E402
+from made_images import KINDS, colours, glyphs, images, jpeg_colours, noise, slope  # noqa: E402
 from small_codebooks import QUICK, codebook_file, named, section  # noqa: E402
 
 import softcomp_codec  # noqa: E402
-from softcomp_codec import arithmetic, container, planes, reference_coder, residuals  # noqa: E402
+from softcomp_codec import arithmetic, container, context_coder, planes, reference_coder, residuals  # noqa: E402
 from softcomp_codec.bitstream import BitWriter  # noqa: E402
 from softcomp_codec.codebook import Codebook, built_in_part, kind_of  # noqa: E402
 from softcomp_codec.container import (  # noqa: E402
@@ -174,6 +174,7 @@ def valid_files(books):
         ("stored-la16", noise((1, 6, 2), 65536).astype(np.uint16)),
     ):
         files[label] = stored(array), [array]
+    files.update(context_files())
     for kind, book in reference_books().items():
         for index, array in enumerate(images(kind, 2, 31)):
             mode = planes.mode_of_array(array)
@@ -185,6 +186,29 @@ def valid_files(books):
     files["frames"] = framed([slope(24, 24, 1), slope(24, 24, 2), noise((24, 24), 256)], gray)
     files["frames-one"] = framed([slope(5, 6, 1)], None)
     files["frames-gray16"] = stored_frames(noise((3, 4, 5), 65536).astype(np.uint16))
+    return files
+
+
+def context_files():
+    """Files of the context coder, some at several efforts."""
+    files = {}
+    alpha = slope(26, 31, 9)
+    for label, array, efforts in (
+        ("gray", slope(26, 31, 4), (1, 5, 9)),
+        ("rgb", colours(26, 31, 5), (1, 5, 9)),
+        ("lattice", jpeg_colours(26, 31, 6), (5, 9)),
+        ("lattice-alpha", np.dstack([jpeg_colours(26, 31, 7), alpha]), (5,)),
+        ("la", np.dstack([slope(26, 31, 8), alpha]), (4,)),
+        ("rgba", np.dstack([colours(26, 31, 3), alpha]), (7,)),
+        ("gray16", slope(26, 31, 2).astype(np.uint16) * 257, (1, 5, 9)),
+        ("rgb16", colours(26, 31, 1).astype(np.uint16) * 100, (8,)),
+    ):
+        for effort in efforts:
+            mode = planes.mode_of_array(array)
+            payload = context_coder.encode_payload(array, mode, effort=effort)
+            files[f"context-{label}-{effort}"] = (
+                file_of(array, payload, coder=container.CONTEXT), [array]
+            )  # fmt: skip
     return files
 
 
