@@ -96,7 +96,7 @@ def main() -> None:
         print(lines[-1], flush=True)
     arguments.out.write_text(
         "# The compressible indicator, on and off\n\n"
-        "Written by `benchmarks/indicator.py`; bytes of whole files of images that did not teach.\n\n"
+        "Written by `benchmarks/indicator.py`; whole files of images that did not teach.\n\n"
         f"{describe_machine()}\n" + "\n".join(lines) + "\n"
     )
 
