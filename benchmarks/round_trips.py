@@ -3,7 +3,7 @@
     python benchmarks/round_trips.py FOLDER [FOLDER ...]
 
 Images of other modes than 1, L and RGB are counted and left out. Each image is saved with each
-fitting bundled codebook, with none, and with codebooks trained on the first images of its folder and mode:
+fitting bundled codebook, with none, and with codebooks trained on the first images of its folder:
 by the reference settings, and with shapes in every plane. It is opened again and compared.
 """
 
