@@ -6,7 +6,6 @@ changes the part.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -53,6 +52,9 @@ DEGREES = {0: (1, 100), 1: (1, 10), 2: (1, 2)}
 
 MAX_LARGER = {0: 1 << 16, 1: 1 << 16, 2: 3000}
 """Shapes of more than one cell that a plane keeps, by kind: published for colour, else ours."""
+
+_LOG_BITS, _MANTISSA_BITS = 24, 64
+"""Fractional bits of a logarithm, and of the number on the way to it."""
 
 MAX_WINDOWS = 1 << 18
 """Windows of a class that are looked at one by one; this program's limit."""
@@ -266,9 +268,23 @@ def _count_values(high_layers: Iterable[Layer], scheme: PlaneScheme) -> NDArray[
     return counts
 
 
-def _entropy_bits(counts: NDArray[np.int64]) -> float:
+def log2_fixed(number: int) -> int:
+    """Return 2**24 log2(number), rounded down, of a whole number >= 1; integers alone."""
+    exponent = number.bit_length() - 1
+    mantissa = (number << _MANTISSA_BITS) >> exponent  # 1 to 2
+    result = exponent
+    for _ in range(_LOG_BITS):
+        mantissa = mantissa * mantissa >> _MANTISSA_BITS
+        above = mantissa >> (_MANTISSA_BITS + 1)
+        result = result << 1 | above
+        mantissa >>= above
+    return result
+
+
+def _entropy_bits(counts: NDArray[np.int64]) -> int:
+    """Return n log2(total / n), summed, in 2**-24 bits."""
     total = int(counts.sum())
-    return math.fsum(n * math.log2(total / n) for n in counts.tolist() if n)
+    return sum(n * (log2_fixed(total) - log2_fixed(n)) for n in counts.tolist() if n)
 
 
 def choose_mode(images: Sequence[Sequence[Plane]]) -> int:
@@ -282,7 +298,7 @@ def choose_mode(images: Sequence[Sequence[Plane]]) -> int:
     """
     n_bits = {}
     for scheme_id in (MODE_I, MODE_II):
-        n_bits[scheme_id] = 0.0
+        n_bits[scheme_id] = 0
         for index, scheme in enumerate(SCHEMES[scheme_id].planes):
             split = [split_plane(image[index], scheme) for image in images]
             tiles, _ = count_low_layer((low for low, _ in split), scheme)

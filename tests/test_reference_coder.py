@@ -1,5 +1,6 @@
 """The reference coder: round trips, agreement with a plain model, hostile data, training."""
 
+import math
 from dataclasses import replace
 from functools import cache
 
@@ -39,6 +40,7 @@ from softcomp_codec.reference_coder import (
 from softcomp_codec.reference_training import (
     ReferenceOptions,
     choose_mode,
+    log2_fixed,
     train_reference_part,
     without_contained,
 )
@@ -554,6 +556,14 @@ def test_contained_windows():
     windows = {inner: 5, outer: 5, other: 6, column: 5, key([[2, 2]]): 5}
     assert set(without_contained(windows)) == {outer, other, key([[2, 2]])}
     assert without_contained({}) == {}
+
+
+def test_logarithms_of_whole_numbers():
+    """The result n / 2**24 is exact: 2**(n / 2**24) <= number < 2**((n + 1) / 2**24)."""
+    for number in (1, 2, 3, 5, 7, 1000, 65535, 65536, 10**9 + 7, 2**40 - 1):
+        expected = math.log2(number) * 2**24
+        assert log2_fixed(number) in (math.floor(expected - 1e-5), math.floor(expected + 1e-5))
+    assert [log2_fixed(1 << n) for n in (0, 1, 31)] == [0, 1 << 24, 31 << 24]
 
 
 def test_mode_is_chosen_by_entropy():
