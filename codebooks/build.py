@@ -9,6 +9,7 @@ Debian's package dataset-fashion-mnist. ``--check`` compares IDs and writes noth
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import softcomp_codec
+from softcomp_codec.bundled import INDEX
+from softcomp_codec.codebook_store import served_modes
 from softcomp_codec.idx_files import read_idx_file
 from softcomp_codec.training import TrainingOptions
 
@@ -76,6 +79,16 @@ def recipes(data: Path, fashion: Path) -> dict[str, tuple[Callable[[], list[Any]
     }
 
 
+def write_index(folder: Path) -> None:
+    """Write what each codebook of a folder serves, so that images load only those that may help."""
+    books = {path.stem: softcomp_codec.Codebook.load(path) for path in folder.glob("*.scfb")}
+    index = {
+        name: {"id": book.identifier.hex(), "modes": sorted(served_modes(book))}
+        for name, book in sorted(books.items())
+    }
+    (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> int:
     """Build or check; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -102,6 +115,7 @@ def main() -> int:
             line += ", the same ID" if same else ", ANOTHER ID than the bundled one"
         else:
             book.save(path)
+            write_index(arguments.out)
         report = book.record["report"]
         print(f"{line}; {time.monotonic() - start:.0f} s; held out: {report}", flush=True)
     return 1 if differing else 0

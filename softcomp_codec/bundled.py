@@ -1,4 +1,4 @@
-"""Where the bundled codebooks lie; loads neither NumPy nor Numba."""
+"""Where the bundled codebooks lie, and the heads of codebook files; loads no NumPy, no Numba."""
 
 from __future__ import annotations
 
@@ -8,6 +8,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
+
+SUFFIX = ".scfb"
+INDEX = "index.json"
+"""Beside the bundled codebooks: ID and modes of each, by name."""
+
+MAGIC = b"\xf7SB"
+HEAD_BYTES = 36
+_ID_OFFSET = 4
+
+
+def stated_identifier(head: bytes) -> bytes:
+    """Return the ID that the first bytes of a codebook file state, empty for other files."""
+    return head[_ID_OFFSET:HEAD_BYTES] if head.startswith(MAGIC) else b""
 
 
 def bundled_folder() -> Traversable:

@@ -14,6 +14,7 @@ import numpy as np
 
 from . import arithmetic, container, huffman, planes
 from .atomic_files import write_atomically
+from .bundled import MAGIC
 from .container import ByteReader, write_varint
 from .context_prior import ContextPrior
 from .errors import (
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from .container import Mode
     from .context_prior import Key
 
-MAGIC = b"\xf7SB"
 FORMAT_VERSION = 0
 
 SECTION_RECORD = 0x01

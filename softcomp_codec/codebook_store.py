@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
 
 from . import container
-from .bundled import bundled_folder
+from .bundled import HEAD_BYTES, INDEX, SUFFIX, bundled_folder, stated_identifier
 from .codebook import Codebook
 from .errors import CodebookError, CodebookNotFoundError, ScfError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from os import PathLike
 
-SUFFIX = ".scfb"
 PATH_VARIABLE = "SOFTCOMP_CODEBOOK_PATH"
 
 _registered: dict[bytes, Codebook] = {}
@@ -75,16 +75,72 @@ def _load_path(path: Path) -> Codebook:
     return _read_file(str(path), status.st_mtime_ns, status.st_size)
 
 
+@dataclass(frozen=True)
+class BundledFile:
+    """A codebook that travels with the package, unpacked when it is needed.
+
+    Attributes
+    ----------
+    name : str
+    identifier : bytes
+    modes : frozenset of int
+        Identifiers of the modes that it serves.
+    read : callable
+        Returns the file's bytes.
+    """
+
+    name: str
+    identifier: bytes
+    modes: frozenset[int]
+    read: Callable[[], bytes] = field(repr=False)
+
+    @cached_property
+    def book(self) -> Codebook:
+        """The codebook itself."""
+        return _shared(Codebook.from_bytes(self.read()))
+
+    @classmethod
+    def of(cls, book: Codebook) -> BundledFile:
+        """Return what stands for a codebook that is loaded already."""
+        return cls(book.name, book.identifier, served_modes(book), book.to_bytes)
+
+
+def served_modes(book: Codebook) -> frozenset[int]:
+    """Return the identifiers of the modes that a codebook serves."""
+    return frozenset(mode.identifier for mode in container.MODES.values() if book.fits(mode))
+
+
 @cache
-def bundled_codebooks() -> tuple[Codebook, ...]:
-    """Return the codebooks that travel with the package, by name."""
+def bundled_files() -> tuple[BundledFile, ...]:
+    """Return the codebooks that travel with the package, by name.
+
+    The index beside them says what each serves, so that an image loads those alone that may help;
+    it is believed of a file that states the same ID.
+    """
     folder = bundled_folder()
-    books = [
-        _shared(Codebook.from_bytes(entry.read_bytes()))
-        for entry in folder.iterdir()
-        if entry.name.endswith(SUFFIX)
-    ]
-    return tuple(sorted(books, key=lambda book: book.name))
+    path = folder / INDEX
+    index = json.loads(path.read_bytes()) if path.is_file() else {}
+    files = []
+    for entry in folder.iterdir():
+        if not entry.name.endswith(SUFFIX):
+            continue
+        name = entry.name.removesuffix(SUFFIX)
+        with entry.open("rb") as stream:
+            identifier = stated_identifier(stream.read(HEAD_BYTES))
+        known = index.get(name, {})
+        if known.get("id") == identifier.hex():
+            modes = frozenset(known["modes"])
+            files.append(BundledFile(name, identifier, modes, entry.read_bytes))
+        else:
+            files.append(BundledFile.of(_shared(Codebook.from_bytes(entry.read_bytes()))))
+    return tuple(sorted(files, key=lambda file: file.name))
+
+
+def bundled_codebooks(mode: container.Mode | None = None) -> tuple[Codebook, ...]:
+    """Return the codebooks that travel with the package, by name; all, or those for a mode."""
+    return tuple(
+        file.book for file in bundled_files() if mode is None or mode.identifier in file.modes
+    )
 
 
 def user_folder() -> Path | None:
@@ -123,12 +179,18 @@ def list_codebooks() -> list[StoredCodebook]:
     found = [StoredCodebook(book, "registered", "") for book in _registered_books()]
     folder = bundled_folder()
     found += [
-        StoredCodebook(book, "bundled", str(folder / f"{book.name}{SUFFIX}"))
-        for book in bundled_codebooks()
+        StoredCodebook(file.book, "bundled", str(folder / f"{file.name}{SUFFIX}"))
+        for file in bundled_files()
     ]
-    for origin, place in _folders(None):
-        found += [StoredCodebook(book, origin, str(path)) for path, book in _in_folder(place)]
-    return found
+    return found + _in_folders()
+
+
+def _in_folders() -> list[StoredCodebook]:
+    return [
+        StoredCodebook(book, origin, str(path))
+        for origin, place in _folders(None)
+        for path, book in _in_folder(place)
+    ]
 
 
 def load_codebook(choice: str | PathLike[str] | Codebook) -> Codebook:
@@ -147,12 +209,15 @@ def load_codebook(choice: str | PathLike[str] | Codebook) -> Codebook:
         if not path.is_file():
             raise CodebookNotFoundError(b"", text, (str(path),))
         return _load_path(path)
-    matching = {
-        stored.book.identifier: stored.book
-        for stored in reversed(list_codebooks())
-        if stored.book.name == text
-        or (len(text) >= 8 and stored.book.identifier.hex().startswith(text.lower()))
-    }
+
+    def means(book: Codebook | BundledFile) -> bool:
+        by_id = len(text) >= 8 and book.identifier.hex().startswith(text.lower())
+        return book.name == text or by_id
+
+    matching = {stored.book.identifier: stored.book for stored in _in_folders()}
+    matching |= {file.identifier: file.book for file in bundled_files() if means(file)}
+    matching |= {book.identifier: book for book in _registered_books()}
+    matching = {identifier: book for identifier, book in matching.items() if means(book)}
     if not matching:
         raise CodebookNotFoundError(b"", text, _places(None))
     if len(matching) > 1:
@@ -190,8 +255,11 @@ def find_codebooks(
                 f"{reference.hex()}"
             )
         return [book]
-    near = [*extra, *_registered_books(), *bundled_codebooks()]
+    near = [*extra, *_registered_books()]
     found = {book.identifier: book for book in near if book.identifier.startswith(reference)}
+    for file in bundled_files():
+        if file.identifier.startswith(reference):
+            found.setdefault(file.identifier, file.book)
     if not found:
         for _, place in _folders(source):
             for _, book in _in_folder(place):

@@ -238,7 +238,7 @@ def _choose_codebook(
     if coders == CODER_CHOICES["context"] and arrays[0].shape[0] * arrays[0].shape[1] > AUTO_PIXELS:
         return None
     fitting: list[Codebook | None] = [
-        book for book in codebook_store.bundled_codebooks() if _may_help(book, mode, coders)
+        book for book in codebook_store.bundled_codebooks(mode) if _may_help(book, mode, coders)
     ]
     fitting.append(None)
     if len(fitting) == 1:

@@ -83,7 +83,8 @@ def _tiny_images() -> Iterator[NDArray[Any]]:
 def _books_for(mode: Mode) -> Iterator[Codebook | None]:
     """No codebook, and the first bundled one with shapes: others take the same kernels."""
     yield None
-    yield from [book for book in codebook_store.bundled_codebooks() if mode.kind in book.parts][:1]
+    books = codebook_store.bundled_codebooks(mode)
+    yield from [book for book in books if mode.kind in book.parts][:1]
 
 
 def _warm_coder(array: NDArray[Any], mode: Mode, book: Codebook | None) -> None:

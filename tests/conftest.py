@@ -44,11 +44,13 @@ def other_books():
 @pytest.fixture
 def empty_store(monkeypatch, tmp_path):
     """No codebook anywhere; returns the user's folder, which does not exist yet."""
+    from small_codebooks import bundle
+
     from softcomp_codec import codebook_store
 
     folder = tmp_path / "user" / "codebooks"
     monkeypatch.setattr(codebook_store, "_registered", {})
-    monkeypatch.setattr(codebook_store, "bundled_codebooks", tuple)
+    bundle(monkeypatch, ())
     monkeypatch.setattr(codebook_store, "user_folder", lambda: folder)
     monkeypatch.delenv(codebook_store.PATH_VARIABLE, raising=False)
     return folder

@@ -8,7 +8,10 @@ import numpy as np
 from made_images import images, noise
 
 import softcomp_codec
-from softcomp_codec.codebook import MAGIC, Codebook, KindBook, built_in_part, rounded_states
+from softcomp_codec import codebook_store
+from softcomp_codec.bundled import MAGIC
+from softcomp_codec.codebook import Codebook, KindBook, built_in_part, rounded_states
+from softcomp_codec.codebook_store import BundledFile
 from softcomp_codec.container import write_varint
 from softcomp_codec.context_prior import (
     COUNT_CLASSES,
@@ -117,3 +120,9 @@ def codebook_file(serialised, *, method=0, packed=None, identifier=None, length=
     packed = serialised if packed is None else packed
     length = len(serialised) if length is None else length
     return MAGIC + bytes([version << 4 | method]) + identifier + write_varint(length) + packed
+
+
+def bundle(monkeypatch, books):
+    """Let codebooks be those that travel with the package."""
+    files = tuple(BundledFile.of(book) for book in books)
+    monkeypatch.setattr(codebook_store, "bundled_files", lambda: files)

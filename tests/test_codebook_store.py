@@ -1,29 +1,35 @@
 """Finding codebooks: every place, short references that match several, and what is missing."""
 
 import hashlib
+import json
 import os
 import shutil
 import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from made_images import image
-from small_codebooks import gray_codebook, named
+from small_codebooks import bundle, gray_codebook, named
 
 import softcomp_codec
 from softcomp_codec import codebook_store, container
+from softcomp_codec.bundled import INDEX, bundled_folder
 from softcomp_codec.codebook import Codebook
 from softcomp_codec.codebook_store import (
     PATH_VARIABLE,
+    BundledFile,
     bundled_codebooks,
+    bundled_files,
     find_codebooks,
     list_codebooks,
     load_codebook,
     register_codebook,
+    served_modes,
 )
 from softcomp_codec.decoder import decode_file
 from softcomp_codec.errors import (
@@ -78,7 +84,7 @@ def test_registered(empty_store, book, file):
 
 
 def test_bundled(empty_store, monkeypatch, book, file):
-    monkeypatch.setattr(codebook_store, "bundled_codebooks", lambda: (book,))
+    bundle(monkeypatch, (book,))
     assert np.array_equal(softcomp_codec.decode(file), GRAY)
     assert [stored.origin for stored in list_codebooks()] == ["bundled"]
 
@@ -119,7 +125,7 @@ def test_order_of_the_list(empty_store, monkeypatch, tmp_path, book):
     saved(variants[3], empty_store)
     saved(variants[2], tmp_path / "path")
     monkeypatch.setenv(PATH_VARIABLE, str(tmp_path / "path"))
-    monkeypatch.setattr(codebook_store, "bundled_codebooks", lambda: (variants[1],))
+    bundle(monkeypatch, (variants[1],))
     register_codebook(variants[0])
     assert [stored.book.name for stored in list_codebooks()] == [b.name for b in variants]
     origins = ["registered", "bundled", "$SOFTCOMP_CODEBOOK_PATH", "user"]
@@ -134,7 +140,7 @@ def test_order_of_the_search(empty_store, monkeypatch, tmp_path):
     assert names(find_codebooks(header)) == [second.name]
     register_codebook(first)
     assert names(find_codebooks(header)) == [first.name]  # folders are not opened
-    monkeypatch.setattr(codebook_store, "bundled_codebooks", lambda: (second,))
+    bundle(monkeypatch, (second,))
     assert names(find_codebooks(header)) == [first.name, second.name]
     assert names(find_codebooks(header, extra=[second])) == [second.name, first.name]
     embedded = container.Segment(container.SEGMENT_CODEBOOK, second.to_bytes())
@@ -397,7 +403,7 @@ def test_auto_does_not_take_the_users_codebooks(empty_store, book):
 
 
 def test_auto_takes_bundled_codebooks(empty_store, monkeypatch, books):
-    monkeypatch.setattr(codebook_store, "bundled_codebooks", lambda: tuple(books.values()))
+    bundle(monkeypatch, tuple(books.values()))
     for kind, book in books.items():
         picture = image(kind, seed=99)
         assert softcomp_codec.encode(picture) == softcomp_codec.encode(picture, codebook=book)
@@ -513,6 +519,41 @@ def test_bundled_codebooks_are_readable():
     for stored in listed:
         assert Codebook.load(stored.path).identifier == stored.book.identifier
         assert load_codebook(stored.book.identifier.hex()) is stored.book
+
+
+def test_index_of_the_bundled_codebooks_is_true():
+    """A stale index would hide a codebook from `auto`; build.py writes it."""
+    index = json.loads((bundled_folder() / INDEX).read_bytes())
+    assert set(index) == {file.name for file in bundled_files()}
+    for file in bundled_files():
+        assert index[file.name]["id"] == file.identifier.hex() == file.book.identifier.hex()
+        assert file.book.name == file.name
+        assert set(index[file.name]["modes"]) == file.modes == served_modes(file.book)
+
+
+def test_bundled_codebooks_load_when_needed(monkeypatch, book):
+    loaded = []
+    files = [
+        BundledFile(name, bytes([index]) * 32, frozenset({index}), partial(loaded.append, name))
+        for index, name in enumerate(("bilevel", "gray"))
+    ]
+    files.append(BundledFile.of(book))
+    monkeypatch.setattr(codebook_store, "bundled_files", lambda: tuple(files))
+    assert np.array_equal(softcomp_codec.decode(softcomp_codec.encode(GRAY, codebook=book)), GRAY)
+    assert codebook_store.bundled_codebooks(container.MODES[2]) == ()
+    assert load_codebook(book.name).identifier == book.identifier
+    assert not loaded
+
+
+@pytest.mark.parametrize("index", [None, "{}", "wrong ID"])
+def test_codebooks_without_a_true_index(monkeypatch, tmp_path, book, index):
+    book.save(tmp_path / f"{book.name}.scfb")
+    if index is not None:
+        wrong = json.dumps({book.name: {"id": "00" * 32, "modes": []}})
+        (tmp_path / INDEX).write_text("{}" if index == "{}" else wrong)
+    monkeypatch.setattr(codebook_store, "bundled_folder", lambda: tmp_path)
+    monkeypatch.setattr(codebook_store, "bundled_files", codebook_store.bundled_files.__wrapped__)
+    assert [each.identifier for each in bundled_codebooks(container.MODES[1])] == [book.identifier]
 
 
 def test_user_folder_is_named_after_the_package():

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import reference_decoder
 from made_images import image, jpeg_colours, noise
-from small_codebooks import GRAY, codebook_file, made_prior, prior_book, section
+from small_codebooks import GRAY, bundle, codebook_file, made_prior, prior_book, section
 
 import softcomp_codec
 from softcomp_codec import (
     CodebookNotFoundError,
-    codebook_store,
     container,
     context_training,
     planes,
@@ -310,7 +309,7 @@ def test_auto_compares_bundled_codebooks(mode, side, monkeypatch):
     """What helps most on the middle of the image is taken; noise is not."""
     bad = prior_book(made_prior(n_known=100_000), made_prior((8, 3, 3), n_known=100_000))
     bundled = (bad, trained(mode), trained("gray16"))
-    monkeypatch.setattr(codebook_store, "bundled_codebooks", lambda: bundled)
+    bundle(monkeypatch, bundled)
     array = picture(mode, 108, side)
     data = softcomp_codec.encode(array)
     assert data == softcomp_codec.encode(array, codebook=trained(mode))

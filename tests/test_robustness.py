@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from mutations import Corpus
 
 import softcomp_codec
-from softcomp_codec.codebook import MAGIC, Codebook
+from softcomp_codec.bundled import MAGIC
+from softcomp_codec.codebook import Codebook
 from softcomp_codec.decoder import decode_file
 from softcomp_codec.errors import CorruptStreamError, ScfError, TruncatedStreamError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import softcomp_codec
-from softcomp_codec import codebook, container, planes
+from softcomp_codec import bundled, codebook, container, planes
 from softcomp_codec.kernels import residual_kernels
 
 SPEC = (Path(__file__).parent.parent / "SPEC.md").read_text(encoding="utf-8")
@@ -111,7 +111,7 @@ def test_registry_of_colour_transforms():
 
 def test_numbers_that_the_text_gives():
     assert f"magic `{container.MAGIC.hex(' ').upper()}`" in SPEC
-    assert f"magic `{codebook.MAGIC.hex(' ').upper()}`" in SPEC
+    assert f"magic `{bundled.MAGIC.hex(' ').upper()}`" in SPEC
     assert f"version {container.FORMAT_VERSION}" in SPEC.splitlines()[0]
     assert codebook.FORMAT_VERSION == container.FORMAT_VERSION
     assert codebook.MAX_CODEBOOK_BYTES == 64 << 20

@@ -14,14 +14,10 @@ from typing import TYPE_CHECKING
 from platformdirs import user_data_path
 
 from .. import container
-from ..bundled import bundled_folder
+from ..bundled import HEAD_BYTES, SUFFIX, bundled_folder, stated_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-SUFFIX = ".scfb"
-_MAGIC = b"\xf7SB"
-_ID_OFFSET = 4
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,6 @@ def read_identifier(path: Path) -> bytes:
     """Return the ID that a codebook file states, empty for other files."""
     try:
         with path.open("rb") as stream:
-            head = stream.read(_ID_OFFSET + 32)
+            return stated_identifier(stream.read(HEAD_BYTES))
     except OSError:
         return b""
-    return head[_ID_OFFSET:] if head.startswith(_MAGIC) else b""

@@ -134,13 +134,13 @@ def encode_file(job: Job, options: dict[str, Any], *, force: bool) -> Encoded:
 
 def coded_by(header: Header, choice: Codebook | str) -> str:
     """Return the coder, and the name of the codebook, that encoding chose."""
-    from ..codebook_store import bundled_codebooks
+    from ..codebook_store import bundled_files
     from ..container import CODER_NAMES
 
     coder = CODER_NAMES[header.coder]
     if not header.codebook_reference:
         return coder
-    books = bundled_codebooks() if isinstance(choice, str) else (choice,)
+    books = bundled_files() if isinstance(choice, str) else (choice,)
     names = (b.name for b in books if b.identifier.startswith(header.codebook_reference))
     return f"{coder}, {next(names, header.codebook_reference.hex())}"
 
@@ -207,9 +207,9 @@ def _summarise(done: list[tuple[Job, Encoded]], failed: int, skipped: int) -> No
 
 
 def _say_what_is_needed(book: Codebook) -> None:
-    from ..codebook_store import bundled_codebooks
+    from ..codebook_store import bundled_files
 
-    if all(book.identifier != bundled.identifier for bundled in bundled_codebooks()):
+    if all(book.identifier != bundled.identifier for bundled in bundled_files()):
         note(
             f"to open these files the codebook {book.name!r} ({book.identifier.hex()[:16]}) is "
             "needed; keep its .scfb file safe, or use --embed-codebook"
