@@ -408,10 +408,15 @@ def _check_coder(coder: int, mode: Mode, where: str) -> None:
             f"{where}: coder {coder} ({CODER_NAMES.get(coder, 'unregistered')}) cannot be read by "
             "this release"
         )
-    if coder in KIND_CODERS and mode.kind is None:
+    if not coder_codes(coder, mode):
         raise UnsupportedStreamError(
             f"{where}: coder {coder} ({CODER_NAMES[coder]}) does not code {mode.name} pictures"
         )
+
+
+def coder_codes(coder: int, mode: Mode) -> bool:
+    """Whether a coder codes pictures of a mode (SPEC 2.4)."""
+    return mode.kind is not None or coder not in KIND_CODERS
 
 
 def write_header(header: Header) -> bytes:

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import codebook_store, container, context_coder, planes, reference_coder, shapes_coder
-from .codebook import reference_part_for
+from . import codebook_store, container, planes
+from .coders import CODERS
 from .container import Header
 from .errors import (
     CodebookMismatchError,
@@ -156,12 +156,10 @@ def _decode_frame(
         complete = len(payload) == single.raw_size
         return Decoded(header, array, None, _exact(single, array, complete, allow_truncated))
     if not single.codebook_reference:
-        if single.coder == container.REFERENCE:
-            raise CorruptStreamError("header: the reference coder needs a codebook")
-        if single.coder == container.CONTEXT:
-            array, complete = context_coder.decode_payload(payload, single, allow_truncated)
-        else:
-            array, complete = shapes_coder.decode_payload(payload, single, None, allow_truncated)
+        coder = CODERS[single.coder]
+        if coder.needs_codebook:
+            raise CorruptStreamError(f"header: the {coder.name} coder needs a codebook")
+        array, complete = coder.decode(payload, single, None, allow_truncated)
         return Decoded(header, array, None, _exact(single, array, complete, allow_truncated))
     return _decode_with_codebooks(header, single, payload, source, codebooks, allow_truncated)
 
@@ -233,22 +231,14 @@ def _decode_by(
     book: Codebook, payload: bytes, header: Header, allow_truncated: bool
 ) -> tuple[NDArray[Any], bool]:
     """Decode by the coder that the header names, with a codebook."""
-    if header.coder == container.CONTEXT:
-        priors = book.context_priors(header.mode)
-        return context_coder.decode_payload(payload, header, allow_truncated, priors)
-    if header.coder == container.SHAPES:
-        if header.mode.kind not in book.parts:
-            raise CorruptStreamError(
-                f"codebook {book.name!r} has no part for {header.mode.name} pictures by shapes"
-            )
-        return shapes_coder.decode_payload(payload, header, book, allow_truncated)
-    part = reference_part_for(book, header.mode)
-    if part is None:
+    coder = CODERS[header.coder]
+    prior = coder.prior(book, header.mode, header.height, header.width)
+    if coder.needs_prior and prior is None:
         raise CorruptStreamError(
-            f"codebook {book.name!r} has no part for {header.mode.name} pictures under the "
-            "reference settings"
+            f"codebook {book.name!r} has no part for {header.mode.name} pictures of "
+            f"{header.width} x {header.height} by the {coder.name} coder"
         )
-    return reference_coder.decode_payload(payload, header, part, allow_truncated)
+    return coder.decode(payload, header, prior, allow_truncated)
 
 
 def _exact(header: Header, array: NDArray[Any], complete: bool, allow_truncated: bool) -> bool:

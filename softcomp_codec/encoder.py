@@ -9,44 +9,26 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from . import codebook_store, container, context_coder, planes, reference_coder, shapes_coder
-from .codebook import Codebook, kind_of, reference_part_for
+from . import codebook_store, container, planes
+from .coder_choice import choose_codebook, code_samples, coders_for
 from .container import Frame, Header, Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from os import PathLike
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
     from PIL import Image
 
+    from .codebook import Codebook
+    from .coder_choice import CodebookChoice
+    from .coders import Coder
+
     ImageLike = ArrayLike | Image.Image
-    CodebookChoice = str | PathLike[str] | Codebook | None
 
 TINY_RAW_BYTES = 4096
 """Images of fewer raw bytes refer to their codebook by 4 bytes instead of 8 (SPEC 2.6)."""
 
 TINY_REFERENCE = 4
-
-TINY_PIXELS = 1 << 14
-"""Gray and colour images of up to so many pixels may be smaller by the shapes coder."""
-
-CODER_CHOICES = {
-    "auto": (container.CONTEXT, container.SHAPES),
-    "context": (container.CONTEXT,),
-    "shapes": (container.SHAPES,),
-}
-
-TRIAL_SIDE = 384
-TRIAL_FRAMES = 4
-"""`auto` compares codebooks on the middle of this size of at most so many frames."""
-
-AUTO_PIXELS = 1 << 18
-"""In larger images a prior saves less than trying several would cost time."""
-
-PRIOR_TRIAL_SIDE = 160
-PRIOR_TRIAL_EFFORT = 5
-"""From this effort on, the middle of an image tells whether a context prior pays."""
 
 
 def encode(
@@ -173,8 +155,8 @@ def _encode(
 ) -> bytes:
     _check_options(effort, reference_bytes, embed_codebook, file_check)
     mode = planes.mode_of_array(arrays[0])
-    coders = _coders_to_try(coder, mode, arrays[0].shape)
-    book = _choose_codebook(codebook, arrays, mode, coders)
+    coders = coders_for(coder, mode, arrays[0].shape)
+    book = choose_codebook(codebook, arrays, mode, coders)
     raw_bytes = mode.raw_size(arrays[0].shape[1], arrays[0].shape[0])
     overhead = _codebook_overhead(book, raw_bytes, reference_bytes)
     coded = [_code_frame(array, mode, book, effort, overhead, coders) for array in arrays]
@@ -197,21 +179,6 @@ def _encode(
     return container.write_file(header, payload, file_check=file_check)
 
 
-def _coders_to_try(choice: str, mode: container.Mode, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the coders that may be the smallest for such images."""
-    if choice not in CODER_CHOICES:
-        raise ValueError(f"coder is {choice!r}, expected one of {', '.join(CODER_CHOICES)}")
-    if mode.kind is None:
-        return CODER_CHOICES["context"] if choice != "shapes" else ()
-    if choice != "auto":
-        return CODER_CHOICES[choice]
-    if mode.bits_per_sample == 1:
-        return CODER_CHOICES["shapes"]
-    if shape[0] * shape[1] > TINY_PIXELS:
-        return CODER_CHOICES["context"]
-    return CODER_CHOICES["auto"]
-
-
 def _check_options(effort: int, reference_bytes: int | None, *flags: bool) -> None:
     if not all(isinstance(flag, bool) for flag in flags):
         raise TypeError("embed_codebook and file_check are True or False")
@@ -221,62 +188,6 @@ def _check_options(effort: int, reference_bytes: int | None, *flags: bool) -> No
         raise ValueError(f"effort is {effort!r}, expected 1 to 9")
     if reference_bytes not in (None, 4, 8, 32):
         raise ValueError(f"reference_bytes is {reference_bytes!r}, expected 4, 8 or 32")
-
-
-def _choose_codebook(
-    choice: CodebookChoice,
-    arrays: list[NDArray[Any]],
-    mode: container.Mode,
-    coders: tuple[int, ...],
-) -> Codebook | None:
-    """Return the codebook to code with; `auto` tries the bundled ones on a part of the samples."""
-    if choice is None or choice == "none":
-        return None
-    if choice != "auto":
-        book = codebook_store.load_codebook(choice)
-        return book if book.fits(mode) else None
-    if coders == CODER_CHOICES["context"] and arrays[0].shape[0] * arrays[0].shape[1] > AUTO_PIXELS:
-        return None
-    fitting: list[Codebook | None] = [
-        book for book in codebook_store.bundled_codebooks(mode) if _may_help(book, mode, coders)
-    ]
-    fitting.append(None)
-    if len(fitting) == 1:
-        return None
-    side = TRIAL_SIDE if container.SHAPES in coders else PRIOR_TRIAL_SIDE
-    trial = [_middle(array, side) for array in arrays[:: -(-len(arrays) // TRIAL_FRAMES)]]
-    sizes = [
-        sum(_trial_size(array, mode, book, coders) for array in trial)
-        + (len(trial) * TINY_REFERENCE if book else 0)
-        for book in fitting
-    ]
-    return fitting[sizes.index(min(sizes))]
-
-
-def _may_help(book: Codebook, mode: container.Mode, coders: tuple[int, ...]) -> bool:
-    """Whether a codebook has something for images of a mode and one of the coders."""
-    if container.CONTEXT in coders and book.context_priors(mode):
-        return True
-    return container.SHAPES in coders and (mode.kind in book.parts or mode.kind in book.reference)
-
-
-def _trial_size(
-    array: NDArray[Any], mode: container.Mode, book: Codebook | None, coders: tuple[int, ...]
-) -> int:
-    """Return the bytes of a part of an image by the best of the coders that a codebook helps."""
-    sizes = []
-    if container.SHAPES in coders and (book is None or mode.kind in book.parts):
-        sizes.append(len(shapes_coder.encode_payload(array, mode, book)))
-    priors = book.context_priors(mode) if book else None
-    if container.CONTEXT in coders and (book is None or priors):
-        context = context_coder.encode_payload(array, mode, priors=priors)
-        sizes.append(array.nbytes if context is None else len(context))
-    return min(sizes, default=array.nbytes)
-
-
-def _middle(array: NDArray[Any], side: int) -> NDArray[Any]:
-    top, left = ((length - min(length, side)) // 2 for length in array.shape[:2])
-    return np.ascontiguousarray(array[top : top + side, left : left + side])
 
 
 def _codebook_overhead(book: Codebook | None, raw_bytes: int, reference_bytes: int | None) -> int:
@@ -293,7 +204,7 @@ def _code_frame(
     book: Codebook | None,
     effort: int,
     overhead: int,
-    coders: tuple[int, ...],
+    coders: Sequence[Coder],
 ) -> tuple[Frame, bytes, bool]:
     """Return frame, payload and whether it needs the codebook, in the smallest way tried.
 
@@ -301,81 +212,13 @@ def _code_frame(
     """
     samples = planes.canonical_samples(array, mode)
     payload, coder, uses_book = samples, container.STORED, False
-    coded = _code_samples(array, mode, book, effort, overhead, coders)
+    coded = code_samples(array, mode, book, effort, overhead, coders)
     if coded is not None and len(coded[0]) + overhead * coded[2] < len(samples):
-        payload, coder, uses_book = coded
+        payload, coder, uses_book = coded[0], coded[1].identifier, coded[2]
     height, width = array.shape[:2]
     crc = container.checksum(mode, width, height, samples)
     built_in = not uses_book and coder != container.STORED
     return Frame(coder, built_in, len(payload), crc), payload, uses_book
-
-
-def _code_samples(
-    array: NDArray[Any],
-    mode: container.Mode,
-    book: Codebook | None,
-    effort: int,
-    overhead: int,
-    coders: tuple[int, ...],
-) -> tuple[bytes, int, bool] | None:
-    """Return payload, coder and whether the codebook is needed: the smallest of what is tried.
-
-    A codebook that has a part for the reference settings alone is used by those, as published.
-    """
-    reference = reference_part_for(book, mode)
-    if (
-        book is not None
-        and reference is not None
-        and kind_of(mode) not in book.parts
-        and not book.context_priors(mode)
-    ):
-        return reference_coder.encode_payload(array, mode, reference), container.REFERENCE, True
-    tried: list[tuple[int, bytes, int, bool]] = []
-    if container.CONTEXT in coders:
-        for context, uses_book in _code_by_context(array, mode, book, effort):
-            cost = len(context) + overhead * uses_book
-            tried.append((cost, context, container.CONTEXT, uses_book))
-    if container.SHAPES in coders:
-        if book is not None and mode.kind in book.parts:
-            payload = shapes_coder.encode_payload(array, mode, book, effort=effort)
-            tried.append((len(payload) + overhead, payload, container.SHAPES, True))
-        if book is None or mode.kind not in book.parts or effort >= 5:
-            payload = shapes_coder.encode_payload(array, mode, None, effort=effort)
-            tried.append((len(payload), payload, container.SHAPES, False))
-    if not tried:
-        return None
-    _, payload, coder, uses_book = min(tried, key=lambda each: each[0])
-    return payload, coder, uses_book
-
-
-def _code_by_context(
-    array: NDArray[Any], mode: container.Mode, book: Codebook | None, effort: int
-) -> list[tuple[bytes, bool]]:
-    """Return payloads of the context coder, each with whether it needs the codebook.
-
-    Images that are not larger than a trial are coded in both ways.
-    """
-    priors = book.context_priors(mode) if book else {}
-    starts = [priors, {}] if priors else [{}]
-    if len(starts) > 1:
-        middle = _middle(array, PRIOR_TRIAL_SIDE)
-        if effort < PRIOR_TRIAL_EFFORT:
-            starts = [priors]
-        elif middle.shape != array.shape:
-            sizes = [
-                len(context_coder.encode_payload(middle, mode, effort=effort, priors=start) or b"")
-                or middle.nbytes
-                for start in starts
-            ]
-            starts = [starts[sizes.index(min(sizes))]]
-    payloads = [
-        context_coder.encode_payload(array, mode, effort=effort, priors=start) for start in starts
-    ]
-    return [
-        (payload, context_coder.transform_of(payload) in start)
-        for payload, start in zip(payloads, starts, strict=True)
-        if payload is not None
-    ]
 
 
 def _reference(book: Codebook | None, raw_bytes: int, reference_bytes: int | None) -> bytes:

@@ -299,7 +299,7 @@ def test_shapes_with_a_codebook_of_priors_alone():
     header, payload = container.read_file(plain)
     book = prior_book(made_prior())
     forged = replace(header, codebook_reference=book.identifier[:8])
-    with pytest.raises(CorruptStreamError, match="by shapes"):
+    with pytest.raises(CorruptStreamError, match="by the shapes coder"):
         softcomp_codec.decode(container.write_file(forged, payload), codebooks=[book])
 
 

@@ -29,7 +29,7 @@ from small_codebooks import gray_codebook, named, reference_codebook
 from strange_files import strange_files
 
 import softcomp_codec
-from softcomp_codec import container, decoder, planes, reference_coder, shapes_coder
+from softcomp_codec import coders, container, decoder, planes, reference_coder, shapes_coder
 from softcomp_codec.decoder import decode_file
 from softcomp_codec.errors import CorruptStreamError, ScfError, UnsupportedStreamError
 from softcomp_codec.training import TrainingOptions
@@ -551,6 +551,6 @@ def test_too_little_memory_is_our_error(monkeypatch):
         raise MemoryError
 
     data = softcomp_codec.encode(image("gray8", 5, 6), codebook=None)
-    monkeypatch.setattr(decoder.shapes_coder, "decode_payload", fail)
+    monkeypatch.setattr(coders.shapes_coder, "decode_payload", fail)
     with pytest.raises(ScfError, match="not enough memory for 6 x 5 gray8"):
         softcomp_codec.decode(data)

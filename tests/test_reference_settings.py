@@ -103,7 +103,7 @@ def test_a_codebook_without_reference_part(kind, book):
     data = softcomp_codec.encode(pictures(kind)[0], codebook=book)
     header, payload = container.read_file(data)
     wrong = replace(header, codebook_reference=default.identifier[:4])
-    with pytest.raises(CorruptStreamError, match=r"no part for .* under the reference settings"):
+    with pytest.raises(CorruptStreamError, match=r"no part for .* by the reference coder"):
         softcomp_codec.decode(container.write_file(wrong, payload), codebooks=[default])
     none = replace(header, codebook_reference=b"")
     with pytest.raises(CorruptStreamError, match="the reference coder needs a codebook"):

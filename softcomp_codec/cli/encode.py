@@ -151,7 +151,7 @@ def _check_output_name(output: Path | None) -> None:
 
 
 def _check_coder(choice: str) -> None:
-    from ..encoder import CODER_CHOICES
+    from ..coder_choice import CODER_CHOICES
 
     if choice not in CODER_CHOICES:
         names = ", ".join(CODER_CHOICES)

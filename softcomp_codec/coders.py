@@ -1,0 +1,136 @@
+"""The coders of samples, each with what it takes of a codebook: the registry of SPEC 2.4.
+
+Encoder, decoder and the choice between coders know them by this table alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import container, context_coder, reference_coder, shapes_coder
+from .codebook import reference_part_for
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .codebook import Codebook
+    from .container import Header, Mode
+
+    Prior = Any
+    """What a coder takes of a codebook; only the coder itself knows more."""
+
+    Encoded = tuple[bytes, bool]
+    """A payload, and whether it needs the codebook."""
+
+TINY_PIXELS = 1 << 14
+"""Images of up to so many pixels are coded in several ways."""
+
+PRIOR_EFFORT = 5
+"""The effort whose contexts a prior knows; in tiny images more contexts may cost more bits."""
+
+
+@dataclass(frozen=True)
+class Coder:
+    """One coder.
+
+    Attributes
+    ----------
+    identifier : int
+        Its number in files.
+    prior : callable
+        (codebook, mode, height, width) to what the codebook has for such images; None, or empty,
+        where it has nothing.
+    encode : callable
+        (array, mode, effort, prior) to the payload and whether it needs the codebook, None where
+        the samples are smaller.
+    decode : callable
+        (payload, header, prior, allow_truncated) to the array and whether it is complete.
+    needs_codebook : bool
+        Whether it codes nothing without.
+    needs_prior : bool
+        Whether a codebook without a prior is an error while decoding; otherwise the coder starts
+        as without one.
+    trial_side : int
+        In larger images the middle of this size tells whether the codebook pays; 0: they are coded
+        both ways.
+    """
+
+    identifier: int
+    prior: Callable[[Codebook, Mode, int, int], Prior]
+    encode: Callable[[NDArray[Any], Mode, int, Prior], Encoded | None]
+    decode: Callable[[bytes, Header, Prior, bool], tuple[NDArray[Any], bool]]
+    needs_codebook: bool = False
+    needs_prior: bool = True
+    trial_side: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its name in messages."""
+        return container.CODER_NAMES[self.identifier]
+
+    def codes(self, mode: Mode) -> bool:
+        """Whether it codes images of a mode."""
+        return container.coder_codes(self.identifier, mode)
+
+
+def _shapes_prior(book: Codebook, mode: Mode, _height: int, _width: int) -> Prior:
+    return book if mode.kind in book.parts else None
+
+
+def _encode_shapes(array: NDArray[Any], mode: Mode, effort: int, prior: Prior) -> Encoded | None:
+    return shapes_coder.encode_payload(array, mode, prior, effort=effort), prior is not None
+
+
+def _decode_shapes(
+    payload: bytes, header: Header, prior: Prior, allow_truncated: bool
+) -> tuple[NDArray[Any], bool]:
+    return shapes_coder.decode_payload(payload, header, prior, allow_truncated)
+
+
+def _context_prior(book: Codebook, mode: Mode, _height: int, _width: int) -> Prior:
+    return book.context_priors(mode)
+
+
+def _encode_context(array: NDArray[Any], mode: Mode, effort: int, prior: Prior) -> Encoded | None:
+    tiny = array.shape[0] * array.shape[1] <= TINY_PIXELS
+    efforts = {effort, PRIOR_EFFORT} if tiny and effort > PRIOR_EFFORT else {effort}
+    tried = [context_coder.encode_payload(array, mode, effort=e, priors=prior) for e in efforts]
+    payload = min((each for each in tried if each is not None), key=len, default=None)
+    if payload is None:
+        return None
+    return payload, context_coder.transform_of(payload) in (prior or {})
+
+
+def _decode_context(
+    payload: bytes, header: Header, prior: Prior, allow_truncated: bool
+) -> tuple[NDArray[Any], bool]:
+    return context_coder.decode_payload(payload, header, allow_truncated, prior)
+
+
+def _reference_prior(book: Codebook, mode: Mode, _height: int, _width: int) -> Prior:
+    return reference_part_for(book, mode)
+
+
+def _encode_reference(array: NDArray[Any], mode: Mode, _effort: int, prior: Prior) -> Encoded:
+    return reference_coder.encode_payload(array, mode, prior), True
+
+
+def _decode_reference(
+    payload: bytes, header: Header, prior: Prior, allow_truncated: bool
+) -> tuple[NDArray[Any], bool]:
+    return reference_coder.decode_payload(payload, header, prior, allow_truncated)
+
+
+SHAPES = Coder(container.SHAPES, _shapes_prior, _encode_shapes, _decode_shapes)
+CONTEXT = Coder(
+    container.CONTEXT, _context_prior, _encode_context, _decode_context, needs_prior=False,
+    trial_side=160,
+)  # fmt: skip
+REFERENCE = Coder(
+    container.REFERENCE, _reference_prior, _encode_reference, _decode_reference, needs_codebook=True
+)
+
+CODERS = {coder.identifier: coder for coder in (SHAPES, CONTEXT, REFERENCE)}
+"""All that code samples; `stored` has nothing to code."""
