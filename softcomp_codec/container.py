@@ -25,7 +25,7 @@ CODER_NAMES = {
     4: "few-colour",
     5: "reference",
 }
-READABLE_CODERS = (STORED, SHAPES, CONTEXT, REFERENCE)
+READABLE_CODERS = (STORED, SHAPES, CONTEXT, BILEVEL, REFERENCE)
 
 # Segments (SPEC 3.1); bit 7 marks the ancillary ones
 SEGMENT_END = 0x00
@@ -408,7 +408,9 @@ def _check_coder(coder: int, mode: Mode, where: str) -> None:
             f"{where}: coder {coder} ({CODER_NAMES.get(coder, 'unregistered')}) cannot be read by "
             "this release"
         )
-    if coder in KIND_CODERS and mode.kind is None:
+    if (coder in KIND_CODERS and mode.kind is None) or (
+        coder == BILEVEL and mode.bits_per_sample != 1
+    ):
         raise UnsupportedStreamError(
             f"{where}: coder {coder} ({CODER_NAMES[coder]}) does not code {mode.name} pictures"
         )

@@ -7,7 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import codebook_store, container, context_coder, planes, reference_coder, shapes_coder
+from . import (
+    bilevel_coder,
+    codebook_store,
+    container,
+    context_coder,
+    planes,
+    reference_coder,
+    shapes_coder,
+)
 from .codebook import reference_part_for
 from .container import Header
 from .errors import (
@@ -160,6 +168,8 @@ def _decode_frame(
             raise CorruptStreamError("header: the reference coder needs a codebook")
         if single.coder == container.CONTEXT:
             array, complete = context_coder.decode_payload(payload, single, allow_truncated)
+        elif single.coder == container.BILEVEL:
+            array, complete = bilevel_coder.decode_payload(payload, single, allow_truncated)
         else:
             array, complete = shapes_coder.decode_payload(payload, single, None, allow_truncated)
         return Decoded(header, array, None, _exact(single, array, complete, allow_truncated))
@@ -236,6 +246,14 @@ def _decode_by(
     if header.coder == container.CONTEXT:
         priors = book.context_priors(header.mode)
         return context_coder.decode_payload(payload, header, allow_truncated, priors)
+    if header.coder == container.BILEVEL:
+        prior = book.bilevel_prior(header.height, header.width)
+        if prior is None:
+            raise CorruptStreamError(
+                f"codebook {book.name!r} has no prior for bilevel pictures of {header.width} x "
+                f"{header.height}"
+            )
+        return bilevel_coder.decode_payload(payload, header, allow_truncated, prior)
     if header.coder == container.SHAPES:
         if header.mode.kind not in book.parts:
             raise CorruptStreamError(

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from . import codebook_store, container, context_coder, planes, reference_coder, shapes_coder
+from . import (
+    bilevel_coder,
+    codebook_store,
+    container,
+    context_coder,
+    planes,
+    reference_coder,
+    shapes_coder,
+)
 from .codebook import Codebook, kind_of, reference_part_for
 from .container import Frame, Header, Segment
 
@@ -34,8 +42,15 @@ TINY_PIXELS = 1 << 14
 CODER_CHOICES = {
     "auto": (container.CONTEXT, container.SHAPES),
     "context": (container.CONTEXT,),
+    "bilevel": (container.BILEVEL,),
     "shapes": (container.SHAPES,),
 }
+
+BILEVEL_AUTO = (container.BILEVEL, container.SHAPES)
+"""What `auto` tries for bilevel images of up to `TINY_PIXELS`; for larger ones the first alone."""
+
+GOOD_SHARE = 4
+"""A prior that makes the samples so many times smaller needs no comparison."""
 
 TRIAL_SIDE = 384
 TRIAL_FRAMES = 4
@@ -72,8 +87,9 @@ def encode(
         or does not make the file smaller, is left out.
     effort : int
         1 (fast) to 9 (small).
-    coder : {"auto", "context", "shapes"}
-        ``"auto"`` takes what makes the file smaller; the others are for comparisons.
+    coder : {"auto", "context", "bilevel", "shapes"}
+        ``"auto"`` takes what makes the file smaller; the others are for comparisons. Images that
+        ``"bilevel"`` or ``"shapes"`` does not code are coded as by ``"context"`` or stored.
     embed_codebook : bool
         Put the codebook into the file, so that it decodes everywhere.
     reference_bytes : {4, 8, 32}, optional
@@ -201,12 +217,15 @@ def _coders_to_try(choice: str, mode: container.Mode, shape: tuple[int, ...]) ->
     """Return the coders that may be the smallest for such images."""
     if choice not in CODER_CHOICES:
         raise ValueError(f"coder is {choice!r}, expected one of {', '.join(CODER_CHOICES)}")
+    if choice == "bilevel" and mode.bits_per_sample != 1:
+        return CODER_CHOICES["context"]
     if mode.kind is None:
         return CODER_CHOICES["context"] if choice != "shapes" else ()
     if choice != "auto":
         return CODER_CHOICES[choice]
     if mode.bits_per_sample == 1:
-        return CODER_CHOICES["shapes"]
+        tiny = shape[0] * shape[1] <= TINY_PIXELS
+        return BILEVEL_AUTO if tiny else CODER_CHOICES["bilevel"]
     if shape[0] * shape[1] > TINY_PIXELS:
         return CODER_CHOICES["context"]
     return CODER_CHOICES["auto"]
@@ -235,10 +254,13 @@ def _choose_codebook(
     if choice != "auto":
         book = codebook_store.load_codebook(choice)
         return book if book.fits(mode) else None
-    if coders == CODER_CHOICES["context"] and arrays[0].shape[0] * arrays[0].shape[1] > AUTO_PIXELS:
+    height, width = arrays[0].shape[:2]
+    if container.SHAPES not in coders and height * width > AUTO_PIXELS:
         return None
     fitting: list[Codebook | None] = [
-        book for book in codebook_store.bundled_codebooks() if _may_help(book, mode, coders)
+        book
+        for book in codebook_store.bundled_codebooks()
+        if _may_help(book, mode, coders, arrays[0].shape)
     ]
     fitting.append(None)
     if len(fitting) == 1:
@@ -253,8 +275,12 @@ def _choose_codebook(
     return fitting[sizes.index(min(sizes))]
 
 
-def _may_help(book: Codebook, mode: container.Mode, coders: tuple[int, ...]) -> bool:
-    """Whether a codebook has something for images of a mode and one of the coders."""
+def _may_help(
+    book: Codebook, mode: container.Mode, coders: tuple[int, ...], shape: tuple[int, ...]
+) -> bool:
+    """Whether a codebook has something for images of a mode, a shape and one of the coders."""
+    if container.BILEVEL in coders and book.bilevel_prior(shape[0], shape[1]) is not None:
+        return True
     if container.CONTEXT in coders and book.context_priors(mode):
         return True
     return container.SHAPES in coders and (mode.kind in book.parts or mode.kind in book.reference)
@@ -271,6 +297,12 @@ def _trial_size(
     if container.CONTEXT in coders and (book is None or priors):
         context = context_coder.encode_payload(array, mode, priors=priors)
         sizes.append(array.nbytes if context is None else len(context))
+    prior = book.bilevel_prior(*array.shape[:2]) if book else None
+    if container.BILEVEL in coders and (book is None or prior is not None):
+        pixels = bilevel_coder.encode_payload(array, prior=prior)
+        sizes.append(
+            mode.raw_size(array.shape[1], array.shape[0]) if pixels is None else len(pixels)
+        )
     return min(sizes, default=array.nbytes)
 
 
@@ -328,6 +360,7 @@ def _code_samples(
         and reference is not None
         and kind_of(mode) not in book.parts
         and not book.context_priors(mode)
+        and not (container.BILEVEL in coders and book.bilevel_priors)
     ):
         return reference_coder.encode_payload(array, mode, reference), container.REFERENCE, True
     tried: list[tuple[int, bytes, int, bool]] = []
@@ -335,6 +368,12 @@ def _code_samples(
         for context, uses_book in _code_by_context(array, mode, book, effort):
             cost = len(context) + overhead * uses_book
             tried.append((cost, context, container.CONTEXT, uses_book))
+    if container.BILEVEL in coders:
+        for pixels, uses_book in _code_by_bilevel(array, mode, book, effort):
+            cost = len(pixels) + overhead * uses_book
+            tried.append((cost, pixels, container.BILEVEL, uses_book))
+            if uses_book and GOOD_SHARE * cost <= mode.raw_size(array.shape[1], array.shape[0]):
+                coders = CODER_CHOICES["bilevel"]
     if container.SHAPES in coders:
         if book is not None and mode.kind in book.parts:
             payload = shapes_coder.encode_payload(array, mode, book, effort=effort)
@@ -376,6 +415,38 @@ def _code_by_context(
         for payload, start in zip(payloads, starts, strict=True)
         if payload is not None
     ]
+
+
+def _code_by_bilevel(
+    array: NDArray[Any], mode: container.Mode, book: Codebook | None, effort: int
+) -> list[tuple[bytes, bool]]:
+    """Return payloads of the bilevel coder, each with whether it needs the codebook.
+
+    Without the codebook only where its prior is not clearly good, or the middle says so.
+    """
+    height, width = array.shape[:2]
+    prior = book.bilevel_prior(height, width) if book else None
+    starts = [None] if prior is None else [prior, None]
+    if prior is not None and effort < PRIOR_TRIAL_EFFORT:
+        starts = [prior]
+    elif prior is not None and height * width > TINY_PIXELS:
+        middle = _middle(array, TRIAL_SIDE)
+        if middle.shape != array.shape:
+            sizes = [
+                len(bilevel_coder.encode_payload(middle, effort=effort, prior=start) or b"")
+                or middle.size
+                for start in starts
+            ]
+            starts = [starts[sizes.index(min(sizes))]]
+    payloads: list[tuple[bytes, bool]] = []
+    for start in starts:
+        payload = bilevel_coder.encode_payload(array, effort=effort, prior=start)
+        if payload is None:
+            continue
+        payloads.append((payload, start is not None))
+        if start is not None and GOOD_SHARE * len(payload) <= mode.raw_size(width, height):
+            break
+    return payloads
 
 
 def _reference(book: Codebook | None, raw_bytes: int, reference_bytes: int | None) -> bytes:
