@@ -14,6 +14,7 @@ import numpy as np
 
 from . import arithmetic, container, huffman, planes
 from .atomic_files import write_atomically
+from .bilevel_prior import BilevelPrior
 from .bundled import MAGIC
 from .container import ByteReader, write_varint
 from .context_prior import ContextPrior
@@ -44,6 +45,7 @@ SECTION_RECORD = 0x01
 SECTION_SHAPES = 0x02
 SECTION_REFERENCE = 0x03
 SECTION_PRIOR = 0x04
+SECTION_BILEVEL_PRIOR = 0x05
 RAW, XZ = 0, 1
 
 MAX_CODEBOOK_BYTES = 1 << 26
@@ -133,6 +135,8 @@ class Codebook:
         By kind of image, for the reference settings; a kind has either part, or both.
     priors : dict of (int, int, int) to ContextPrior
         For the context coder, by bits of a sample, planes and colour transform.
+    bilevel_priors : dict of (int, int) to BilevelPrior
+        For the bilevel coder, by height and width; (0, 0) for images of any size.
 
     Examples
     --------
@@ -145,6 +149,7 @@ class Codebook:
     parts: dict[int, KindBook]
     reference: dict[int, ReferencePart] = field(default_factory=dict)
     priors: dict[Key, ContextPrior] = field(default_factory=dict)
+    bilevel_priors: dict[tuple[int, int], BilevelPrior] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -156,7 +161,8 @@ class Codebook:
         """Names of the kinds of images that it serves."""
         names = [KIND_NAMES[kind] for kind in sorted({*self.parts, *self.reference})]
         others = [self.priors[key].mode_name for key in sorted(self.priors)]
-        return tuple(dict.fromkeys([*names, *others]))
+        bilevel = [KIND_NAMES[0]] if self.bilevel_priors else []
+        return tuple(dict.fromkeys([*names, *others, *bilevel]))
 
     def planes_of(self, kind: str) -> tuple[PlaneBook, ...]:
         """Return the plane books of a kind of image, by its name; none under reference settings."""
@@ -169,7 +175,13 @@ class Codebook:
             mode.kind in self.parts
             or mode.kind in self.reference
             or len(self.context_priors(mode)) > 0
+            or (mode.bits_per_sample == 1 and len(self.bilevel_priors) > 0)
         )
+
+    def bilevel_prior(self, height: int, width: int) -> BilevelPrior | None:
+        """Return the bilevel coder's prior for images of this size (SPEC 6.5)."""
+        general = self.bilevel_priors.get((0, 0))
+        return self.bilevel_priors.get((height, width), general)
 
     def context_priors(self, mode: Mode) -> dict[int, ContextPrior]:
         """Return the context coder's priors for images of this mode, by colour transform."""
@@ -197,6 +209,10 @@ class Codebook:
             (SECTION_REFERENCE, self.reference[kind].to_bytes()) for kind in sorted(self.reference)
         ]
         sections += [(SECTION_PRIOR, self.priors[key].to_bytes()) for key in sorted(self.priors)]
+        sections += [
+            (SECTION_BILEVEL_PRIOR, self.bilevel_priors[key].to_bytes())
+            for key in sorted(self.bilevel_priors)
+        ]
         return b"".join(
             bytes([section]) + write_varint(len(data)) + data for section, data in sections
         )
@@ -267,6 +283,7 @@ class Codebook:
         parts: dict[int, KindBook] = {}
         reference: dict[int, ReferencePart] = {}
         priors: dict[Key, ContextPrior] = {}
+        bilevel_priors: dict[tuple[int, int], BilevelPrior] = {}
         while reader.offset < len(serialised):
             section = reader.take(1, "section")[0]
             length = reader.varint("section length", MAX_CODEBOOK_BYTES)
@@ -282,13 +299,16 @@ class Codebook:
             elif section == SECTION_PRIOR:
                 prior = ContextPrior.from_bytes(data)
                 priors[prior.key] = prior
+            elif section == SECTION_BILEVEL_PRIOR:
+                bilevel_prior = BilevelPrior.from_bytes(data)
+                bilevel_priors[bilevel_prior.key] = bilevel_prior
             elif section < 0x80:
                 raise UnsupportedStreamError(f"codebook: critical section {section} is unknown")
             else:
                 raise CorruptStreamError(f"codebook: section {section} is reserved")
-        if record is None or not (parts or reference or priors):
+        if record is None or not (parts or reference or priors or bilevel_priors):
             raise CorruptStreamError("codebook: a training record and a part are needed")
-        book = cls(record, parts, reference, priors)
+        book = cls(record, parts, reference, priors, bilevel_priors)
         try:
             canonical = book.serialised == serialised
         except (ValueError, RecursionError) as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import codebook_store
-from .coders import CODERS, CONTEXT, REFERENCE, SHAPES, TINY_PIXELS
+from .coders import BILEVEL, CODERS, CONTEXT, REFERENCE, SHAPES, TINY_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     Coded = tuple[bytes, Coder, bool]
     """A payload, its coder, and whether it needs the codebook."""
 
-CODER_CHOICES = {"auto": (CONTEXT, SHAPES), "context": (CONTEXT,), "shapes": (SHAPES,)}
+CODER_CHOICES = {
+    "auto": (BILEVEL, CONTEXT, SHAPES),
+    "bilevel": (BILEVEL,),
+    "context": (CONTEXT,),
+    "shapes": (SHAPES,),
+}
+
+THOROUGH_EFFORT = 7
+"""From this effort on, tiny images are coded in every way, whatever their looks."""
 
 TRIAL_SIDE = 384
 TRIAL_FRAMES = 4
@@ -52,11 +60,43 @@ def coders_for(choice: str, mode: Mode, shape: tuple[int, ...]) -> tuple[Coder, 
     coders = [coder for coder in CODER_CHOICES[choice] if coder.codes(mode)]
     if choice != "auto":
         return tuple(coders)
+    dropped = set()
     if mode.bits_per_sample == 1:
-        return (SHAPES,)
+        dropped.add(CONTEXT)
     if shape[0] * shape[1] > TINY_PIXELS:
-        return (CONTEXT,)
-    return tuple(coders)
+        dropped.add(SHAPES)
+    return tuple(coder for coder in coders if coder not in dropped)
+
+
+def code_at_once(
+    choice: CodebookChoice, array: NDArray[Any], mode: Mode, effort: int, coders: Sequence[Coder]
+) -> tuple[Coded, Codebook] | None:
+    """Return (coded samples, codebook) of a tiny image that a prior suits well, else None.
+
+    A thousand images a second could not be coded in other ways as well.
+    """
+    height, width = array.shape[:2]
+    quick = [coder for coder in coders if coder.suits]
+    if height * width > TINY_PIXELS or not quick or choice is None or choice == "none":
+        return None
+    if effort >= THOROUGH_EFFORT and len(coders) > 1:
+        return None
+    if choice == "auto":
+        books = codebook_store.bundled_codebooks(mode)
+    else:
+        books = (codebook_store.load_codebook(choice),)
+    found: tuple[Coded, Codebook] | None = None
+    for book in books:
+        for coder in quick:
+            prior = coder.prior(book, mode, height, width)
+            coded = coder.encode(array, mode, effort, prior) if prior else None
+            if coded is not None and (found is None or len(coded[0]) < len(found[0][0])):
+                found = (coded[0], coder, coded[1]), book
+    if found is None:
+        return None
+    payload, coder, uses_book = found[0]
+    suits = coder.suits is not None and uses_book and coder.suits(array, payload)
+    return found if suits else None
 
 
 def choose_codebook(

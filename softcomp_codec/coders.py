@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import container, context_coder, reference_coder, shapes_coder
+from . import bilevel_coder, container, context_coder, reference_coder, shapes_coder
 from .codebook import reference_part_for
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 TINY_PIXELS = 1 << 14
 """Images of up to so many pixels are coded in several ways."""
+
+GOOD_SHARE = 4
+"""A prior that makes a tiny bilevel image so many times smaller needs no comparison."""
 
 PRIOR_EFFORT = 5
 """The effort whose contexts a prior knows; in tiny images more contexts may cost more bits."""
@@ -55,6 +58,9 @@ class Coder:
     trial_side : int
         In larger images the middle of this size tells whether the codebook pays; 0: they are coded
         both ways.
+    suits : callable, optional
+        (array, payload) to whether a payload that a prior gave is so small that a tiny image need
+        not be coded in other ways.
     """
 
     identifier: int
@@ -64,6 +70,7 @@ class Coder:
     needs_codebook: bool = False
     needs_prior: bool = True
     trial_side: int = 0
+    suits: Callable[[NDArray[Any], bytes], bool] | None = None
 
     @property
     def name(self) -> str:
@@ -109,6 +116,25 @@ def _decode_context(
     return context_coder.decode_payload(payload, header, allow_truncated, prior)
 
 
+def _bilevel_prior(book: Codebook, mode: Mode, height: int, width: int) -> Prior:
+    return book.bilevel_prior(height, width) if mode.bits_per_sample == 1 else None
+
+
+def _encode_bilevel(array: NDArray[Any], _mode: Mode, effort: int, prior: Prior) -> Encoded | None:
+    payload = bilevel_coder.encode_payload(array, effort=effort, prior=prior)
+    return None if payload is None else (payload, prior is not None)
+
+
+def _suits_bilevel(array: NDArray[Any], payload: bytes) -> bool:
+    return 8 * GOOD_SHARE * len(payload) <= array.size
+
+
+def _decode_bilevel(
+    payload: bytes, header: Header, prior: Prior, allow_truncated: bool
+) -> tuple[NDArray[Any], bool]:
+    return bilevel_coder.decode_payload(payload, header, allow_truncated, prior)
+
+
 def _reference_prior(book: Codebook, mode: Mode, _height: int, _width: int) -> Prior:
     return reference_part_for(book, mode)
 
@@ -128,9 +154,13 @@ CONTEXT = Coder(
     container.CONTEXT, _context_prior, _encode_context, _decode_context, needs_prior=False,
     trial_side=160,
 )  # fmt: skip
+BILEVEL = Coder(
+    container.BILEVEL, _bilevel_prior, _encode_bilevel, _decode_bilevel, trial_side=384,
+    suits=_suits_bilevel,
+)  # fmt: skip
 REFERENCE = Coder(
     container.REFERENCE, _reference_prior, _encode_reference, _decode_reference, needs_codebook=True
 )
 
-CODERS = {coder.identifier: coder for coder in (SHAPES, CONTEXT, REFERENCE)}
+CODERS = {coder.identifier: coder for coder in (SHAPES, CONTEXT, BILEVEL, REFERENCE)}
 """All that code samples; `stored` has nothing to code."""

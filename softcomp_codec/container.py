@@ -25,7 +25,7 @@ CODER_NAMES = {
     4: "few-colour",
     5: "reference",
 }
-READABLE_CODERS = (STORED, SHAPES, CONTEXT, REFERENCE)
+READABLE_CODERS = (STORED, SHAPES, CONTEXT, BILEVEL, REFERENCE)
 
 # Segments (SPEC 3.1); bit 7 marks the ancillary ones
 SEGMENT_END = 0x00
@@ -416,6 +416,8 @@ def _check_coder(coder: int, mode: Mode, where: str) -> None:
 
 def coder_codes(coder: int, mode: Mode) -> bool:
     """Whether a coder codes pictures of a mode (SPEC 2.4)."""
+    if coder == BILEVEL:
+        return mode.bits_per_sample == 1
     return mode.kind is not None or coder not in KIND_CODERS
 
 

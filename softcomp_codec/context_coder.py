@@ -220,7 +220,7 @@ def encode_payload(
     ranges = [plane_range(plane, mode) for plane in components]
     height, width = array.shape[:2]
     grid = tile_grid(height, width)
-    tiles = _on_threads(
+    tiles = on_threads(
         lambda tile: _encode_tile(
             [_cut(plane, tile) for plane in components], ranges, n_contexts, mode, prior
         ),
@@ -285,7 +285,7 @@ def decode_payload(
             plane[tile.top : tile.bottom, tile.left : tile.right] = tile_plane
         return complete, known
 
-    results = _on_threads(decode, list(range(len(grid))))
+    results = on_threads(decode, list(range(len(grid))))
     complete = all(complete for complete, _ in results)
     restored = _restore_colours(components, transform, complete)
     for tile, (_, known) in zip(grid, results, strict=True):
@@ -550,7 +550,7 @@ def _decode_tile(
     return tile, complete, row if result != status.OK and plane == 0 else shape[0]
 
 
-def _on_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+def on_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     """Apply a function to each item; on threads where there are several items and cores."""
     n_threads = min(len(items), thread_limit.get() or os.cpu_count() or 1)
     if n_threads < 2:

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from . import codebook_store, container, planes
-from .coder_choice import choose_codebook, code_samples, coders_for
+from .coder_choice import choose_codebook, code_at_once, code_samples, coders_for
 from .container import Frame, Header, Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from numpy.typing import ArrayLike, NDArray
     from PIL import Image
 
     from .codebook import Codebook
-    from .coder_choice import CodebookChoice
-    from .coders import Coder
+    from .coder_choice import CodebookChoice, Coded
 
     ImageLike = ArrayLike | Image.Image
 
@@ -54,8 +53,9 @@ def encode(
         or does not make the file smaller, is left out.
     effort : int
         1 (fast) to 9 (small).
-    coder : {"auto", "context", "shapes"}
-        ``"auto"`` takes what makes the file smaller; the others are for comparisons.
+    coder : {"auto", "bilevel", "context", "shapes"}
+        ``"auto"`` takes what makes the file smaller; the others are for comparisons, and store
+        images that they do not code.
     embed_codebook : bool
         Put the codebook into the file, so that it decodes everywhere.
     reference_bytes : {4, 8, 32}, optional
@@ -156,10 +156,23 @@ def _encode(
     _check_options(effort, reference_bytes, embed_codebook, file_check)
     mode = planes.mode_of_array(arrays[0])
     coders = coders_for(coder, mode, arrays[0].shape)
-    book = choose_codebook(codebook, arrays, mode, coders)
     raw_bytes = mode.raw_size(arrays[0].shape[1], arrays[0].shape[0])
-    overhead = _codebook_overhead(book, raw_bytes, reference_bytes)
-    coded = [_code_frame(array, mode, book, effort, overhead, coders) for array in arrays]
+    book: Codebook | None
+    at_once = None
+    if len(arrays) == 1:
+        at_once = code_at_once(codebook, arrays[0], mode, effort, coders)
+    if at_once is not None:
+        samples, book = at_once
+        coded = [_as_frame(arrays[0], mode, samples, 0)]
+    else:
+        book = choose_codebook(codebook, arrays, mode, coders)
+        overhead = _codebook_overhead(book, raw_bytes, reference_bytes)
+        coded = [
+            _as_frame(
+                array, mode, code_samples(array, mode, book, effort, overhead, coders), overhead
+            )
+            for array in arrays
+        ]
     frames = tuple(frame for frame, _, _ in coded)
     if not any(uses_book for _, _, uses_book in coded):
         book = None
@@ -198,21 +211,15 @@ def _codebook_overhead(book: Codebook | None, raw_bytes: int, reference_bytes: i
     return len(_reference(book, raw_bytes, reference_bytes)) + segments + (segments > 0)
 
 
-def _code_frame(
-    array: NDArray[Any],
-    mode: container.Mode,
-    book: Codebook | None,
-    effort: int,
-    overhead: int,
-    coders: Sequence[Coder],
+def _as_frame(
+    array: NDArray[Any], mode: container.Mode, coded: Coded | None, overhead: int
 ) -> tuple[Frame, bytes, bool]:
-    """Return frame, payload and whether it needs the codebook, in the smallest way tried.
+    """Return frame, payload and whether it needs the codebook; stored where that is smaller.
 
     `overhead` is what naming the codebook adds to the payload's bytes.
     """
     samples = planes.canonical_samples(array, mode)
     payload, coder, uses_book = samples, container.STORED, False
-    coded = code_samples(array, mode, book, effort, overhead, coders)
     if coded is not None and len(coded[0]) + overhead * coded[2] < len(samples):
         payload, coder, uses_book = coded[0], coded[1].identifier, coded[2]
     height, width = array.shape[:2]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import (
+    bilevel_coder,
     codebook_store,
     container,
     context_coder,
@@ -94,6 +95,11 @@ def _warm_coder(array: NDArray[Any], mode: Mode, book: Codebook | None) -> None:
         if context is not None:
             header = Header(mode, _SIDE, _SIDE, container.CONTEXT, b"", 0)
             _check(np.array_equal(context_coder.decode_payload(context, header)[0], array))
+    if mode.bits_per_sample == 1:
+        payload = bilevel_coder.encode_payload(array)
+        _check(payload is not None)
+        header = Header(mode, _SIDE, _SIDE, container.BILEVEL, b"", 0)
+        _check(np.array_equal(bilevel_coder.decode_payload(payload, header)[0], array))
     if mode.channel_axis:
         colours = planes.split_planes(array, mode)
         lattice = planes.transform_colours(colours, planes.LATTICE)

@@ -142,6 +142,10 @@ def summary(book: Codebook) -> dict[str, Any]:
             prior.label: {"parts": prior.part_names, "known_states": len(prior.log_odds)}
             for _, prior in sorted(book.priors.items())
         },
+        "bilevel_priors": {
+            prior.label: {"contexts": len(prior.contexts), "known_states": len(prior.log_odds)}
+            for _, prior in sorted(book.bilevel_priors.items())
+        },
     }
 
 
@@ -171,6 +175,9 @@ def facts(book: Codebook) -> list[tuple[str, str]]:
         if prior["known_states"]:
             parts += f" ({n_bytes(prior['known_states'])} known)"
         lines.append((f"{label}, context coder", parts))
+    for label, prior in described["bilevel_priors"].items():
+        known = f"{prior['contexts']} contexts, {n_bytes(prior['known_states'])} known states"
+        lines.append((f"{label}, bilevel coder", known))
     lines += indicator_lines.training_lines(record)
     lines += prior_lines(record)
     lines += report_lines(record)

@@ -135,7 +135,7 @@ def _file_check(path: Path, header: container.Header) -> str | None:
 
 
 def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
-    """Return what the shapes or the context coder did.
+    """Return what the shapes, the context or the bilevel coder did.
 
     None for other coders and without the codebook.
     """
@@ -144,9 +144,9 @@ def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
     named, header = header, container.frame_header(header, 0)
     if header.coder == container.CONTEXT:
         return _context_details(header, payload)
-    if header.coder != container.SHAPES:
+    if header.coder not in (container.SHAPES, container.BILEVEL):
         return None
-    from .. import codebook_store, shapes_coder
+    from .. import bilevel_coder, codebook_store, shapes_coder
 
     candidates: Sequence[Codebook | None] = (None,)
     if header.codebook_reference:
@@ -156,6 +156,9 @@ def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
             return None
     failure: ScfError | None = None
     for book in candidates:
+        if header.coder == container.BILEVEL:
+            prior = book.bilevel_prior(header.height, header.width) if book else None
+            return bilevel_coder.describe_payload(payload, header, prior)
         try:
             statistics = shapes_coder.describe_payload(payload, header, book)
         except ScfError as error:
@@ -245,6 +248,8 @@ def _detail_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         missing = facts["codebook"] is not None and facts["codebook"]["found"] is None
         return [("details", "not without the codebook" if missing else "none of this coder")]
     lines = [("details", "of the first frame")] if facts["frames"] > 1 else []
+    if "by_blocks" in details:
+        return lines + _bilevel_lines(details)
     if details["planes"][1:]:
         lines.append(("colour transform", details["colour_transform"]))
     if "contexts" in details:
@@ -261,6 +266,20 @@ def _detail_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append((f"plane {index}", f"predictor {plane['predictor']}; {layers}; {shapes}"))
     lines.append(("low layers", f"{n_bytes(details['low_layer_bytes'])} bytes"))
     return lines
+
+
+def _bilevel_lines(details: dict[str, Any]) -> list[tuple[str, str]]:
+    start = "neutral, as without a codebook"
+    if details["prior"]:
+        start = "the codebook's, by position" if details["positional"] else "the codebook's"
+        start += ", unchanged" if details["frozen"] else ""
+    return [
+        ("contexts", f"{details['contexts']} a decision"),
+        ("tiles", n_bytes(details["tiles"])),
+        ("background", "ones" if details["inverted"] else "zeros"),
+        ("even blocks", "at once" if details["by_blocks"] else "pixel by pixel"),
+        ("states at the start", start),
+    ]
 
 
 def _context_lines(details: dict[str, Any]) -> list[tuple[str, str]]:
