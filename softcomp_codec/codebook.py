@@ -23,6 +23,7 @@ from .errors import (
     TruncatedStreamError,
     UnsupportedStreamError,
 )
+from .few_colour_prior import FewColourPrior
 from .kernels.entropy_kernels import N_CONTEXTS, N_ENERGIES
 from .kernels.residual_kernels import GAP, MED, NO_PREDICTOR
 from .reference_books import ReferencePart
@@ -44,6 +45,7 @@ SECTION_RECORD = 0x01
 SECTION_SHAPES = 0x02
 SECTION_REFERENCE = 0x03
 SECTION_PRIOR = 0x04
+SECTION_FEW_COLOUR = 0x07
 RAW, XZ = 0, 1
 
 MAX_CODEBOOK_BYTES = 1 << 26
@@ -133,6 +135,8 @@ class Codebook:
         By kind of image, for the reference settings; a kind has either part, or both.
     priors : dict of (int, int, int) to ContextPrior
         For the context coder, by bits of a sample, planes and colour transform.
+    few_colour : FewColourPrior or None
+        For the few-colour coder, images of 8 bits of all modes.
 
     Examples
     --------
@@ -145,6 +149,7 @@ class Codebook:
     parts: dict[int, KindBook]
     reference: dict[int, ReferencePart] = field(default_factory=dict)
     priors: dict[Key, ContextPrior] = field(default_factory=dict)
+    few_colour: FewColourPrior | None = None
 
     @property
     def name(self) -> str:
@@ -169,6 +174,7 @@ class Codebook:
             mode.kind in self.parts
             or mode.kind in self.reference
             or len(self.context_priors(mode)) > 0
+            or (self.few_colour is not None and mode.bits_per_sample == 8)
         )
 
     def context_priors(self, mode: Mode) -> dict[int, ContextPrior]:
@@ -197,6 +203,8 @@ class Codebook:
             (SECTION_REFERENCE, self.reference[kind].to_bytes()) for kind in sorted(self.reference)
         ]
         sections += [(SECTION_PRIOR, self.priors[key].to_bytes()) for key in sorted(self.priors)]
+        if self.few_colour is not None:
+            sections.append((SECTION_FEW_COLOUR, self.few_colour.to_bytes()))
         return b"".join(
             bytes([section]) + write_varint(len(data)) + data for section, data in sections
         )
@@ -267,6 +275,7 @@ class Codebook:
         parts: dict[int, KindBook] = {}
         reference: dict[int, ReferencePart] = {}
         priors: dict[Key, ContextPrior] = {}
+        few_colour: FewColourPrior | None = None
         while reader.offset < len(serialised):
             section = reader.take(1, "section")[0]
             length = reader.varint("section length", MAX_CODEBOOK_BYTES)
@@ -282,13 +291,15 @@ class Codebook:
             elif section == SECTION_PRIOR:
                 prior = ContextPrior.from_bytes(data)
                 priors[prior.key] = prior
+            elif section == SECTION_FEW_COLOUR:
+                few_colour = FewColourPrior.from_bytes(data)
             elif section < 0x80:
                 raise UnsupportedStreamError(f"codebook: critical section {section} is unknown")
             else:
                 raise CorruptStreamError(f"codebook: section {section} is reserved")
-        if record is None or not (parts or reference or priors):
+        if record is None or not (parts or reference or priors or few_colour):
             raise CorruptStreamError("codebook: a training record and a part are needed")
-        book = cls(record, parts, reference, priors)
+        book = cls(record, parts, reference, priors, few_colour)
         try:
             canonical = book.serialised == serialised
         except (ValueError, RecursionError) as error:

@@ -7,7 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import codebook_store, container, context_coder, planes, reference_coder, shapes_coder
+from . import (
+    codebook_store,
+    container,
+    context_coder,
+    few_colour_coder,
+    planes,
+    reference_coder,
+    shapes_coder,
+)
 from .codebook import reference_part_for
 from .container import Header
 from .errors import (
@@ -17,6 +25,7 @@ from .errors import (
     TruncatedStreamError,
     UnsupportedStreamError,
 )
+from .palettes import Palette
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,6 +53,11 @@ class Decoded:
     array: NDArray[Any]
     codebook: Codebook | None
     complete: bool = True
+
+    @property
+    def palette(self) -> Palette | None:
+        """The palette of a palette image, whose array holds indices."""
+        return Palette.from_header(self.header)
 
 
 def decode(data: bytes, *, codebooks: Sequence[Codebook] = ()) -> NDArray[Any]:
@@ -160,6 +174,8 @@ def _decode_frame(
             raise CorruptStreamError("header: the reference coder needs a codebook")
         if single.coder == container.CONTEXT:
             array, complete = context_coder.decode_payload(payload, single, allow_truncated)
+        elif single.coder == container.FEW_COLOUR:
+            array, complete = few_colour_coder.decode_payload(payload, single, allow_truncated)
         else:
             array, complete = shapes_coder.decode_payload(payload, single, None, allow_truncated)
         return Decoded(header, array, None, _exact(single, array, complete, allow_truncated))
@@ -236,6 +252,9 @@ def _decode_by(
     if header.coder == container.CONTEXT:
         priors = book.context_priors(header.mode)
         return context_coder.decode_payload(payload, header, allow_truncated, priors)
+    if header.coder == container.FEW_COLOUR:
+        prior = book.few_colour
+        return few_colour_coder.decode_payload(payload, header, allow_truncated, prior)
     if header.coder == container.SHAPES:
         if header.mode.kind not in book.parts:
             raise CorruptStreamError(
@@ -256,7 +275,8 @@ def _exact(header: Header, array: NDArray[Any], complete: bool, allow_truncated:
     if not complete:
         return False
     samples = planes.canonical_samples(array, header.mode)
-    found = container.checksum(header.mode, header.width, header.height, samples)
+    palette = Palette.from_header(header)
+    found = container.checksum(header.mode, header.width, header.height, samples, palette)
     if found != header.checksum and not allow_truncated:
         raise CorruptStreamError(
             f"checksum of the decoded picture is {found:08x}, the file says "

@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from . import codebook_store, container, context_coder, planes, reference_coder, shapes_coder
+from . import (
+    codebook_store,
+    container,
+    context_coder,
+    few_colour_coder,
+    planes,
+    reference_coder,
+    shapes_coder,
+)
 from .codebook import Codebook, kind_of, reference_part_for
 from .container import Frame, Header, Segment
+from .palettes import Palette, palette_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +43,7 @@ TINY_PIXELS = 1 << 14
 CODER_CHOICES = {
     "auto": (container.CONTEXT, container.SHAPES),
     "context": (container.CONTEXT,),
+    "few-colour": (container.FEW_COLOUR,),
     "shapes": (container.SHAPES,),
 }
 
@@ -65,14 +75,14 @@ def encode(
     ----------
     image : array_like or PIL.Image.Image
         bool, uint8 or uint16 of shape (H, W) or (H, W, 1), uint8 or uint16 of shape (H, W, 2),
-        (H, W, 3) or (H, W, 4), of any byte order; Pillow modes 1, L, RGB, I;16, LA, RGBA.
+        (H, W, 3) or (H, W, 4), of any byte order; Pillow modes 1, L, RGB, I;16, LA, RGBA, P.
     codebook : str, path, Codebook or None
         ``"auto"`` tries the bundled codebooks and none, None or ``"none"`` uses none; else a name,
         a hexadecimal ID, a ``.scfb`` path or a `Codebook`. One that does not fit the image's mode,
         or does not make the file smaller, is left out.
     effort : int
         1 (fast) to 9 (small).
-    coder : {"auto", "context", "shapes"}
+    coder : {"auto", "context", "few-colour", "shapes"}
         ``"auto"`` takes what makes the file smaller; the others are for comparisons.
     embed_codebook : bool
         Put the codebook into the file, so that it decodes everywhere.
@@ -103,8 +113,9 @@ def encode(
     True
     """
     return _encode(
-        [as_array(image)], codebook, effort, coder, embed_codebook, reference_bytes, file_check
-    )
+        [as_indices(image)], palette_of(image), codebook, effort, coder, embed_codebook,
+        reference_bytes, file_check,
+    )  # fmt: skip
 
 
 def encode_frames(
@@ -122,7 +133,8 @@ def encode_frames(
     Each frame can be decoded by itself. Parameters and errors are those of `encode`; in addition
     ``ValueError`` for no images and for images that differ in size or mode.
     """
-    arrays = [as_array(image) for image in images]
+    pictures = [(as_indices(image), palette_of(image)) for image in images]
+    arrays = [array for array, _ in pictures]
     if not arrays:
         raise ValueError("no frames to encode")
     for index, array in enumerate(arrays):
@@ -131,7 +143,16 @@ def encode_frames(
                 f"frame {index} is {array.dtype} of shape {array.shape}, frame 0 is "
                 f"{arrays[0].dtype} of shape {arrays[0].shape}: all frames must be alike"
             )
-    return _encode(arrays, codebook, effort, coder, embed_codebook, reference_bytes, file_check)
+    palette = pictures[0][1]
+    for index, (_, other) in enumerate(pictures):
+        if other != palette:
+            raise ValueError(
+                f"frame {index} has another palette than frame 0, or only one of them has any: all "
+                "frames must have the same"
+            )
+    return _encode(
+        arrays, palette, codebook, effort, coder, embed_codebook, reference_bytes, file_check
+    )
 
 
 def encode_many(
@@ -162,8 +183,16 @@ def as_array(image: ImageLike) -> NDArray[Any]:
     return planes.in_native_order(np.ascontiguousarray(image))
 
 
+def as_indices(image: ImageLike) -> NDArray[Any]:
+    """Return the indices of a Pillow image with a palette, and of others what `as_array` does."""
+    if getattr(image, "mode", None) == "P" and hasattr(image, "getpalette"):
+        return np.asarray(image)
+    return as_array(image)
+
+
 def _encode(
     arrays: list[NDArray[Any]],
+    palette: Palette | None,
     codebook: CodebookChoice,
     effort: int,
     coder: str,
@@ -173,11 +202,15 @@ def _encode(
 ) -> bytes:
     _check_options(effort, reference_bytes, embed_codebook, file_check)
     mode = planes.mode_of_array(arrays[0])
-    coders = _coders_to_try(coder, mode, arrays[0].shape)
+    if palette is not None:
+        mode = container.PALETTE
+    coders = _coders_to_try(coder, mode, arrays)
     book = _choose_codebook(codebook, arrays, mode, coders)
     raw_bytes = mode.raw_size(arrays[0].shape[1], arrays[0].shape[0])
     overhead = _codebook_overhead(book, raw_bytes, reference_bytes)
-    coded = [_code_frame(array, mode, book, effort, overhead, coders) for array in arrays]
+    coded = [
+        _code_frame(array, mode, book, effort, overhead, coders, palette) for array in arrays
+    ]
     frames = tuple(frame for frame, _, _ in coded)
     if not any(uses_book for _, _, uses_book in coded):
         book = None
@@ -190,17 +223,30 @@ def _encode(
         frames[0].coder,
         _reference(book, raw_bytes, reference_bytes),
         frames[0].checksum,
-        _segments(book, raw_bytes, embed_codebook),
+        (*(palette.to_segments() if palette else ()), *_segments(book, raw_bytes, embed_codebook)),
         frames if len(frames) > 1 else (),
     )
     payload = b"".join(payload for _, payload, _ in coded)
     return container.write_file(header, payload, file_check=file_check)
 
 
-def _coders_to_try(choice: str, mode: container.Mode, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _coders_to_try(
+    choice: str, mode: container.Mode, arrays: list[NDArray[Any]]
+) -> tuple[int, ...]:
     """Return the coders that may be the smallest for such images."""
     if choice not in CODER_CHOICES:
         raise ValueError(f"coder is {choice!r}, expected one of {', '.join(CODER_CHOICES)}")
+    if choice == "few-colour":
+        return CODER_CHOICES[choice] if mode.bits_per_sample == 8 else CODER_CHOICES["context"]
+    if choice == "auto" and mode == container.PALETTE:
+        return CODER_CHOICES["few-colour"]
+    coders = _other_coders(choice, mode, arrays[0].shape)
+    if choice == "auto" and mode.bits_per_sample == 8 and few_colour_coder.may_win(arrays):
+        coders = (*coders, container.FEW_COLOUR)
+    return coders
+
+
+def _other_coders(choice: str, mode: container.Mode, shape: tuple[int, ...]) -> tuple[int, ...]:
     if mode.kind is None:
         return CODER_CHOICES["context"] if choice != "shapes" else ()
     if choice != "auto":
@@ -257,6 +303,8 @@ def _may_help(book: Codebook, mode: container.Mode, coders: tuple[int, ...]) -> 
     """Whether a codebook has something for images of a mode and one of the coders."""
     if container.CONTEXT in coders and book.context_priors(mode):
         return True
+    if container.FEW_COLOUR in coders and book.few_colour is not None:
+        return True
     return container.SHAPES in coders and (mode.kind in book.parts or mode.kind in book.reference)
 
 
@@ -294,6 +342,7 @@ def _code_frame(
     effort: int,
     overhead: int,
     coders: tuple[int, ...],
+    palette: Palette | None,
 ) -> tuple[Frame, bytes, bool]:
     """Return frame, payload and whether it needs the codebook, in the smallest way tried.
 
@@ -301,11 +350,11 @@ def _code_frame(
     """
     samples = planes.canonical_samples(array, mode)
     payload, coder, uses_book = samples, container.STORED, False
-    coded = _code_samples(array, mode, book, effort, overhead, coders)
+    coded = _code_samples(array, mode, book, effort, overhead, coders, palette)
     if coded is not None and len(coded[0]) + overhead * coded[2] < len(samples):
         payload, coder, uses_book = coded
     height, width = array.shape[:2]
-    crc = container.checksum(mode, width, height, samples)
+    crc = container.checksum(mode, width, height, samples, palette)
     built_in = not uses_book and coder != container.STORED
     return Frame(coder, built_in, len(payload), crc), payload, uses_book
 
@@ -317,6 +366,7 @@ def _code_samples(
     effort: int,
     overhead: int,
     coders: tuple[int, ...],
+    palette: Palette | None = None,
 ) -> tuple[bytes, int, bool] | None:
     """Return payload, coder and whether the codebook is needed: the smallest of what is tried.
 
@@ -328,9 +378,19 @@ def _code_samples(
         and reference is not None
         and kind_of(mode) not in book.parts
         and not book.context_priors(mode)
+        and book.few_colour is None
     ):
         return reference_coder.encode_payload(array, mode, reference), container.REFERENCE, True
     tried: list[tuple[int, bytes, int, bool]] = []
+    if container.FEW_COLOUR in coders:
+        prior = book.few_colour if book is not None else None
+        for start in (None, prior) if prior is not None else (None,):
+            few = few_colour_coder.encode_payload(
+                array, mode, effort=effort, palette=palette, prior=start
+            )
+            if few is not None:
+                cost = len(few) + overhead * (start is not None)
+                tried.append((cost, few, container.FEW_COLOUR, start is not None))
     if container.CONTEXT in coders:
         for context, uses_book in _code_by_context(array, mode, book, effort):
             cost = len(context) + overhead * uses_book

@@ -21,9 +21,14 @@ N_GUESSES = 2
 MAX_INPUTS = 20
 """At least the contexts, the matches or guesses, and the constant."""
 
-N_PATTERNS = 256
-N_FAMILIES = 64
+PIXEL_ROWS, N_VALUE_ROWS, N_RANK_ROWS = 2304, 2048, 512
+"""Rows of weights for pixels, components and ranks."""
+
 N_LENGTHS = 24
+N_PLAIN_STATES = 2048
+"""States of matches and guesses."""
+
+N_CURVES = 1100
 CURVE_POINTS = 33
 MAX_WEIGHT = 1 << 19
 
@@ -124,16 +129,19 @@ def _decide(
 
 
 @inlined
-def _rank(key, ranked):
-    """Return how many of the ascending keys are less than a key."""
-    low, high = np.int64(0), np.int64(len(ranked))
+def _find(key, ascending):
+    """Return the rank of a key, -1 of one that the palette lacks; `ascending`: keys, ranks."""
+    low, high = np.int64(0), np.int64(len(ascending) // 2)
+    n_keys = high
     while low < high:
         middle = (low + high) >> 1
-        if ranked[np.uint64(middle)] < key:
+        if ascending[np.uint64(middle)] < np.int64(key):
             low = middle + 1
         else:
             high = middle
-    return low
+    if low < n_keys and ascending[np.uint64(low)] == np.int64(key):
+        return np.int64(ascending[np.uint64(n_keys + low)])
+    return np.int64(-1)
 
 
 @inlined
@@ -148,58 +156,64 @@ def _median(west, north, north_west):
 
 @kernel
 def code_pixels(
-    keys, geometry, ranked, offsets, states, weights, curves, matches, guesses, stretch, squash,
+    keys, ranks, geometry, palette, ascending, states, weights, curves, matches, guesses, stretch, squash,
     rates, interval, data, decoding, progress,
 ):  # fmt: skip
     """Code the pixels of one image; returns (status, row).
 
-    `keys` (uint64, flat) holds the pixels with their margins behind whatever was coded before;
-    `ranked` all keys in ascending order, or is empty: then pixels of `n_values` components of 8
-    bits are coded as such.
+    `keys` (uint32, flat: alpha, green, red and blue) holds the pixels with their margins behind whatever was coded before;
+    `palette` (uint32) are all keys that may occur, and `ranks` (int32, flat) their place there, or both are empty:
+    then pixels of `n_values` components of 8 bits are coded as such.
     """
     start, n_rows, n_columns, n_values, n_contexts, n_value_contexts, table_bits, limit = geometry
     stride = np.uint64(n_columns + 2 * MARGIN)
     tables = (stretch, squash, rates)
     slots = np.zeros(MAX_INPUTS, np.uint64)
+    candidate_ranks = np.zeros(MAX_CANDIDATES + 1, np.int64)
     inputs = np.zeros(MAX_INPUTS, np.int64)
     control = np.zeros(2, np.int64)
     control[0] = limit
     contexts = np.zeros(MAX_PIXEL_CONTEXTS, np.uint64)
     candidates = np.zeros(MAX_CANDIDATES + 1, np.uint64)
+    rank_contexts = np.zeros(MAX_PIXEL_CONTEXTS, np.uint64)
     value_contexts = np.zeros(MAX_VALUE_CONTEXTS, np.uint64)
     near = np.zeros(4, np.int64)
     residuals = np.zeros(4, np.int64)
     mask = np.uint64((1 << table_bits) - 1)
     match_mask = np.uint64(len(matches) // 2 - 1)
     guess_mask = np.uint64(len(guesses) - 1)
-    n_ranked = len(ranked)
+    n_ranked = len(palette)
     rank_bits = np.int64(0)
     while (1 << rank_bits) < n_ranked:
         rank_bits += 1
     width = np.uint64(MAX_INPUTS)
-    value_weights = np.uint64(N_PATTERNS * (MAX_CANDIDATES + 1))
-    rank_weights = value_weights + np.uint64(4 * 32 * 16)
+    value_weights = np.uint64(PIXEL_ROWS)
+    rank_weights = np.uint64(PIXEL_ROWS + N_VALUE_ROWS)
+    plain = np.uint64(max(n_contexts, n_value_contexts) << table_bits)
     n_seen = progress[0]
+    slack = -VIRTUAL_BYTES if decoding else WORST_BYTES
     matched = np.int64(0)  # pixels that the long match has been right for
     match_at = np.int64(0)
     for row in range(n_rows):
         at = np.uint64(start) + np.uint64(row + MARGIN_ROWS) * stride + np.uint64(MARGIN)
         for k in range(1, MARGIN + 1):
             keys[at - np.uint64(k)] = keys[at - stride]
+            if n_ranked > 0:
+                here = at - np.uint64(start)
+                ranks[here - np.uint64(k)] = ranks[here - stride]
         if row > 0:
             match_at += 2 * MARGIN
-        if interval[3] > len(data) + VIRTUAL_BYTES if decoding else (
-            interval[3] + WORST_BYTES * n_columns > len(data)
-        ):
-            return status.TRUNCATED, row
         for _column in range(n_columns):
-            w, ww, www = keys[at - _U1], keys[at - np.uint64(2)], keys[at - np.uint64(3)]
+            if interval[3] + slack > len(data):
+                return status.TRUNCATED if decoding else status.FULL, row
+            w = np.uint64(keys[at - _U1])
+            ww, www = np.uint64(keys[at - np.uint64(2)]), np.uint64(keys[at - np.uint64(3)])
             up = at - stride
-            n, nw, ne = keys[up], keys[up - _U1], keys[up + _U1]
-            nww, nee = keys[up - np.uint64(2)], keys[up + np.uint64(2)]
+            n, nw, ne = np.uint64(keys[up]), np.uint64(keys[up - _U1]), np.uint64(keys[up + _U1])
+            nww, nee = np.uint64(keys[up - np.uint64(2)]), np.uint64(keys[up + np.uint64(2)])
             up2 = up - stride
-            nn, nnw, nne = keys[up2], keys[up2 - _U1], keys[up2 + _U1]
-            nnn = keys[up2 - stride]
+            nn, nnw = np.uint64(keys[up2]), np.uint64(keys[up2 - _U1])
+            nne, nnn = np.uint64(keys[up2 + _U1]), np.uint64(keys[up2 - stride])
             h_w = _hash(w, 1)
             h_wn = _hash(h_w, n)
             h_3 = _hash(h_wn, nw)
@@ -249,29 +263,37 @@ def code_pixels(
             # ---- Candidates
             n_candidates = 0
             for k in range(8):
-                if k == 0:
-                    key = w
-                elif k == 1:
-                    key = n
+                where = at - _U1
+                if k == 1:
+                    where = up
                 elif k == 2:
-                    key = keys[np.uint64(match_at)] if matched > 0 else w
+                    where = np.uint64(match_at) if matched > 0 else where
                 elif k == 3:
-                    key = keys[np.uint64(short_at)] if short_at > 0 else w
+                    where = np.uint64(short_at) if short_at > 0 else where
                 elif k == 4:
-                    key = ne
+                    where = up + _U1
                 elif k == 5:
-                    key = nw
+                    where = up - _U1
                 elif k == 6:
-                    key = ww
-                else:
-                    key = nn
+                    where = at - np.uint64(2)
+                elif k == 7:
+                    where = up2
+                key = np.uint64(keys[where])
                 fresh = True
                 for m in range(n_candidates):
                     fresh = fresh and candidates[m] != key
+                if fresh and n_ranked > 0:
+                    rank = np.int64(-1)
+                    if where >= np.uint64(start):
+                        rank = np.int64(ranks[where - np.uint64(start)])
+                    else:
+                        rank = _find(key, ascending)
+                    candidate_ranks[n_candidates] = rank
+                    fresh = rank >= 0
                 if fresh:
                     candidates[n_candidates] = key
                     n_candidates += 1
-            actual = keys[at]
+            actual = np.uint64(keys[at])
             control[1] = 6 + 200000 // (n_seen + 16384)
             n_seen += 1
             found = False
@@ -290,11 +312,11 @@ def code_pixels(
                     )
                 expected = np.int64(0)
                 if matched > 0:
-                    expected = 1 + np.int64(keys[np.uint64(match_at)] == key)
+                    expected = 1 + np.int64(np.uint64(keys[np.uint64(match_at)]) == key)
                 expected2 = np.int64(0)
                 if short_at > 0:
-                    expected2 = 1 + np.int64(keys[np.uint64(short_at)] == key)
-                extra = np.uint64(n_contexts) << np.uint64(table_bits)
+                    expected2 = 1 + np.int64(np.uint64(keys[np.uint64(short_at)]) == key)
+                extra = plain
                 slots[n_contexts] = extra + np.uint64(
                     (min(stage, 3) * 3 + expected) * N_LENGTHS + long_class
                 )
@@ -318,13 +340,34 @@ def code_pixels(
                 if bit:
                     found = True
                     actual = key
+                    if n_ranked > 0:
+                        ranks[at - np.uint64(start)] = np.int32(candidate_ranks[stage])
                     break
             if not found and n_ranked > 0:
+                there = at - np.uint64(start)
+                rw, rn = np.int64(ranks[there - _U1]), np.int64(ranks[there - stride])
+                rnw = np.int64(ranks[there - stride - _U1])
+                rne = np.int64(ranks[there - stride + _U1])
+                rww = np.int64(ranks[there - np.uint64(2)])
+                rnn = np.int64(ranks[there - stride - stride])
+                coarse = max(rank_bits - 3, np.int64(0))
+                coarser = max(rank_bits - 5, np.int64(0))
+                fine = max(rank_bits - 2, np.int64(0))
+                for k in range(n_contexts):
+                    rank_contexts[k] = contexts[k]
+                rank_contexts[3] = _hash(
+                    _hash((rw >> coarse) * 8 + (rn >> coarse), rnw >> coarse), rne >> coarse
+                )
+                rank_contexts[6] = _hash(_hash(rw >> coarser, rn >> coarser), 5)
+                rank_contexts[7] = _hash(
+                    _hash((rw >> fine) * 4096 + (rn >> fine) * 64 + (rne >> fine), rnw >> fine),
+                    (rww >> fine) * 64 + (rnn >> fine),
+                )
                 rank = np.int64(1)
-                true_rank = _rank(actual, ranked) if not decoding else np.int64(0)
+                true_rank = np.int64(ranks[there])
                 for depth in range(rank_bits):
                     for k in range(n_contexts):
-                        mixed_in = (contexts[k] ^ (np.uint64(rank) * _A)) * _B
+                        mixed_in = (rank_contexts[k] ^ (np.uint64(rank) * _A)) * _B
                         slots[k] = (np.uint64(k) << np.uint64(table_bits)) | (
                             mixed_in >> np.uint64(34) & mask
                         )
@@ -344,20 +387,22 @@ def code_pixels(
                     if interval[3] > len(data):
                         return status.TRUNCATED, row
                     return status.SAMPLE_OUT_OF_RANGE, row
-                actual = ranked[np.uint64(rank)]
+                actual = np.uint64(palette[np.uint64(rank)])
+                ranks[there] = np.int32(rank)
             elif not found:
-                made = _U0
-                before = np.uint64(n_values)
+                made = _U0 if n_values & 1 == 0 else np.uint64(0xFF000000)
+                before = _U1
                 energy = np.int64(0)
-                for c in range(n_values):
-                    shift = np.uint64(8 * (n_values - 1 - c))
+                for index in range(n_values):
+                    c = index + np.int64(n_values & 1)
+                    shift = np.uint64(8 * (3 - c))
                     wv = np.int64(w >> shift & np.uint64(255))
                     nv = np.int64(n >> shift & np.uint64(255))
                     nwv = np.int64(nw >> shift & np.uint64(255))
                     nev = np.int64(ne >> shift & np.uint64(255))
                     predicted = _median(wv, nv, nwv)
                     near[c] = predicted
-                    if c > 0 and n_values != 2 and not (n_values == 4 and c == 1):
+                    if c > 1:
                         predicted = min(max(predicted + residuals[c - 1], 0), 255)
                     value = np.int64(actual >> shift & np.uint64(255))
                     spread = abs(wv - nwv) + abs(nv - nwv) + abs(nv - nev)
@@ -375,9 +420,9 @@ def code_pixels(
                     value_contexts[3] = _hash(_hash(wv * 256 + nv, before), seed)
                     value_contexts[4] = _hash(_hash(h_wn, before), seed)
                     last_two = np.int64(0)
-                    if c > 0:
+                    if index > 0:
                         last_two = _clip(residuals[c - 1], np.int64(15)) + 16
-                    if c > 1:
+                    if index > 1:
                         last_two += 32 * (_clip(residuals[c - 2], np.int64(15)) + 16)
                     value_contexts[5] = _hash(last_two, seed + _U64)
                     value_contexts[6] = _hash(predicted, seed + np.uint64(128))
@@ -414,7 +459,7 @@ def code_pixels(
                             slots[k] = (np.uint64(k) << np.uint64(table_bits)) | (
                                 mixed_in >> np.uint64(34) & mask
                             )
-                        extra = np.uint64(n_contexts) << np.uint64(table_bits)
+                        extra = plain
                         for g in range(N_GUESSES):
                             held = guess if g == 0 else guess2
                             expected = np.int64(2)
@@ -504,17 +549,21 @@ def code_pixels(
                         else:
                             held = 256 + value
                         guesses[place] = np.int32(held)
-                    made = made << _U8 | np.uint64(value)
+                    made |= np.uint64(value) << shift
+                    if n_values < 3 and c == 1:
+                        made |= np.uint64(value * 0x101)
                     before = _hash(before, value)
                 actual = made
-            keys[at] = actual
+            keys[at] = np.uint32(actual)
             at += _U1
             if matched > 0:
-                matched = matched + 1 if keys[np.uint64(match_at)] == actual else np.int64(0)
+                matched = matched + 1 if np.uint64(keys[np.uint64(match_at)]) == actual else np.int64(0)
                 matched = min(matched, np.int64(400))
                 match_at += 1
         last = keys[at - _U1]
         for k in range(MARGIN):
             keys[at + np.uint64(k)] = last
+            if n_ranked > 0:
+                ranks[at - np.uint64(start) + np.uint64(k)] = ranks[at - np.uint64(start) - _U1]
     progress[0] = n_seen
     return status.OK, n_rows
