@@ -25,6 +25,7 @@ from .errors import (
     TruncatedStreamError,
     UnsupportedStreamError,
 )
+from .few_colour_prior import FewColourPrior
 from .kernels.entropy_kernels import N_CONTEXTS, N_ENERGIES
 from .kernels.residual_kernels import GAP, MED, NO_PREDICTOR
 from .reference_books import ReferencePart
@@ -46,6 +47,7 @@ SECTION_SHAPES = 0x02
 SECTION_REFERENCE = 0x03
 SECTION_PRIOR = 0x04
 SECTION_BILEVEL_PRIOR = 0x05
+SECTION_FEW_COLOUR = 0x07
 RAW, XZ = 0, 1
 
 MAX_CODEBOOK_BYTES = 1 << 26
@@ -137,6 +139,8 @@ class Codebook:
         For the context coder, by bits of a sample, planes and colour transform.
     bilevel_priors : dict of (int, int) to BilevelPrior
         For the bilevel coder, by height and width; (0, 0) for images of any size.
+    few_colour : FewColourPrior or None
+        For the few-colour coder, images of 8 bits of all modes.
 
     Examples
     --------
@@ -150,6 +154,7 @@ class Codebook:
     reference: dict[int, ReferencePart] = field(default_factory=dict)
     priors: dict[Key, ContextPrior] = field(default_factory=dict)
     bilevel_priors: dict[tuple[int, int], BilevelPrior] = field(default_factory=dict)
+    few_colour: FewColourPrior | None = None
 
     @property
     def name(self) -> str:
@@ -176,6 +181,7 @@ class Codebook:
             or mode.kind in self.reference
             or len(self.context_priors(mode)) > 0
             or (mode.bits_per_sample == 1 and len(self.bilevel_priors) > 0)
+            or (self.few_colour is not None and mode.bits_per_sample == 8)
         )
 
     def bilevel_prior(self, height: int, width: int) -> BilevelPrior | None:
@@ -213,6 +219,8 @@ class Codebook:
             (SECTION_BILEVEL_PRIOR, self.bilevel_priors[key].to_bytes())
             for key in sorted(self.bilevel_priors)
         ]
+        if self.few_colour is not None:
+            sections.append((SECTION_FEW_COLOUR, self.few_colour.to_bytes()))
         return b"".join(
             bytes([section]) + write_varint(len(data)) + data for section, data in sections
         )
@@ -284,6 +292,7 @@ class Codebook:
         reference: dict[int, ReferencePart] = {}
         priors: dict[Key, ContextPrior] = {}
         bilevel_priors: dict[tuple[int, int], BilevelPrior] = {}
+        few_colour: FewColourPrior | None = None
         while reader.offset < len(serialised):
             section = reader.take(1, "section")[0]
             length = reader.varint("section length", MAX_CODEBOOK_BYTES)
@@ -302,13 +311,15 @@ class Codebook:
             elif section == SECTION_BILEVEL_PRIOR:
                 bilevel_prior = BilevelPrior.from_bytes(data)
                 bilevel_priors[bilevel_prior.key] = bilevel_prior
+            elif section == SECTION_FEW_COLOUR:
+                few_colour = FewColourPrior.from_bytes(data)
             elif section < 0x80:
                 raise UnsupportedStreamError(f"codebook: critical section {section} is unknown")
             else:
                 raise CorruptStreamError(f"codebook: section {section} is reserved")
-        if record is None or not (parts or reference or priors or bilevel_priors):
+        if record is None or not (parts or reference or priors or bilevel_priors or few_colour):
             raise CorruptStreamError("codebook: a training record and a part are needed")
-        book = cls(record, parts, reference, priors, bilevel_priors)
+        book = cls(record, parts, reference, priors, bilevel_priors, few_colour)
         try:
             canonical = book.serialised == serialised
         except (ValueError, RecursionError) as error:

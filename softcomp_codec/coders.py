@@ -7,9 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import bilevel_coder, container, context_coder, reference_coder, shapes_coder
+from . import (
+    bilevel_coder,
+    container,
+    context_coder,
+    few_colour_coder,
+    reference_coder,
+    shapes_coder,
+)
 from .codebook import reference_part_for
 
 if TYPE_CHECKING:
@@ -17,6 +24,7 @@ if TYPE_CHECKING:
 
     from .codebook import Codebook
     from .container import Header, Mode
+    from .palettes import Palette
 
     Prior = Any
     """What a coder takes of a codebook; only the coder itself knows more."""
@@ -34,6 +42,42 @@ PRIOR_EFFORT = 5
 """The effort whose contexts a prior knows; in tiny images more contexts may cost more bits."""
 
 
+class Picture(NamedTuple):
+    """What is coded.
+
+    Attributes
+    ----------
+    array : ndarray
+        Samples, as `mode` says; indices of a palette image.
+    mode : Mode
+    palette : Palette or None
+    """
+
+    array: NDArray[Any]
+    mode: Mode
+    palette: Palette | None = None
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.array.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.array.shape[1])
+
+    @property
+    def n_pixels(self) -> int:
+        """Pixels."""
+        return self.height * self.width
+
+    @property
+    def raw_size(self) -> int:
+        """Bytes of its canonical samples."""
+        return self.mode.raw_size(self.width, self.height)
+
+
 @dataclass(frozen=True)
 class Coder:
     """One coder.
@@ -46,8 +90,8 @@ class Coder:
         (codebook, mode, height, width) to what the codebook has for such images; None, or empty,
         where it has nothing.
     encode : callable
-        (array, mode, effort, prior) to the payload and whether it needs the codebook, None where
-        the samples are smaller.
+        (picture, effort, prior) to the payload and whether it needs the codebook, None where the
+        samples are smaller.
     decode : callable
         (payload, header, prior, allow_truncated) to the array and whether it is complete.
     needs_codebook : bool
@@ -59,18 +103,18 @@ class Coder:
         In larger images the middle of this size tells whether the codebook pays; 0: they are coded
         both ways.
     suits : callable, optional
-        (array, payload) to whether a payload that a prior gave is so small that a tiny image need
+        (picture, payload) to whether a payload that a prior gave is so small that a tiny image need
         not be coded in other ways.
     """
 
     identifier: int
     prior: Callable[[Codebook, Mode, int, int], Prior]
-    encode: Callable[[NDArray[Any], Mode, int, Prior], Encoded | None]
+    encode: Callable[[Picture, int, Prior], Encoded | None]
     decode: Callable[[bytes, Header, Prior, bool], tuple[NDArray[Any], bool]]
     needs_codebook: bool = False
     needs_prior: bool = True
     trial_side: int = 0
-    suits: Callable[[NDArray[Any], bytes], bool] | None = None
+    suits: Callable[[Picture, bytes], bool] | None = None
 
     @property
     def name(self) -> str:
@@ -86,8 +130,10 @@ def _shapes_prior(book: Codebook, mode: Mode, _height: int, _width: int) -> Prio
     return book if mode.kind in book.parts else None
 
 
-def _encode_shapes(array: NDArray[Any], mode: Mode, effort: int, prior: Prior) -> Encoded | None:
-    return shapes_coder.encode_payload(array, mode, prior, effort=effort), prior is not None
+def _encode_shapes(picture: Picture, effort: int, prior: Prior) -> Encoded | None:
+    return shapes_coder.encode_payload(
+        picture.array, picture.mode, prior, effort=effort
+    ), prior is not None
 
 
 def _decode_shapes(
@@ -100,10 +146,13 @@ def _context_prior(book: Codebook, mode: Mode, _height: int, _width: int) -> Pri
     return book.context_priors(mode)
 
 
-def _encode_context(array: NDArray[Any], mode: Mode, effort: int, prior: Prior) -> Encoded | None:
-    tiny = array.shape[0] * array.shape[1] <= TINY_PIXELS
+def _encode_context(picture: Picture, effort: int, prior: Prior) -> Encoded | None:
+    tiny = picture.n_pixels <= TINY_PIXELS
     efforts = {effort, PRIOR_EFFORT} if tiny and effort > PRIOR_EFFORT else {effort}
-    tried = [context_coder.encode_payload(array, mode, effort=e, priors=prior) for e in efforts]
+    tried = [
+        context_coder.encode_payload(picture.array, picture.mode, effort=e, priors=prior)
+        for e in efforts
+    ]
     payload = min((each for each in tried if each is not None), key=len, default=None)
     if payload is None:
         return None
@@ -120,13 +169,13 @@ def _bilevel_prior(book: Codebook, mode: Mode, height: int, width: int) -> Prior
     return book.bilevel_prior(height, width) if mode.bits_per_sample == 1 else None
 
 
-def _encode_bilevel(array: NDArray[Any], _mode: Mode, effort: int, prior: Prior) -> Encoded | None:
-    payload = bilevel_coder.encode_payload(array, effort=effort, prior=prior)
+def _encode_bilevel(picture: Picture, effort: int, prior: Prior) -> Encoded | None:
+    payload = bilevel_coder.encode_payload(picture.array, effort=effort, prior=prior)
     return None if payload is None else (payload, prior is not None)
 
 
-def _suits_bilevel(array: NDArray[Any], payload: bytes) -> bool:
-    return 8 * GOOD_SHARE * len(payload) <= array.size
+def _suits_bilevel(picture: Picture, payload: bytes) -> bool:
+    return 8 * GOOD_SHARE * len(payload) <= picture.n_pixels
 
 
 def _decode_bilevel(
@@ -135,12 +184,30 @@ def _decode_bilevel(
     return bilevel_coder.decode_payload(payload, header, allow_truncated, prior)
 
 
+def _few_colour_prior(book: Codebook, mode: Mode, _height: int, _width: int) -> Prior:
+    return book.few_colour if mode.bits_per_sample == 8 else None
+
+
+def _encode_few_colours(picture: Picture, effort: int, prior: Prior) -> Encoded | None:
+    array, mode, palette = picture
+    payload = few_colour_coder.encode_payload(
+        array, mode, effort=effort, palette=palette, prior=prior
+    )
+    return None if payload is None else (payload, prior is not None)
+
+
+def _decode_few_colours(
+    payload: bytes, header: Header, prior: Prior, allow_truncated: bool
+) -> tuple[NDArray[Any], bool]:
+    return few_colour_coder.decode_payload(payload, header, allow_truncated, prior)
+
+
 def _reference_prior(book: Codebook, mode: Mode, _height: int, _width: int) -> Prior:
     return reference_part_for(book, mode)
 
 
-def _encode_reference(array: NDArray[Any], mode: Mode, _effort: int, prior: Prior) -> Encoded:
-    return reference_coder.encode_payload(array, mode, prior), True
+def _encode_reference(picture: Picture, _effort: int, prior: Prior) -> Encoded:
+    return reference_coder.encode_payload(picture.array, picture.mode, prior), True
 
 
 def _decode_reference(
@@ -158,9 +225,13 @@ BILEVEL = Coder(
     container.BILEVEL, _bilevel_prior, _encode_bilevel, _decode_bilevel, trial_side=384,
     suits=_suits_bilevel,
 )  # fmt: skip
+FEW_COLOUR = Coder(
+    container.FEW_COLOUR, _few_colour_prior, _encode_few_colours, _decode_few_colours,
+    needs_prior=False,
+)  # fmt: skip
 REFERENCE = Coder(
     container.REFERENCE, _reference_prior, _encode_reference, _decode_reference, needs_codebook=True
 )
 
-CODERS = {coder.identifier: coder for coder in (SHAPES, CONTEXT, BILEVEL, REFERENCE)}
+CODERS = {coder.identifier: coder for coder in (SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE)}
 """All that code samples; `stored` has nothing to code."""

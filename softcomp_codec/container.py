@@ -3,14 +3,19 @@
 Pure Python on purpose: opening a file and reading its size needs neither NumPy nor Numba.
 """
 
+from __future__ import annotations
+
 import struct
 import zlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from .errors import CorruptStreamError, TruncatedStreamError, UnsupportedStreamError
+
+if TYPE_CHECKING:
+    from .palettes import Palette
 
 MAGIC = b"\xf7SC"
 FORMAT_VERSION = 0
@@ -25,7 +30,7 @@ CODER_NAMES = {
     4: "few-colour",
     5: "reference",
 }
-READABLE_CODERS = (STORED, SHAPES, CONTEXT, BILEVEL, REFERENCE)
+READABLE_CODERS = (STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE)
 
 # Segments (SPEC 3.1); bit 7 marks the ancillary ones
 SEGMENT_END = 0x00
@@ -62,7 +67,7 @@ SEGMENT_NAMES = {
     SEGMENT_CODEBOOK_NAME: "codebook name",
 }
 
-READABLE_SEGMENTS = (SEGMENT_FRAMES,)
+READABLE_SEGMENTS = (SEGMENT_PALETTE, SEGMENT_TRANSPARENCY, SEGMENT_FRAMES)
 """Critical segments that this release knows."""
 
 REFERENCE_LENGTHS = (0, 4, 8, 32)
@@ -137,6 +142,7 @@ MODES = {
         Mode(9, "rgb16", None, 16, 3, channel_axis=True),
         Mode(10, "rgba16", None, 16, 4, channel_axis=True),
         Mode(11, "la16", None, 16, 2, channel_axis=True),
+        Mode(12, "palette", "P", 8, 1, channel_axis=False),
     )
 }
 
@@ -266,9 +272,18 @@ class Header:
         return None if data is None else data.decode("utf-8", "replace")
 
 
-def checksum(mode: Mode, width: int, height: int, samples: bytes) -> int:
+PALETTE = MODES[12]
+"""The mode of indices with a palette, which arrays alone never have."""
+
+
+def checksum(
+    mode: Mode, width: int, height: int, samples: bytes, palette: Palette | None = None
+) -> int:
     """Return the CRC-32 over the canonical description and the samples (SPEC 2.5)."""
-    return zlib.crc32(samples, zlib.crc32(struct.pack("<BII", mode.identifier, width, height)))
+    description = struct.pack("<BII", mode.identifier, width, height)
+    if palette is not None:
+        description += palette.description()
+    return zlib.crc32(samples, zlib.crc32(description))
 
 
 def write_varint(value: int) -> bytes:
@@ -418,6 +433,8 @@ def coder_codes(coder: int, mode: Mode) -> bool:
     """Whether a coder codes pictures of a mode (SPEC 2.4)."""
     if coder == BILEVEL:
         return mode.bits_per_sample == 1
+    if coder == FEW_COLOUR:
+        return mode.bits_per_sample == 8
     return mode.kind is not None or coder not in KIND_CODERS
 
 
@@ -496,6 +513,7 @@ def read_header(data: bytes) -> Header:
     for index, segment in enumerate(segments):
         if segment.kind == SEGMENT_FILE_CHECK and (index or len(segment.data) != 4):
             raise CorruptStreamError("header: the file check is not 4 bytes in the first segment")
+    _check_palette(mode, segments)
     tables = [segment.data for segment in segments if segment.kind == SEGMENT_FRAMES]
     if len(tables) > 1:
         raise CorruptStreamError("header: more than one frame table")
@@ -510,6 +528,19 @@ def read_header(data: bytes) -> Header:
         _read_frames(tables[0], mode, coder, crc, reference) if tables else (),
         payload_offset=reader.offset,
     )
+
+
+def _check_palette(mode: Mode, segments: list[Segment]) -> None:
+    """Palette images have a palette, others have neither it nor transparency (SPEC 3.1.1)."""
+    kinds = [segment.kind for segment in segments]
+    for kind in (SEGMENT_PALETTE, SEGMENT_TRANSPARENCY):
+        if kinds.count(kind) > (mode == PALETTE):
+            raise CorruptStreamError(
+                f"header: {kinds.count(kind)} segments {SEGMENT_NAMES[kind]} in a file of "
+                f"{mode.name} pictures"
+            )
+    if mode == PALETTE and SEGMENT_PALETTE not in kinds:
+        raise CorruptStreamError("header: a palette picture without palette")
 
 
 def read_header_from(stream: IO[bytes]) -> Header:

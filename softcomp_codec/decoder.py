@@ -17,6 +17,7 @@ from .errors import (
     TruncatedStreamError,
     UnsupportedStreamError,
 )
+from .palettes import Palette
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,6 +45,11 @@ class Decoded:
     array: NDArray[Any]
     codebook: Codebook | None
     complete: bool = True
+
+    @property
+    def palette(self) -> Palette | None:
+        """The palette of a palette image, whose array holds indices."""
+        return Palette.from_header(self.header)
 
 
 def decode(data: bytes, *, codebooks: Sequence[Codebook] = ()) -> NDArray[Any]:
@@ -246,7 +252,8 @@ def _exact(header: Header, array: NDArray[Any], complete: bool, allow_truncated:
     if not complete:
         return False
     samples = planes.canonical_samples(array, header.mode)
-    found = container.checksum(header.mode, header.width, header.height, samples)
+    palette = Palette.from_header(header)
+    found = container.checksum(header.mode, header.width, header.height, samples, palette)
     if found != header.checksum and not allow_truncated:
         raise CorruptStreamError(
             f"checksum of the decoded picture is {found:08x}, the file says "

@@ -11,7 +11,9 @@ import numpy as np
 
 from . import codebook_store, container, planes
 from .coder_choice import choose_codebook, code_at_once, code_samples, coders_for
+from .coders import Picture
 from .container import Frame, Header, Segment
+from .palettes import palette_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,14 +48,14 @@ def encode(
     ----------
     image : array_like or PIL.Image.Image
         bool, uint8 or uint16 of shape (H, W) or (H, W, 1), uint8 or uint16 of shape (H, W, 2),
-        (H, W, 3) or (H, W, 4), of any byte order; Pillow modes 1, L, RGB, I;16, LA, RGBA.
+        (H, W, 3) or (H, W, 4), of any byte order; Pillow modes 1, L, RGB, I;16, LA, RGBA, P.
     codebook : str, path, Codebook or None
         ``"auto"`` tries the bundled codebooks and none, None or ``"none"`` uses none; else a name,
         a hexadecimal ID, a ``.scfb`` path or a `Codebook`. One that does not fit the image's mode,
         or does not make the file smaller, is left out.
     effort : int
         1 (fast) to 9 (small).
-    coder : {"auto", "bilevel", "context", "shapes"}
+    coder : {"auto", "bilevel", "context", "few-colour", "shapes"}
         ``"auto"`` takes what makes the file smaller; the others are for comparisons, and store
         images that they do not code.
     embed_codebook : bool
@@ -85,7 +87,7 @@ def encode(
     True
     """
     return _encode(
-        [as_array(image)], codebook, effort, coder, embed_codebook, reference_bytes, file_check
+        [as_picture(image)], codebook, effort, coder, embed_codebook, reference_bytes, file_check
     )
 
 
@@ -104,16 +106,23 @@ def encode_frames(
     Each frame can be decoded by itself. Parameters and errors are those of `encode`; in addition
     ``ValueError`` for no images and for images that differ in size or mode.
     """
-    arrays = [as_array(image) for image in images]
-    if not arrays:
+    pictures = [as_picture(image) for image in images]
+    if not pictures:
         raise ValueError("no frames to encode")
-    for index, array in enumerate(arrays):
-        if (array.shape, array.dtype) != (arrays[0].shape, arrays[0].dtype):
+    first = pictures[0]
+    for index, picture in enumerate(pictures):
+        array = picture.array
+        if (array.shape, array.dtype) != (first.array.shape, first.array.dtype):
             raise ValueError(
                 f"frame {index} is {array.dtype} of shape {array.shape}, frame 0 is "
-                f"{arrays[0].dtype} of shape {arrays[0].shape}: all frames must be alike"
+                f"{first.array.dtype} of shape {first.array.shape}: all frames must be alike"
             )
-    return _encode(arrays, codebook, effort, coder, embed_codebook, reference_bytes, file_check)
+        if picture.palette != first.palette:
+            raise ValueError(
+                f"frame {index} has another palette than frame 0, or only one of them has any: all "
+                "frames must have the same"
+            )
+    return _encode(pictures, codebook, effort, coder, embed_codebook, reference_bytes, file_check)
 
 
 def encode_many(
@@ -144,8 +153,17 @@ def as_array(image: ImageLike) -> NDArray[Any]:
     return planes.in_native_order(np.ascontiguousarray(image))
 
 
+def as_picture(image: ImageLike) -> Picture:
+    """Return what is coded of an array-like or of a Pillow image."""
+    palette = palette_of(image)
+    if palette is not None:
+        return Picture(np.asarray(image), container.PALETTE, palette)
+    array = as_array(image)
+    return Picture(array, planes.mode_of_array(array))
+
+
 def _encode(
-    arrays: list[NDArray[Any]],
+    pictures: list[Picture],
     codebook: CodebookChoice,
     effort: int,
     coder: str,
@@ -154,38 +172,37 @@ def _encode(
     file_check: bool,
 ) -> bytes:
     _check_options(effort, reference_bytes, embed_codebook, file_check)
-    mode = planes.mode_of_array(arrays[0])
-    coders = coders_for(coder, mode, arrays[0].shape)
-    raw_bytes = mode.raw_size(arrays[0].shape[1], arrays[0].shape[0])
+    first = pictures[0]
+    coders = coders_for(coder, pictures)
     book: Codebook | None
     at_once = None
-    if len(arrays) == 1:
-        at_once = code_at_once(codebook, arrays[0], mode, effort, coders)
+    if len(pictures) == 1:
+        at_once = code_at_once(codebook, first, effort, coders)
     if at_once is not None:
         samples, book = at_once
-        coded = [_as_frame(arrays[0], mode, samples, 0)]
+        coded = [_as_frame(first, samples, 0)]
     else:
-        book = choose_codebook(codebook, arrays, mode, coders)
-        overhead = _codebook_overhead(book, raw_bytes, reference_bytes)
+        book = choose_codebook(codebook, pictures, coders)
+        overhead = _codebook_overhead(book, first.raw_size, reference_bytes)
         coded = [
-            _as_frame(
-                array, mode, code_samples(array, mode, book, effort, overhead, coders), overhead
-            )
-            for array in arrays
+            _as_frame(picture, code_samples(picture, book, effort, overhead, coders), overhead)
+            for picture in pictures
         ]
     frames = tuple(frame for frame, _, _ in coded)
     if not any(uses_book for _, _, uses_book in coded):
         book = None
         frames = tuple(replace(frame, built_in=False) for frame in frames)
-    height, width = arrays[0].shape[:2]
+    segments = _segments(book, first.raw_size, embed_codebook)
+    if first.palette is not None:
+        segments = (*first.palette.to_segments(), *segments)
     header = Header(
-        mode,
-        width,
-        height,
+        first.mode,
+        first.width,
+        first.height,
         frames[0].coder,
-        _reference(book, raw_bytes, reference_bytes),
+        _reference(book, first.raw_size, reference_bytes),
         frames[0].checksum,
-        _segments(book, raw_bytes, embed_codebook),
+        segments,
         frames if len(frames) > 1 else (),
     )
     payload = b"".join(payload for _, payload, _ in coded)
@@ -211,19 +228,16 @@ def _codebook_overhead(book: Codebook | None, raw_bytes: int, reference_bytes: i
     return len(_reference(book, raw_bytes, reference_bytes)) + segments + (segments > 0)
 
 
-def _as_frame(
-    array: NDArray[Any], mode: container.Mode, coded: Coded | None, overhead: int
-) -> tuple[Frame, bytes, bool]:
+def _as_frame(picture: Picture, coded: Coded | None, overhead: int) -> tuple[Frame, bytes, bool]:
     """Return frame, payload and whether it needs the codebook; stored where that is smaller.
 
     `overhead` is what naming the codebook adds to the payload's bytes.
     """
-    samples = planes.canonical_samples(array, mode)
+    samples = planes.canonical_samples(picture.array, picture.mode)
     payload, coder, uses_book = samples, container.STORED, False
     if coded is not None and len(coded[0]) + overhead * coded[2] < len(samples):
         payload, coder, uses_book = coded[0], coded[1].identifier, coded[2]
-    height, width = array.shape[:2]
-    crc = container.checksum(mode, width, height, samples)
+    crc = container.checksum(picture.mode, picture.width, picture.height, samples, picture.palette)
     built_in = not uses_book and coder != container.STORED
     return Frame(coder, built_in, len(payload), crc), payload, uses_book
 

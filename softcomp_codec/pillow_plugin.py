@@ -132,7 +132,9 @@ class ScfImageFile(ImageFile.ImageFile):
 
     def _load_once(self) -> None:
         if self._im is None:  # else another thread was faster
-            self.im = self._decode(allow_truncated=ImageFile.LOAD_TRUNCATED_IMAGES).im
+            image = self._decode(allow_truncated=ImageFile.LOAD_TRUNCATED_IMAGES)
+            self.im = image.im
+            self.palette = image.palette
             self.readonly = 0
             if self.n_frames == 1:
                 self._data = None
@@ -148,7 +150,10 @@ class ScfImageFile(ImageFile.ImageFile):
             allow_truncated=allow_truncated,
         )
         samples = planes.canonical_samples(decoded.array, decoded.header.mode)
-        return Image.frombytes(*self._form, samples)
+        image = Image.frombytes(*self._form, samples)
+        if decoded.palette is not None:
+            image.putpalette(decoded.palette.entries, decoded.palette.mode)
+        return image
 
     def _read_file(self) -> bytes:
         """Return the whole file; nothing needs the file object after that."""

@@ -98,7 +98,7 @@ def array_from_pillow(image: Image.Image) -> NDArray[Any]:
     OSError
         A mode that the format does not hold yet, as Pillow's own writers do.
     """
-    if image.mode not in PILLOW_MODES:
+    if image.mode not in PILLOW_MODES or image.mode == "P":
         advice = "convert the image first"
         if image.mode.startswith("I;16"):  # Image.convert cuts off what is above 255
             advice = "make it one by Image.fromarray(numpy.asarray(image).astype(numpy.uint16))"
