@@ -27,6 +27,8 @@ from .kernels.entropy_kernels import N_CONTEXTS, N_ENERGIES
 from .kernels.residual_kernels import GAP, MED, NO_PREDICTOR
 from .reference_books import ReferencePart
 from .shapes import N_GAP_SYMBOLS, ShapeSet, shape_set
+from .tiny_coder import serves
+from .tiny_prior import TinyPrior
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from .arithmetic import States
     from .container import Mode
     from .context_prior import Key
+    from .tiny_prior import TinyKey
 
 MAGIC = b"\xf7SB"
 FORMAT_VERSION = 0
@@ -44,6 +47,7 @@ SECTION_RECORD = 0x01
 SECTION_SHAPES = 0x02
 SECTION_REFERENCE = 0x03
 SECTION_PRIOR = 0x04
+SECTION_TINY = 0x06
 RAW, XZ = 0, 1
 
 MAX_CODEBOOK_BYTES = 1 << 26
@@ -133,6 +137,8 @@ class Codebook:
         By kind of image, for the reference settings; a kind has either part, or both.
     priors : dict of (int, int, int) to ContextPrior
         For the context coder, by bits of a sample, planes and colour transform.
+    tiny : dict of (int, int) to TinyPrior
+        For the coder of tiny images, by height and width.
 
     Examples
     --------
@@ -145,6 +151,7 @@ class Codebook:
     parts: dict[int, KindBook]
     reference: dict[int, ReferencePart] = field(default_factory=dict)
     priors: dict[Key, ContextPrior] = field(default_factory=dict)
+    tiny: dict[TinyKey, TinyPrior] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -156,6 +163,7 @@ class Codebook:
         """Names of the kinds of images that it serves."""
         names = [KIND_NAMES[kind] for kind in sorted({*self.parts, *self.reference})]
         others = [self.priors[key].mode_name for key in sorted(self.priors)]
+        others += [KIND_NAMES[1]] * bool(self.tiny)
         return tuple(dict.fromkeys([*names, *others]))
 
     def planes_of(self, kind: str) -> tuple[PlaneBook, ...]:
@@ -169,6 +177,7 @@ class Codebook:
             mode.kind in self.parts
             or mode.kind in self.reference
             or len(self.context_priors(mode)) > 0
+            or (bool(self.tiny) and serves(mode, 1, 1))
         )
 
     def context_priors(self, mode: Mode) -> dict[int, ContextPrior]:
@@ -178,6 +187,10 @@ class Codebook:
             for key, prior in self.priors.items()
             if key[:2] == (mode.bits_per_sample, mode.n_planes)
         }
+
+    def tiny_prior(self, mode: Mode, height: int, width: int) -> TinyPrior | None:
+        """Return the tiny coder's prior for images of this mode and size, None without one."""
+        return self.tiny.get((height, width)) if serves(mode, height, width) else None
 
     @cached_property
     def serialised(self) -> bytes:
@@ -197,6 +210,7 @@ class Codebook:
             (SECTION_REFERENCE, self.reference[kind].to_bytes()) for kind in sorted(self.reference)
         ]
         sections += [(SECTION_PRIOR, self.priors[key].to_bytes()) for key in sorted(self.priors)]
+        sections += [(SECTION_TINY, self.tiny[key].to_bytes()) for key in sorted(self.tiny)]
         return b"".join(
             bytes([section]) + write_varint(len(data)) + data for section, data in sections
         )
@@ -267,6 +281,7 @@ class Codebook:
         parts: dict[int, KindBook] = {}
         reference: dict[int, ReferencePart] = {}
         priors: dict[Key, ContextPrior] = {}
+        tiny: dict[TinyKey, TinyPrior] = {}
         while reader.offset < len(serialised):
             section = reader.take(1, "section")[0]
             length = reader.varint("section length", MAX_CODEBOOK_BYTES)
@@ -282,13 +297,16 @@ class Codebook:
             elif section == SECTION_PRIOR:
                 prior = ContextPrior.from_bytes(data)
                 priors[prior.key] = prior
+            elif section == SECTION_TINY:
+                tiny_prior = TinyPrior.from_bytes(data)
+                tiny[tiny_prior.key] = tiny_prior
             elif section < 0x80:
                 raise UnsupportedStreamError(f"codebook: critical section {section} is unknown")
             else:
                 raise CorruptStreamError(f"codebook: section {section} is reserved")
-        if record is None or not (parts or reference or priors):
+        if record is None or not (parts or reference or priors or tiny):
             raise CorruptStreamError("codebook: a training record and a part are needed")
-        book = cls(record, parts, reference, priors)
+        book = cls(record, parts, reference, priors, tiny)
         try:
             canonical = book.serialised == serialised
         except (ValueError, RecursionError) as error:

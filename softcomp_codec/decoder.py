@@ -7,7 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import codebook_store, container, context_coder, planes, reference_coder, shapes_coder
+from . import (
+    codebook_store,
+    container,
+    context_coder,
+    planes,
+    reference_coder,
+    shapes_coder,
+    tiny_coder,
+)
 from .codebook import reference_part_for
 from .container import Header
 from .errors import (
@@ -156,8 +164,9 @@ def _decode_frame(
         complete = len(payload) == single.raw_size
         return Decoded(header, array, None, _exact(single, array, complete, allow_truncated))
     if not single.codebook_reference:
-        if single.coder == container.REFERENCE:
-            raise CorruptStreamError("header: the reference coder needs a codebook")
+        if single.coder in (container.REFERENCE, container.TINY):
+            name = container.CODER_NAMES[single.coder]
+            raise CorruptStreamError(f"header: the {name} coder needs a codebook")
         if single.coder == container.CONTEXT:
             array, complete = context_coder.decode_payload(payload, single, allow_truncated)
         else:
@@ -236,6 +245,14 @@ def _decode_by(
     if header.coder == container.CONTEXT:
         priors = book.context_priors(header.mode)
         return context_coder.decode_payload(payload, header, allow_truncated, priors)
+    if header.coder == container.TINY:
+        tiny = book.tiny_prior(header.mode, header.height, header.width)
+        if tiny is None:
+            raise CorruptStreamError(
+                f"codebook {book.name!r} has no part for {header.mode.name} pictures of "
+                f"{header.width} x {header.height} by the tiny coder"
+            )
+        return tiny_coder.decode_payload(payload, header, tiny, allow_truncated)
     if header.coder == container.SHAPES:
         if header.mode.kind not in book.parts:
             raise CorruptStreamError(

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from . import codebook_store, container, context_coder, planes, reference_coder, shapes_coder
+from . import (
+    codebook_store,
+    container,
+    context_coder,
+    planes,
+    reference_coder,
+    shapes_coder,
+    tiny_coder,
+)
 from .codebook import Codebook, kind_of, reference_part_for
 from .container import Frame, Header, Segment
 
@@ -35,7 +43,11 @@ CODER_CHOICES = {
     "auto": (container.CONTEXT, container.SHAPES),
     "context": (container.CONTEXT,),
     "shapes": (container.SHAPES,),
+    "tiny": (container.TINY,),
 }
+
+THOROUGH_EFFORT = 7
+"""From this effort on, tiny images are coded in every way, whatever their looks."""
 
 TRIAL_SIDE = 384
 TRIAL_FRAMES = 4
@@ -72,7 +84,7 @@ def encode(
         or does not make the file smaller, is left out.
     effort : int
         1 (fast) to 9 (small).
-    coder : {"auto", "context", "shapes"}
+    coder : {"auto", "context", "shapes", "tiny"}
         ``"auto"`` takes what makes the file smaller; the others are for comparisons.
     embed_codebook : bool
         Put the codebook into the file, so that it decodes everywhere.
@@ -174,10 +186,15 @@ def _encode(
     _check_options(effort, reference_bytes, embed_codebook, file_check)
     mode = planes.mode_of_array(arrays[0])
     coders = _coders_to_try(coder, mode, arrays[0].shape)
-    book = _choose_codebook(codebook, arrays, mode, coders)
     raw_bytes = mode.raw_size(arrays[0].shape[1], arrays[0].shape[0])
-    overhead = _codebook_overhead(book, raw_bytes, reference_bytes)
-    coded = [_code_frame(array, mode, book, effort, overhead, coders) for array in arrays]
+    at_once = _code_tiny(arrays, mode, codebook, effort, coders)
+    if at_once is not None:
+        frame, payload, book = at_once
+        coded = [(frame, payload, True)]
+    else:
+        book = _choose_codebook(codebook, arrays, mode, coders)
+        overhead = _codebook_overhead(book, raw_bytes, reference_bytes)
+        coded = [_code_frame(array, mode, book, effort, overhead, coders) for array in arrays]
     frames = tuple(frame for frame, _, _ in coded)
     if not any(uses_book for _, _, uses_book in coded):
         book = None
@@ -207,9 +224,47 @@ def _coders_to_try(choice: str, mode: container.Mode, shape: tuple[int, ...]) ->
         return CODER_CHOICES[choice]
     if mode.bits_per_sample == 1:
         return CODER_CHOICES["shapes"]
+    if tiny_coder.serves(mode, shape[0], shape[1]):
+        return (*CODER_CHOICES["auto"], container.TINY)
     if shape[0] * shape[1] > TINY_PIXELS:
         return CODER_CHOICES["context"]
     return CODER_CHOICES["auto"]
+
+
+def _code_tiny(
+    arrays: list[NDArray[Any]],
+    mode: container.Mode,
+    choice: CodebookChoice,
+    effort: int,
+    coders: tuple[int, ...],
+) -> tuple[Frame, bytes, Codebook] | None:
+    """Return frame, payload and codebook of an image that the tiny coder suits well, else None.
+
+    An image that looks like those of a codebook is not coded in other ways: a thousand a second
+    would not be enough for them.
+    """
+    if len(arrays) > 1 or container.TINY not in coders or choice is None or choice == "none":
+        return None
+    height, width = arrays[0].shape[:2]
+    books = (
+        codebook_store.bundled_codebooks()
+        if choice == "auto"
+        else (codebook_store.load_codebook(choice),)
+    )
+    found: tuple[bytes, Codebook] | None = None
+    for book in books:
+        prior = book.tiny_prior(mode, height, width)
+        payload = None if prior is None else tiny_coder.encode_payload(arrays[0], prior)
+        if payload is not None and (found is None or len(payload) < len(found[0])):
+            found = payload, book
+    if found is None or (effort >= THOROUGH_EFFORT and len(coders) > 1):
+        return None
+    payload, book = found
+    if not tiny_coder.suits(arrays[0], payload):
+        return None
+    samples = planes.canonical_samples(arrays[0], mode)
+    crc = container.checksum(mode, width, height, samples)
+    return Frame(container.TINY, False, len(payload), crc), payload, book
 
 
 def _check_options(effort: int, reference_bytes: int | None, *flags: bool) -> None:
@@ -238,7 +293,7 @@ def _choose_codebook(
     if coders == CODER_CHOICES["context"] and arrays[0].shape[0] * arrays[0].shape[1] > AUTO_PIXELS:
         return None
     fitting: list[Codebook | None] = [
-        book for book in codebook_store.bundled_codebooks() if _may_help(book, mode, coders)
+        book for book in codebook_store.bundled_codebooks() if _may_help(book, mode, arrays[0].shape[:2], coders)
     ]
     fitting.append(None)
     if len(fitting) == 1:
@@ -253,9 +308,13 @@ def _choose_codebook(
     return fitting[sizes.index(min(sizes))]
 
 
-def _may_help(book: Codebook, mode: container.Mode, coders: tuple[int, ...]) -> bool:
-    """Whether a codebook has something for images of a mode and one of the coders."""
+def _may_help(
+    book: Codebook, mode: container.Mode, shape: tuple[int, ...], coders: tuple[int, ...]
+) -> bool:
+    """Whether a codebook has something for images of a mode and size and one of the coders."""
     if container.CONTEXT in coders and book.context_priors(mode):
+        return True
+    if container.TINY in coders and book.tiny_prior(mode, *shape):
         return True
     return container.SHAPES in coders and (mode.kind in book.parts or mode.kind in book.reference)
 
@@ -265,6 +324,9 @@ def _trial_size(
 ) -> int:
     """Return the bytes of a part of an image by the best of the coders that a codebook helps."""
     sizes = []
+    tiny = book.tiny_prior(mode, *array.shape[:2]) if book else None
+    if container.TINY in coders and tiny is not None:
+        sizes.append(len(tiny_coder.encode_payload(array, tiny) or array.tobytes()))
     if container.SHAPES in coders and (book is None or mode.kind in book.parts):
         sizes.append(len(shapes_coder.encode_payload(array, mode, book)))
     priors = book.context_priors(mode) if book else None
@@ -328,9 +390,15 @@ def _code_samples(
         and reference is not None
         and kind_of(mode) not in book.parts
         and not book.context_priors(mode)
+        and book.tiny_prior(mode, *array.shape[:2]) is None
     ):
         return reference_coder.encode_payload(array, mode, reference), container.REFERENCE, True
     tried: list[tuple[int, bytes, int, bool]] = []
+    tiny = book.tiny_prior(mode, *array.shape[:2]) if book else None
+    if container.TINY in coders and tiny is not None:
+        payload = tiny_coder.encode_payload(array, tiny)
+        if payload is not None:
+            tried.append((len(payload) + overhead, payload, container.TINY, True))
     if container.CONTEXT in coders:
         for context, uses_book in _code_by_context(array, mode, book, effort):
             cost = len(context) + overhead * uses_book

@@ -21,6 +21,8 @@ from .kernels.residual_kernels import MED
 from .mining import plane_label
 from .plane_training import SAMPLE_CELLS, PlaneTrainer, spread_step, untrained_bytes
 from .reference_training import ReferenceOptions, train_reference_part
+from .tiny_coder import serves
+from .tiny_training import makes_superfluous, train_tiny_priors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,8 +32,14 @@ if TYPE_CHECKING:
     from .encoder import ImageLike
     from .planes import Plane
     from .reference_books import ReferencePart
+    from .tiny_prior import TinyKey, TinyPrior
 
-    Parts = tuple[dict[int, KindBook], dict[int, ReferencePart], dict[Key, ContextPrior]]
+    Parts = tuple[
+        dict[int, KindBook],
+        dict[int, ReferencePart],
+        dict[Key, ContextPrior],
+        dict[TinyKey, TinyPrior],
+    ]
     Reports = dict[str, dict[str, dict[str, Any]]]
 
 Progress = Callable[[str, int, int], None]
@@ -66,8 +74,9 @@ class TrainingOptions:
         Whether bilevel, gray and RGB images teach the shapes coder. Images above 16,384 pixels use
         it for bilevel ones only, unless it is asked for.
     train_priors : bool
-        Whether images that are not bilevel also teach the context coder; without it, images of
-        modes that the shapes coder does not know cannot be trained on.
+        Whether images that are not bilevel also teach the context coder, and many gray ones of one
+        size up to 64 x 64 the tiny coder; without it, images of modes that the shapes coder does
+        not know cannot be trained on.
     """
 
     low_bits: int | None = None
@@ -205,16 +214,23 @@ def _train_parts(
         if options.train_shapes:
             parts = trainer.parts([sample for sample in samples if sample.mode.kind is not None])
         measured: dict[str, dict[str, Any]] = {}
+        measured_tiny: dict[str, dict[str, Any]] = {}
         priors: dict[Key, ContextPrior] = {}
+        tiny: dict[TinyKey, TinyPrior] = {}
         if options.train_priors:
-            priors = train_priors(
-                [(sample.array, sample.mode) for sample in samples],
-                pool=pool,
-                workers=workers,
-                progress=report,
-                report=measured,
+            images = [(sample.array, sample.mode) for sample in samples]
+            tiny = train_tiny_priors(
+                images, pool=pool, workers=workers, progress=report, report=measured_tiny
             )
-        return (parts, {}, priors), {"planes": trainer.report, "priors": measured}
+            if len(tiny) == 1 and all(makes_superfluous(each) for each in measured_tiny.values()):
+                # images of this size alone: those of other sizes hardly come
+                (size,) = tiny
+                images = [(a, mode) for a, mode in images if not _is_tiny(a, mode, size)]
+            priors = train_priors(
+                images, pool=pool, workers=workers, progress=report, report=measured
+            )
+        found = {"planes": trainer.report, "priors": measured, "tiny": measured_tiny}
+        return (parts, {}, priors, tiny), found
     reference = {}
     planes_report: dict[str, dict[str, Any]] = {}
     for kind in sorted({kind_of(sample.mode) for sample in samples}):
@@ -227,7 +243,11 @@ def _train_parts(
             progress=report,
             report=planes_report,
         )
-    return ({}, reference, {}), {"planes": planes_report}
+    return ({}, reference, {}, {}), {"planes": planes_report}
+
+
+def _is_tiny(array: NDArray[Any], mode: Mode, size: TinyKey) -> bool:
+    return serves(mode, *array.shape[:2]) and array.shape[:2] == size
 
 
 def _silent(stage: str, done: int, total: int) -> None:

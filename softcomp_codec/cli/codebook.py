@@ -142,6 +142,9 @@ def summary(book: Codebook) -> dict[str, Any]:
             prior.label: {"parts": prior.part_names, "known_states": len(prior.log_odds)}
             for _, prior in sorted(book.priors.items())
         },
+        "tiny": {
+            prior.label: {"known_states": prior.n_known} for _, prior in sorted(book.tiny.items())
+        },
     }
 
 
@@ -171,6 +174,8 @@ def facts(book: Codebook) -> list[tuple[str, str]]:
         if prior["known_states"]:
             parts += f" ({n_bytes(prior['known_states'])} known)"
         lines.append((f"{label}, context coder", parts))
+    for label, tiny in described["tiny"].items():
+        lines.append((f"{label}, tiny coder", f"{n_bytes(tiny['known_states'])} known states"))
     lines += indicator_lines.training_lines(record)
     lines += prior_lines(record)
     lines += report_lines(record)

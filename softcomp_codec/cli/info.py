@@ -144,6 +144,8 @@ def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
     named, header = header, container.frame_header(header, 0)
     if header.coder == container.CONTEXT:
         return _context_details(header, payload)
+    if header.coder == container.TINY:
+        return {"code_bytes": len(payload), "adaptive": False}
     if header.coder != container.SHAPES:
         return None
     from .. import codebook_store, shapes_coder
@@ -245,6 +247,9 @@ def _detail_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         missing = facts["codebook"] is not None and facts["codebook"]["found"] is None
         return [("details", "not without the codebook" if missing else "none of this coder")]
     lines = [("details", "of the first frame")] if facts["frames"] > 1 else []
+    if "adaptive" in details:
+        code = f"{n_bytes(details['code_bytes'])} bytes of code, by the codebook's frozen tables"
+        return [*lines, ("payload", code)]
     if details["planes"][1:]:
         lines.append(("colour transform", details["colour_transform"]))
     if "contexts" in details:
