@@ -187,6 +187,7 @@ def _encode(
     mode = planes.mode_of_array(arrays[0])
     coders = _coders_to_try(coder, mode, arrays[0].shape)
     raw_bytes = mode.raw_size(arrays[0].shape[1], arrays[0].shape[0])
+    book: Codebook | None
     at_once = _code_tiny(arrays, mode, codebook, effort, coders)
     if at_once is not None:
         frame, payload, book = at_once
@@ -219,7 +220,7 @@ def _coders_to_try(choice: str, mode: container.Mode, shape: tuple[int, ...]) ->
     if choice not in CODER_CHOICES:
         raise ValueError(f"coder is {choice!r}, expected one of {', '.join(CODER_CHOICES)}")
     if mode.kind is None:
-        return CODER_CHOICES["context"] if choice != "shapes" else ()
+        return CODER_CHOICES["context"] if choice in ("auto", "context") else ()
     if choice != "auto":
         return CODER_CHOICES[choice]
     if mode.bits_per_sample == 1:
@@ -293,7 +294,9 @@ def _choose_codebook(
     if coders == CODER_CHOICES["context"] and arrays[0].shape[0] * arrays[0].shape[1] > AUTO_PIXELS:
         return None
     fitting: list[Codebook | None] = [
-        book for book in codebook_store.bundled_codebooks() if _may_help(book, mode, arrays[0].shape[:2], coders)
+        book
+        for book in codebook_store.bundled_codebooks()
+        if _may_help(book, mode, arrays[0].shape[:2], coders)
     ]
     fitting.append(None)
     if len(fitting) == 1:

@@ -52,7 +52,7 @@ def encode_payload(array: NDArray[Any], prior: TinyPrior) -> bytes | None:
 
     Returns
     -------
-    bytes, or None where the samples themselves are smaller.
+    bytes, or None where they would be many more than the samples themselves.
     """
     image = np.array(array, np.uint8).reshape(-1)
     room = len(image) + (WORST_BYTES + 1) * prior.width

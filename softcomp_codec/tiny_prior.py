@@ -119,7 +119,8 @@ class TinyPrior:
         height, width, flags, slot_bits = reader.take(4, "size, flags and slots")
         if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE and flags <= _INVERTED):
             raise CorruptStreamError(
-                f"tiny prior: {width} x {height} pixels, flags {flags:02x}h; sides are 1..{MAX_SIDE}"
+                f"tiny prior: {width} x {height} pixels, flags {flags:02x}h; sides are 1 to "
+                f"{MAX_SIDE}"
             )
         if not LEAST_SLOT_BITS <= slot_bits <= MOST_SLOT_BITS:
             raise CorruptStreamError(

@@ -8,6 +8,7 @@ without the decision at hand, so that all images can teach both.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +140,12 @@ def train_tiny_priors(
     return found
 
 
+def train_prior(images: Images, workers: int = 1) -> TinyPrior:
+    """Train a prior on images (n, height, width), whether it pays or not."""
+    with ThreadPoolExecutor(workers) as pool:
+        return _TinyTrainer(images, pool, workers, lambda *_: None).on_all()
+
+
 def makes_superfluous(report: dict[str, Any]) -> bool:
     """Whether a prior of tiny images leaves nothing to gain to one of the context coder."""
     return bool(100 * report["bytes"] <= PAYS_MUCH * report["bytes_of_context_coder"])
@@ -147,9 +154,7 @@ def makes_superfluous(report: dict[str, Any]) -> bool:
 class _TinyTrainer:
     """Trains the prior of one size."""
 
-    def __init__(
-        self, images: Images, pool: Executor, workers: int, progress: Progress
-    ) -> None:
+    def __init__(self, images: Images, pool: Executor, workers: int, progress: Progress) -> None:
         self._images = np.array(images)  # writable, as what the decoder fills
         self._pool = pool
         self._workers = workers
@@ -176,6 +181,10 @@ class _TinyTrainer:
         }
         if 100 * own > PAYS * plain:
             return None
+        return self.on_all()
+
+    def on_all(self) -> TinyPrior:
+        """Return the prior that all images teach."""
         return self._train(self._images, "all images")
 
     def _sizes(
@@ -305,7 +314,7 @@ def _spread(images: Images, most: int) -> Images:
 
 def _fewest_uses(uses: NDArray[np.int64]) -> int:
     """Return how often a node must be met to be known."""
-    if MOST_KNOWN >= len(uses):
+    if len(uses) <= MOST_KNOWN:
         return FEWEST_USES
     rank = len(uses) - MOST_KNOWN - 1
     return max(FEWEST_USES, int(np.partition(uses, rank)[rank]) + 1)

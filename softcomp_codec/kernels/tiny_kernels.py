@@ -36,7 +36,7 @@ LEARNED_SHIFT = 10
 
 WEIGHT_LIMIT = 127 << LEARNED_SHIFT
 
-WORST_BYTES = 24
+WORST_BYTES = 80
 """More than the code of one sample takes."""
 
 COUNTING, LEARNING = 0, 1
@@ -164,7 +164,8 @@ def _make_code_image(training: bool) -> Any:
                 eighths = min(max((total + 256) >> 9, np.int64(0)), np.int64(2040))
                 p = (eighths + 4) >> 3
                 # ---- Contexts (SPEC 5F.3)
-                rw, rn, rne, rnw = r[at - _U1], r[at - stride], r[at - north_east], r[at - north_west]
+                rw, rn = r[at - _U1], r[at - stride]
+                rne, rnw = r[at - north_east], r[at - north_west]
                 energy = 2 * abs(rw) + 2 * abs(rn) + abs(rne) + abs(rnw)
                 activity = np.int64(lengths[np.uint64(energy)])
                 pattern = np.int64(w == 0) + 2 * np.int64(n == 0) + 4 * np.int64(nw == 0)
@@ -186,7 +187,8 @@ def _make_code_image(training: bool) -> Any:
                     symmetry += activity
                 slots[5] = _slot(symmetry, 5, slot_bits)
                 ahead_west = _clip((2 * w - ww - p) >> 1, 15) + 15
-                slots[6] = _slot(ahead_west * 32 + _clip((2 * n - nn - p) >> 1, 15) + 15, 6, slot_bits)
+                ahead_north = _clip((2 * n - nn - p) >> 1, 15) + 15
+                slots[6] = _slot(ahead_west * 32 + ahead_north, 6, slot_bits)
                 begun = column - first if first < n_columns else np.int64(64)
                 drift = left - left_before + 3
                 if drift < 0 or drift > 6:
@@ -198,7 +200,8 @@ def _make_code_image(training: bool) -> Any:
                 energy_row += np.int64(mirrored > 0)
                 first_row = np.uint64(energy_row * N_NODES)
                 second_row = np.uint64(pattern * N_NODES)
-                # ---- Decisions (SPEC 5F.4): 0 background, 1 exact, 2 sign, 3 size, 4 and 5 its bits
+                # ---- Decisions (SPEC 5F.4)
+                # Steps: 0 background, 1 exact, 2 sign, 3 size, 4 and 5 its first bits, 6 others.
                 q = min(max(p, np.int64(1)), np.int64(255))
                 value = np.int64(0)
                 if not decoding:
@@ -210,7 +213,7 @@ def _make_code_image(training: bool) -> Any:
                 negative = np.int64(value < q)
                 floor, width, ones, reach = np.int64(1), np.int64(1), np.int64(0), np.int64(0)
                 bits_left = np.int64(0)
-                while step < 9:
+                while True:
                     bit = np.int64(0)
                     if not decoding:
                         if step == 0:
@@ -264,7 +267,8 @@ def _make_code_image(training: bool) -> Any:
                                     )
                             chance = min(max(mixed, np.int64(24)), np.int64(65512))
                             span = high - low
-                            middle = low + (span >> 16) * chance + (((span & 0xFFFF) * chance) >> 16)
+                            middle = low + (span >> 16) * chance
+                            middle += ((span & 0xFFFF) * chance) >> 16
                     if not training:
                         if decoding:
                             bit = np.int64(code <= middle)
@@ -294,14 +298,11 @@ def _make_code_image(training: bool) -> Any:
                             value = q
                             break
                         step, node = np.int64(2), np.int64(2)
-                        if q == 1 or q == 255:
-                            negative = np.int64(q == 255)
-                            step = np.int64(7)
-                        else:
+                        if 1 < q < 255:
                             continue
-                    if step == 2 or step == 7:
-                        if step == 2:
-                            negative = bit
+                        bit = np.int64(q == 255)
+                    if step == 2:
+                        negative = bit
                         reach = q - 1 if negative else 255 - q
                         step, node = np.int64(3), np.int64(11) if negative else np.int64(3)
                         if floor + width <= reach:
