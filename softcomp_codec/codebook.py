@@ -30,6 +30,8 @@ from .kernels.entropy_kernels import N_CONTEXTS, N_ENERGIES
 from .kernels.residual_kernels import GAP, MED, NO_PREDICTOR
 from .reference_books import ReferencePart
 from .shapes import N_GAP_SYMBOLS, ShapeSet, shape_set
+from .tiny_coder import serves
+from .tiny_prior import TinyPrior
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from .arithmetic import States
     from .container import Mode
     from .context_prior import Key
+    from .tiny_prior import TinyKey
 
 FORMAT_VERSION = 0
 
@@ -47,6 +50,7 @@ SECTION_SHAPES = 0x02
 SECTION_REFERENCE = 0x03
 SECTION_PRIOR = 0x04
 SECTION_BILEVEL_PRIOR = 0x05
+SECTION_TINY = 0x06
 SECTION_FEW_COLOUR = 0x07
 RAW, XZ = 0, 1
 
@@ -139,6 +143,8 @@ class Codebook:
         For the context coder, by bits of a sample, planes and colour transform.
     bilevel_priors : dict of (int, int) to BilevelPrior
         For the bilevel coder, by height and width; (0, 0) for images of any size.
+    tiny : dict of (int, int) to TinyPrior
+        For the coder of tiny images, by height and width.
     few_colour : FewColourPrior or None
         For the few-colour coder, images of 8 bits of all modes.
 
@@ -154,6 +160,7 @@ class Codebook:
     reference: dict[int, ReferencePart] = field(default_factory=dict)
     priors: dict[Key, ContextPrior] = field(default_factory=dict)
     bilevel_priors: dict[tuple[int, int], BilevelPrior] = field(default_factory=dict)
+    tiny: dict[TinyKey, TinyPrior] = field(default_factory=dict)
     few_colour: FewColourPrior | None = None
 
     @property
@@ -166,8 +173,8 @@ class Codebook:
         """Names of the kinds of images that it serves."""
         names = [KIND_NAMES[kind] for kind in sorted({*self.parts, *self.reference})]
         others = [self.priors[key].mode_name for key in sorted(self.priors)]
-        bilevel = [KIND_NAMES[0]] if self.bilevel_priors else []
-        return tuple(dict.fromkeys([*names, *others, *bilevel]))
+        others += [KIND_NAMES[0]] * bool(self.bilevel_priors) + [KIND_NAMES[1]] * bool(self.tiny)
+        return tuple(dict.fromkeys([*names, *others]))
 
     def planes_of(self, kind: str) -> tuple[PlaneBook, ...]:
         """Return the plane books of a kind of image, by its name; none under reference settings."""
@@ -182,6 +189,7 @@ class Codebook:
             or len(self.context_priors(mode)) > 0
             or (mode.bits_per_sample == 1 and len(self.bilevel_priors) > 0)
             or (self.few_colour is not None and mode.bits_per_sample == 8)
+            or (bool(self.tiny) and serves(mode, 1, 1))
         )
 
     def bilevel_prior(self, height: int, width: int) -> BilevelPrior | None:
@@ -196,6 +204,10 @@ class Codebook:
             for key, prior in self.priors.items()
             if key[:2] == (mode.bits_per_sample, mode.n_planes)
         }
+
+    def tiny_prior(self, mode: Mode, height: int, width: int) -> TinyPrior | None:
+        """Return the tiny coder's prior for images of this mode and size, None without one."""
+        return self.tiny.get((height, width)) if serves(mode, height, width) else None
 
     @cached_property
     def serialised(self) -> bytes:
@@ -219,6 +231,7 @@ class Codebook:
             (SECTION_BILEVEL_PRIOR, self.bilevel_priors[key].to_bytes())
             for key in sorted(self.bilevel_priors)
         ]
+        sections += [(SECTION_TINY, self.tiny[key].to_bytes()) for key in sorted(self.tiny)]
         if self.few_colour is not None:
             sections.append((SECTION_FEW_COLOUR, self.few_colour.to_bytes()))
         return b"".join(
@@ -292,6 +305,7 @@ class Codebook:
         reference: dict[int, ReferencePart] = {}
         priors: dict[Key, ContextPrior] = {}
         bilevel_priors: dict[tuple[int, int], BilevelPrior] = {}
+        tiny: dict[TinyKey, TinyPrior] = {}
         few_colour: FewColourPrior | None = None
         while reader.offset < len(serialised):
             section = reader.take(1, "section")[0]
@@ -313,13 +327,17 @@ class Codebook:
                 bilevel_priors[bilevel_prior.key] = bilevel_prior
             elif section == SECTION_FEW_COLOUR:
                 few_colour = FewColourPrior.from_bytes(data)
+            elif section == SECTION_TINY:
+                tiny_prior = TinyPrior.from_bytes(data)
+                tiny[tiny_prior.key] = tiny_prior
             elif section < 0x80:
                 raise UnsupportedStreamError(f"codebook: critical section {section} is unknown")
             else:
                 raise CorruptStreamError(f"codebook: section {section} is reserved")
-        if record is None or not (parts or reference or priors or bilevel_priors or few_colour):
+        known = (parts, reference, priors, bilevel_priors, tiny, few_colour)
+        if record is None or not any(known):
             raise CorruptStreamError("codebook: a training record and a part are needed")
-        book = cls(record, parts, reference, priors, bilevel_priors, few_colour)
+        book = cls(record, *known)
         try:
             canonical = book.serialised == serialised
         except (ValueError, RecursionError) as error:

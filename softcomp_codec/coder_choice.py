@@ -14,6 +14,7 @@ from .coders import (
     FEW_COLOUR,
     REFERENCE,
     SHAPES,
+    TINY,
     TINY_PIXELS,
 )
 from .container import PALETTE
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
     """A payload, its coder, and whether it needs the codebook."""
 
 CODER_CHOICES = {
-    "auto": (BILEVEL, FEW_COLOUR, CONTEXT, SHAPES),
+    "auto": (TINY, BILEVEL, FEW_COLOUR, CONTEXT, SHAPES),
     "bilevel": (BILEVEL,),
     "context": (CONTEXT,),
     "few-colour": (FEW_COLOUR,),
     "shapes": (SHAPES,),
+    "tiny": (TINY,),
 }
 
 THOROUGH_EFFORT = 7
@@ -72,7 +74,7 @@ def coders_for(choice: str, pictures: Sequence[Picture]) -> tuple[Coder, ...]:
     if mode.bits_per_sample == 1 or mode == PALETTE:
         dropped.add(CONTEXT)
     if pictures[0].n_pixels > TINY_PIXELS or mode == PALETTE:
-        dropped.add(SHAPES)
+        dropped |= {SHAPES, TINY}
     arrays = [picture.array for picture in pictures]
     if FEW_COLOUR in coders and mode != PALETTE and not few_colour_coder.may_win(arrays):
         dropped.add(FEW_COLOUR)

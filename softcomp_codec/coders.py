@@ -16,6 +16,7 @@ from . import (
     few_colour_coder,
     reference_coder,
     shapes_coder,
+    tiny_coder,
 )
 from .codebook import reference_part_for
 
@@ -184,6 +185,25 @@ def _decode_bilevel(
     return bilevel_coder.decode_payload(payload, header, allow_truncated, prior)
 
 
+def _tiny_prior(book: Codebook, mode: Mode, height: int, width: int) -> Prior:
+    return book.tiny_prior(mode, height, width)
+
+
+def _encode_tiny(picture: Picture, _effort: int, prior: Prior) -> Encoded | None:
+    payload = tiny_coder.encode_payload(picture.array, prior)
+    return None if payload is None else (payload, True)
+
+
+def _suits_tiny(picture: Picture, payload: bytes) -> bool:
+    return tiny_coder.suits(picture.array, payload)
+
+
+def _decode_tiny(
+    payload: bytes, header: Header, prior: Prior, allow_truncated: bool
+) -> tuple[NDArray[Any], bool]:
+    return tiny_coder.decode_payload(payload, header, prior, allow_truncated)
+
+
 def _few_colour_prior(book: Codebook, mode: Mode, _height: int, _width: int) -> Prior:
     return book.few_colour if mode.bits_per_sample == 8 else None
 
@@ -233,5 +253,12 @@ REFERENCE = Coder(
     container.REFERENCE, _reference_prior, _encode_reference, _decode_reference, needs_codebook=True
 )
 
-CODERS = {coder.identifier: coder for coder in (SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE)}
+TINY = Coder(
+    container.TINY, _tiny_prior, _encode_tiny, _decode_tiny, needs_codebook=True,
+    suits=_suits_tiny,
+)  # fmt: skip
+
+CODERS = {
+    coder.identifier: coder for coder in (SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY)
+}
 """All that code samples; `stored` has nothing to code."""

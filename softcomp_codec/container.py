@@ -21,7 +21,7 @@ MAGIC = b"\xf7SC"
 FORMAT_VERSION = 0
 
 # Coders (SPEC 2.4)
-STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE = range(6)
+STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY = range(7)
 CODER_NAMES = {
     0: "stored",
     1: "shapes",
@@ -29,8 +29,9 @@ CODER_NAMES = {
     3: "bilevel",
     4: "few-colour",
     5: "reference",
+    6: "tiny",
 }
-READABLE_CODERS = (STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE)
+READABLE_CODERS = (STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY)
 
 # Segments (SPEC 3.1); bit 7 marks the ancillary ones
 SEGMENT_END = 0x00
@@ -410,7 +411,7 @@ def _read_frame_entries(reader: ByteReader, mode: Mode, reference: bytes) -> lis
         n_bytes = reader.varint(f"payload length of frame {index}", 1 << 62)
         (frame_crc,) = struct.unpack("<I", reader.take(4, f"checksum of frame {index}"))
         _check_coder(kind >> 5, mode, f"frame table: frame {index}")
-        built_in_in_vain = kind & 1 and (not reference or kind >> 5 in (STORED, REFERENCE))
+        built_in_in_vain = kind & 1 and (not reference or kind >> 5 in (STORED, REFERENCE, TINY))
         if kind & 0b11110 or built_in_in_vain:
             raise CorruptStreamError(f"frame table: frame {index} has coder byte 0x{kind:02x}")
         frames.append(Frame(kind >> 5, bool(kind & 1), n_bytes, frame_crc))
@@ -435,6 +436,8 @@ def coder_codes(coder: int, mode: Mode) -> bool:
         return mode.bits_per_sample == 1
     if coder == FEW_COLOUR:
         return mode.bits_per_sample == 8
+    if coder == TINY:
+        return (mode.bits_per_sample, mode.n_planes) == (8, 1) and mode.kind is not None
     return mode.kind is not None or coder not in KIND_CODERS
 
 

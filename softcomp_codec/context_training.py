@@ -411,7 +411,7 @@ def _solve_all(sums: _Sums) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     by_level: list[int] = []
     pooled: list[int] = []
     for kind, n_taps in enumerate(TAPS_BY_KIND[: len(sums.products)]):
-        products = [_as_integers(level, n_taps) for level in sums.products[kind]]
+        products = [as_integers(level, n_taps) for level in sums.products[kind]]
         n_samples = [int(n) for n in sums.n_samples[kind]]
         n_all = sum(n_samples)
         everything = _weighted_sum(products, [1] * N_LEVELS)
@@ -422,7 +422,7 @@ def _solve_all(sums: _Sums) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     return np.array(by_level, np.int16), np.array(pooled, np.int16)
 
 
-def _as_integers(products: NDArray[np.int64], n_taps: int) -> list[list[int]]:
+def as_integers(products: NDArray[np.int64], n_taps: int) -> list[list[int]]:
     """Return the symmetric matrix of a level's sums with its right side, as Python's integers."""
     upper = products[:n_taps, :n_taps]
     square = np.triu(upper) + np.triu(upper, 1).T
@@ -441,15 +441,25 @@ def _weighted_sum(matrices: Sequence[list[list[int]]], weights: Sequence[int]) -
 
 
 def _solve(matrix: list[list[int]]) -> list[int]:
-    """Return the solution of a system of normal equations, in 1/16384, exact up to its rounding.
+    """Return the solution of a system of normal equations, in 1/16384.
 
-    Each pivot is raised a little, so that every system has a solution (Bareiss's algorithm).
+    Each pivot is raised a little, so that every system has a solution.
     """
     size = len(matrix)
     rows = [row[:] for row in matrix]
     ridge = sum(rows[i][i] for i in range(size)) // size // 65536 + 1
     for i in range(size):
         rows[i][i] += ridge
+    return solve_exactly(rows, 16384)
+
+
+def solve_exactly(rows: list[list[int]], unit: int) -> list[int]:
+    """Return the solution of a system in 1/unit, exact up to its rounding (Bareiss's algorithm).
+
+    `rows`, each with its right side as the last number, are positive definite, and are changed.
+    Numbers beyond 16 bits are clipped.
+    """
+    size = len(rows)
     previous = 1
     for i in range(size):
         pivot = rows[i][i]
@@ -461,5 +471,5 @@ def _solve(matrix: list[list[int]]) -> list[int]:
                 (pivot * x - factor * y) // previous for x, y in zip(rows[k], rows[i], strict=True)
             ]
         previous = pivot
-    numbers = ((row[size] * 32768 + previous) // (2 * previous) for row in rows)
+    numbers = ((row[size] * 2 * unit + previous) // (2 * previous) for row in rows)
     return [min(max(number, -32768), 32767) for number in numbers]

@@ -55,7 +55,7 @@ def encode(
         or does not make the file smaller, is left out.
     effort : int
         1 (fast) to 9 (small).
-    coder : {"auto", "bilevel", "context", "few-colour", "shapes"}
+    coder : {"auto", "bilevel", "context", "few-colour", "shapes", "tiny"}
         ``"auto"`` takes what makes the file smaller; the others are for comparisons, and store
         images that they do not code.
     embed_codebook : bool

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from . import container, planes
 from .codebook import KIND_NAMES, Codebook, KindBook, kind_of
@@ -21,6 +21,8 @@ from .kernels.residual_kernels import MED
 from .mining import plane_label
 from .plane_training import SAMPLE_CELLS, PlaneTrainer, spread_step, untrained_bytes
 from .reference_training import ReferenceOptions, train_reference_part
+from .tiny_coder import serves
+from .tiny_training import makes_superfluous, train_tiny_priors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,11 +32,21 @@ if TYPE_CHECKING:
     from .encoder import ImageLike
     from .planes import Plane
     from .reference_books import ReferencePart
+    from .tiny_prior import TinyKey, TinyPrior
 
-    Parts = tuple[dict[int, KindBook], dict[int, ReferencePart], dict[Key, ContextPrior]]
     Reports = dict[str, dict[str, dict[str, Any]]]
 
 Progress = Callable[[str, int, int], None]
+
+
+class Parts(TypedDict, total=False):
+    """What training makes of a codebook: arguments of `Codebook` beside the record."""
+
+    parts: dict[int, KindBook]
+    reference: dict[int, ReferencePart]
+    priors: dict[Key, ContextPrior]
+    tiny: dict[TinyKey, TinyPrior]
+
 
 TRAINER_VERSION = 3
 
@@ -66,8 +78,9 @@ class TrainingOptions:
         Whether bilevel, gray and RGB images teach the shapes coder. Images above 16,384 pixels use
         it for bilevel ones only, unless it is asked for.
     train_priors : bool
-        Whether images that are not bilevel also teach the context coder; without it, images of
-        modes that the shapes coder does not know cannot be trained on.
+        Whether images that are not bilevel also teach the context coder, and many gray ones of one
+        size up to 64 x 64 the tiny coder; without it, images of modes that the shapes coder does
+        not know cannot be trained on.
     """
 
     low_bits: int | None = None
@@ -174,16 +187,16 @@ def train(
             kept = [sample for i, sample in enumerate(samples) if (i + 1) % step]
             parts, _ = train_parts(kept, "held-out trial: ")
             record["report"] = _report(
-                Codebook(record, *parts), held_out, workers, progress or _silent
+                Codebook(record, **parts), held_out, workers, progress or _silent
             )
         parts, reports = train_parts(samples, "")
         record |= {name: report for name, report in reports.items() if report}
-        if not any(parts):
+        if not any(parts.values()):
             raise ValueError(
                 "these images teach nothing that makes others smaller: there would be nothing in "
                 "the codebook"
             )
-        return Codebook(record, *parts)
+        return Codebook(record, **parts)
 
 
 def _train_parts(
@@ -205,16 +218,23 @@ def _train_parts(
         if options.train_shapes:
             parts = trainer.parts([sample for sample in samples if sample.mode.kind is not None])
         measured: dict[str, dict[str, Any]] = {}
+        measured_tiny: dict[str, dict[str, Any]] = {}
         priors: dict[Key, ContextPrior] = {}
+        tiny: dict[TinyKey, TinyPrior] = {}
         if options.train_priors:
-            priors = train_priors(
-                [(sample.array, sample.mode) for sample in samples],
-                pool=pool,
-                workers=workers,
-                progress=report,
-                report=measured,
+            images = [(sample.array, sample.mode) for sample in samples]
+            tiny = train_tiny_priors(
+                images, pool=pool, workers=workers, progress=report, report=measured_tiny
             )
-        return (parts, {}, priors), {"planes": trainer.report, "priors": measured}
+            if len(tiny) == 1 and all(makes_superfluous(each) for each in measured_tiny.values()):
+                # images of this size alone: those of other sizes hardly come
+                (size,) = tiny
+                images = [(a, mode) for a, mode in images if not _is_tiny(a, mode, size)]
+            priors = train_priors(
+                images, pool=pool, workers=workers, progress=report, report=measured
+            )
+        found = {"planes": trainer.report, "priors": measured, "tiny": measured_tiny}
+        return {"parts": parts, "priors": priors, "tiny": tiny}, found
     reference = {}
     planes_report: dict[str, dict[str, Any]] = {}
     for kind in sorted({kind_of(sample.mode) for sample in samples}):
@@ -227,7 +247,11 @@ def _train_parts(
             progress=report,
             report=planes_report,
         )
-    return ({}, reference, {}), {"planes": planes_report}
+    return {"reference": reference}, {"planes": planes_report}
+
+
+def _is_tiny(array: NDArray[Any], mode: Mode, size: TinyKey) -> bool:
+    return serves(mode, *array.shape[:2]) and array.shape[:2] == size
 
 
 def _silent(stage: str, done: int, total: int) -> None:

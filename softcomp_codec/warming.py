@@ -15,6 +15,8 @@ from . import (
     planes,
     shapes,
     shapes_coder,
+    tiny_coder,
+    tiny_training,
     training,
 )
 from .bitstream import BitReader, BitWriter
@@ -63,6 +65,7 @@ def warmup(progress: Callable[[str, int, int], None] | None = None) -> float:
             _warm_coder(array, mode, book)
     tell("training", stages - 1, stages)
     training.train(images[:1], name="warmup", holdout=0)
+    _warm_tiny(images[1])
     tell("done", stages, stages)
     return perf_counter() - start
 
@@ -112,6 +115,18 @@ def _warm_coder(array: NDArray[Any], mode: Mode, book: Codebook | None) -> None:
         restored, _ = shapes_coder.decode_payload(payload, header, book)
         _check(np.array_equal(restored, array))
         _check(np.array_equal(decode(encode(array, codebook=book, effort=effort)), array))
+
+
+def _warm_tiny(slope: NDArray[Any]) -> None:
+    """Train the tiny coder on a few turned images, and code one."""
+    corner = slope[:8, :8]
+    turned = np.stack([corner + np.uint8(shade) for shade in range(tiny_training.FEWEST_IMAGES)])
+    prior = tiny_training.train_prior(turned)
+    payload = tiny_coder.encode_payload(corner, prior)
+    assert payload is not None  # of images that it was trained on
+    tiny_coder.suits(corner, payload)
+    header = Header(container.MODES[1], 8, 8, container.TINY, b"", 0)
+    _check(np.array_equal(tiny_coder.decode_payload(payload, header, prior)[0], corner))
 
 
 def _warm_shapes() -> None:

@@ -46,6 +46,17 @@ def slope(height, width, seed=0):
     return (gray + noise((height, width), 4, seed + 1)).clip(0, 255).astype(np.uint8)
 
 
+def figure(height, width, seed=0):
+    """Gray: a shaded disc with a bright rim and a little noise, on a black ground."""
+    rows, columns = np.mgrid[:height, :width]
+    top, left, size, shade = noise((4,), 1 << 20, seed) % (3, 3, 3, 80)
+    reach = max(2, min(height, width) // 2 - 2 + size)
+    distance = (rows - height // 2 + top - 1) ** 2 + (columns - width // 2 + left - 1) ** 2
+    inside = distance < reach * reach
+    gray = 60 + shade + 6 * columns + 60 * (distance > (reach - 2) ** 2)
+    return ((gray + noise((height, width), 4, seed + 1)) * inside).clip(0, 255).astype(np.uint8)
+
+
 def colours(height, width, seed=0):
     """RGB: three components that resemble each other."""
     green = slope(height, width, seed).astype(np.int64)

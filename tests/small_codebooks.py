@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-from made_images import images, noise
+from made_images import figure, images, noise
 
 import softcomp_codec
 from softcomp_codec import codebook_store
@@ -22,7 +22,10 @@ from softcomp_codec.context_prior import (
     n_prior_weights,
 )
 from softcomp_codec.kernels.context_kernels import N_LEVELS
+from softcomp_codec.kernels.tiny_kernels import N_NODES, N_TAPS
 from softcomp_codec.shapes import shape_set
+from softcomp_codec.tiny_prior import N_WEIGHT_ROWS, N_WEIGHTS, TinyPrior, n_nodes_of
+from softcomp_codec.tiny_training import train_prior
 from softcomp_codec.training import TrainingOptions
 
 QUICK = TrainingOptions(
@@ -55,7 +58,9 @@ def reference_codebook(kind):
 
 def named(book, name):
     """The same codebook under another name, so with another ID."""
-    return Codebook({**book.record, "name": name}, book.parts, book.reference, book.priors)
+    return Codebook(
+        {**book.record, "name": name}, book.parts, book.reference, book.priors, book.tiny
+    )
 
 
 def gray_codebook(name="taught", probability=600):
@@ -106,6 +111,32 @@ def made_prior(key=GRAY, *, seed=0, n_known=50):
 def prior_book(*priors, name="by hand"):
     """A codebook of priors alone."""
     return Codebook({"name": name}, {}, {}, {prior.key: prior for prior in priors})
+
+
+def made_tiny_prior(size=(6, 5), *, seed=0, inverted=False, slot_bits=6):
+    """A prior of the tiny coder, of noise."""
+    height, width = size
+    n_weights = N_WEIGHT_ROWS * N_NODES * N_WEIGHTS
+    odds = noise((n_nodes_of(slot_bits),), 255, seed) - 127
+    odds[noise(odds.shape, 3, seed + 1) > 0] = 0
+    return TinyPrior(
+        height, width, inverted, slot_bits,
+        coefficients=(noise((height * width * N_TAPS,), 3000, seed) - 1000).astype(np.int16),
+        log_odds=odds.astype(np.int8),
+        weights=(noise((n_weights,), 40, seed) - 10).astype(np.int8),
+    )  # fmt: skip
+
+
+def tiny_book(*priors, name="by hand"):
+    """A codebook of priors of the tiny coder alone."""
+    return Codebook({"name": name}, {}, {}, {}, {prior.key: prior for prior in priors})
+
+
+@cache
+def tiny_codebook(side, n_images=100):
+    """A codebook trained on figures of side x side for the tiny coder."""
+    pictures = np.stack([figure(side, side, seed) for seed in range(n_images)])
+    return tiny_book(train_prior(pictures), name=f"tiny-{side}")
 
 
 def section(kind, data):

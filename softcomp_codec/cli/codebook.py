@@ -146,6 +146,9 @@ def summary(book: Codebook) -> dict[str, Any]:
             prior.label: {"contexts": len(prior.contexts), "known_states": len(prior.log_odds)}
             for _, prior in sorted(book.bilevel_priors.items())
         },
+        "tiny": {
+            prior.label: {"known_states": prior.n_known} for _, prior in sorted(book.tiny.items())
+        },
     }
 
 
@@ -178,6 +181,8 @@ def facts(book: Codebook) -> list[tuple[str, str]]:
     for label, prior in described["bilevel_priors"].items():
         known = f"{prior['contexts']} contexts, {n_bytes(prior['known_states'])} known states"
         lines.append((f"{label}, bilevel coder", known))
+    for label, tiny in described["tiny"].items():
+        lines.append((f"{label}, tiny coder", f"{n_bytes(tiny['known_states'])} known states"))
     lines += indicator_lines.training_lines(record)
     lines += prior_lines(record)
     lines += report_lines(record)

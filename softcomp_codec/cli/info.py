@@ -144,6 +144,8 @@ def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
     named, header = header, container.frame_header(header, 0)
     if header.coder == container.CONTEXT:
         return _context_details(header, payload)
+    if header.coder == container.TINY:
+        return {"code_bytes": len(payload), "adaptive": False}
     if header.coder not in (container.SHAPES, container.BILEVEL):
         return None
     from .. import bilevel_coder, codebook_store, shapes_coder
@@ -250,6 +252,9 @@ def _detail_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [("details", "of the first frame")] if facts["frames"] > 1 else []
     if "by_blocks" in details:
         return lines + _bilevel_lines(details)
+    if "adaptive" in details:
+        code = f"{n_bytes(details['code_bytes'])} bytes of code, by the codebook's frozen tables"
+        return [*lines, ("payload", code)]
     if details["planes"][1:]:
         lines.append(("colour transform", details["colour_transform"]))
     if "contexts" in details:
