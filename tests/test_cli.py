@@ -587,6 +587,7 @@ def test_info_details_of_the_context_coder(tmp_path):
         "colour_transform": "red difference",
         "contexts": 7,
         "tiles": 1,
+        "prior": [],
         "planes": [
             {"lowest": 0, "highest": 195, "scale": 0},
             {"lowest": -195, "highest": 0, "scale": 0},
