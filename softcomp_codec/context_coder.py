@@ -26,6 +26,7 @@ from .kernels.context_kernels import (
     LEAST_CONTEXTS,
     MARGIN,
     MARGIN_ROWS,
+    N_COST_PARTS,
     N_LEVELS,
     N_TAPS,
     N_TEXTURES,
@@ -50,6 +51,7 @@ PRIOR_CONTEXTS = 7
 """Contexts whose states a codebook's prior holds; its weights are for so many (SPEC 6.4)."""
 
 _NOTHING_COUNTED: NDArray[np.uint32] = np.zeros(0, np.uint32)
+_NOTHING_TRACED: NDArray[np.float64] = np.zeros(0, np.float64)
 
 NODES, WIDE_NODES = 32, 48
 """Decisions of a slot, for samples of up to 8 bits and of more."""
@@ -131,6 +133,10 @@ class PayloadFacts:
     n_contexts: int
     n_tiles: int
     ranges: list[PlaneRange]
+
+    def costs_shape(self, height: int, width: int) -> tuple[int, ...]:
+        """Return the shape of the `costs` of `decode_payload`."""
+        return len(self.ranges), height, width, N_COST_PARTS
 
 
 class Model:
@@ -239,10 +245,12 @@ def decode_payload(
     header: Header,
     allow_truncated: bool = False,
     priors: Priors | None = None,
+    costs: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[Any], bool]:
     """Return (array, whether it is complete); inverse of `encode_payload` (SPEC 5C).
 
-    Where there is no prior for the payload's transform, the models start neutral.
+    Where there is no prior for the payload's transform, the models start neutral. `costs`, of shape
+    (planes, H, W, `N_COST_PARTS`), takes in the bits of each sample, for reports.
 
     Raises
     ------
@@ -278,9 +286,12 @@ def decode_payload(
         end = starts[index + 1] if index + 1 < len(starts) else len(payload)
         part = data[starts[index] : end]
         shape = (tile.bottom - tile.top, tile.right - tile.left)
+        traced = _NOTHING_TRACED if costs is None else np.zeros(facts.costs_shape(*shape))
         decoded, complete, known = _decode_tile(
-            part, shape, facts, mode, index, missing if allow_truncated else None, prior
+            part, shape, facts, mode, index, missing if allow_truncated else None, prior, traced
         )
+        if costs is not None:
+            costs[:, tile.top : tile.bottom, tile.left : tile.right] = traced
         for plane, tile_plane in zip(components, decoded, strict=True):
             plane[tile.top : tile.bottom, tile.left : tile.right] = tile_plane
         return complete, known
@@ -302,6 +313,15 @@ def transform_of(payload: bytes) -> int:
 def describe_payload(payload: bytes, header: Header) -> PayloadFacts:
     """Return what a payload says before its samples."""
     return _read_head(ByteReader(payload, "payload"), header)[0]
+
+
+def count_head_bytes(payload: bytes, header: Header) -> int:
+    """Return the bytes of a payload before its first tile."""
+    reader = ByteReader(payload, "payload")
+    facts, _ = _read_head(reader, header)
+    for _ in range(facts.n_tiles - 1):
+        reader.varint("tile length", MAX_TILE_BYTES)
+    return reader.offset
 
 
 def _missing_samples(mode: Mode, transform: int) -> list[int | None]:
@@ -414,16 +434,12 @@ def _run_planes(
     *,
     decoding: bool,
     counts: NDArray[np.uint32] = _NOTHING_COUNTED,
+    costs: NDArray[np.float64] = _NOTHING_TRACED,
 ) -> tuple[int, int, int]:
     """Code all planes that are not constant; return (status, plane, row)."""
-    thorough = model.n_contexts >= LEAST_CONTEXTS
-    if thorough:
-        code = context_kernels.code_plane_slowly
-        if model.wide:
-            code = context_kernels.code_wide_plane_slowly
-    else:
-        code = context_kernels.code_wide_plane if model.wide else context_kernels.code_plane
-    rate_limit = LEAST_RATE_LIMIT if thorough else RATE_LIMIT
+    least = model.n_contexts >= LEAST_CONTEXTS
+    code = context_kernels.CODE_PLANE[model.wide, least, len(costs) > 0]
+    rate_limit = LEAST_RATE_LIMIT if least else RATE_LIMIT
     flat, flat_residuals = samples.reshape(-1), residuals.reshape(-1)
     for index, each in enumerate(ranges):
         if each.lowest == each.highest:
@@ -437,7 +453,7 @@ def _run_planes(
         result, row = code(
             flat, flat_residuals, errors, geometry, model.states, model.offsets, model.weights,
             model.curves, model.biases, model.filters, model.least_squares, *tables(), interval,
-            data, decoding, counts,
+            data, decoding, counts, costs,
         )  # fmt: skip
         if result != status.OK:
             return int(result), index, int(row)
@@ -505,6 +521,7 @@ def _decode_tile(
     index: int,
     missing: list[int | None] | None,
     prior: ContextPrior | None,
+    costs: NDArray[np.float64] = _NOTHING_TRACED,
 ) -> tuple[NDArray[Any], bool, int]:
     """Return (samples of all planes, whether they are complete, rows that the first plane has).
 
@@ -522,8 +539,9 @@ def _decode_tile(
     code = int.from_bytes(data[:4].tobytes().ljust(4, b"\0"), "big")
     interval = np.array([0, 0xFFFFFFFF, code, 4], np.int64)
     result, plane, row = _run_planes(
-        model, facts.ranges, shape, samples, residuals, errors, interval, data, decoding=True
-    )
+        model, facts.ranges, shape, samples, residuals, errors, interval, data, decoding=True,
+        costs=costs.reshape(-1),
+    )  # fmt: skip
     complete = result == status.OK
     if complete:
         end = int(entropy_kernels.end_of_arithmetic(interval[:2], int(interval[3])))

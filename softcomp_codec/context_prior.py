@@ -147,6 +147,12 @@ class ContextPrior:
         }
         return [name for name, there in parts.items() if there]
 
+    def part_names_for(self, n_contexts: int) -> list[str]:
+        """Return those parts that a payload of so many contexts starts with (SPEC 6.4)."""
+        if n_contexts == PRIOR_CONTEXTS:
+            return self.part_names
+        return [name for name in self.part_names if name != "weights"]
+
     @cached_property
     def least_squares_table(self) -> NDArray[np.int64]:
         """Coefficients as the kernel takes them, all 24 taps."""

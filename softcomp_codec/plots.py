@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .codebook import Codebook
     from .reference_books import ReferencePlane
     from .shapes import ShapeSet
-    from .tracing import Trace, TracedPlane
+    from .tracing import Trace, TracedContextPlane, TracedPlane
 
     Shapes = ShapeSet | ReferencePlane
 
@@ -34,6 +34,9 @@ PART_COLOURS = {
     "low layer": "#7d93a8",
     "shapes": "#b8336a",
     "locations": "#e08e45",
+    "zero or not": "#5b7fa3",
+    "signs": "#e08e45",
+    "sizes": "#b8336a",
     "header and settings": "#c6ccd3",
     "stored samples": "#7d93a8",
 }
@@ -288,15 +291,23 @@ def draw_trace(trace: Trace, title: str) -> bytes:
         text = "Bits a pixel, all planes" if trace.planes[1:] else "Bits a pixel"
         _draw_costs(figure, axes["costs"], costs, text)
     for index, plane in enumerate(trace.planes):
-        zoom = _busiest(plane) if f"zoom {index}" in axes else None
         if f"costs {index}" in axes:
-            text = f"{plane.name}: bits a sample; no shape was placed"
+            text = f"{plane.name}: bits a sample"
+            text += "" if trace.coder == "context" else "; no shape was placed"
             _draw_costs(figure, axes[f"costs {index}"], plane.sample_costs, text)
-        if f"layer {index}" in axes:
-            _draw_layer(axes[f"layer {index}"], plane, zoom)
-        if zoom:
-            _draw_outlines(axes[f"zoom {index}"], plane, zoom)
+        if (shaped := _with_shapes(plane)) is not None:
+            zoom = _busiest(shaped) if f"zoom {index}" in axes else None
+            _draw_layer(axes[f"layer {index}"], shaped, zoom)
+            if zoom:
+                _draw_outlines(axes[f"zoom {index}"], shaped, zoom)
     return _png(figure)
+
+
+def _with_shapes(plane: TracedPlane | TracedContextPlane) -> TracedPlane | None:
+    """Return the plane if shapes were placed in it."""
+    from .tracing import TracedPlane
+
+    return plane if isinstance(plane, TracedPlane) and len(plane.boxes) else None
 
 
 def _mosaic(trace: Trace, is_large: bool) -> tuple[list[list[str]], float, list[float]]:
@@ -304,11 +315,13 @@ def _mosaic(trace: Trace, is_large: bool) -> tuple[list[list[str]], float, list[
 
     Planes without shapes have a map of their costs instead of their shape layer.
     """
-    shaped = [len(plane.boxes) > 0 for plane in trace.planes]
+    shaped = [_with_shapes(plane) is not None for plane in trace.planes]
     if len(shaped) <= 1:
         return _mosaic_of_one(shaped, is_large)
     rows = [["picture", "costs", "parts"]]
-    rows.append([f"layer {i}" if filled else f"costs {i}" for i, filled in enumerate(shaped)])
+    cells = [f"layer {i}" if filled else f"costs {i}" for i, filled in enumerate(shaped)]
+    cells += [""] * (-len(cells) % 3)
+    rows += [cells[start : start + 3] for start in range(0, len(cells), 3)]
     if is_large and any(shaped):
         rows.append([f"zoom {i}" if filled else "" for i, filled in enumerate(shaped)])
     return rows, 17, [1.0] * len(rows)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import container, layers, planes, residuals, shapes, shapes_coder
+from . import container, context_coder, layers, planes, residuals, shapes, shapes_coder
 from .codebook import part_for
 from .decoder import decode_file
 from .errors import ScfError, UnsupportedStreamError
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .codebook import Codebook, PlaneBook
-    from .container import Header
+    from .container import Header, Mode
+    from .context_coder import PlaneRange
     from .layers import Layer
     from .planes import Plane
     from .shapes import Placements, ShapeSet
@@ -33,7 +34,12 @@ PLANE_NAMES = {
     planes.NO_TRANSFORM: ("R", "G", "B"),
     planes.RCT: ("Y", "R - G", "B - G"),
     planes.GREEN_DIFFERENCE: ("G", "R - G", "B - G"),
+    planes.RED_DIFFERENCE: ("R", "G - R", "B - (R + G) / 2"),
+    planes.LATTICE: ("Y", "Cb", "Cr", "corrections"),
 }
+
+EXPLAINED = (container.STORED, container.SHAPES, container.CONTEXT)
+"""Coders whose files `trace_file` explains."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +80,52 @@ class TracedPlane:
         """All bits of the plane but its settings."""
         return self.codeword_bits + self.location_bits + self.low_layer_bits
 
+    @property
+    def parts(self) -> list[tuple[str, float]]:
+        """(Part, bits)."""
+        return [
+            ("low layer", self.low_layer_bits),
+            ("shapes", self.codeword_bits),
+            ("locations", self.location_bits),
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class TracedContextPlane:
+    """What the context coder did with one plane.
+
+    Attributes
+    ----------
+    name : str
+    limits : PlaneRange
+        What the payload says of the plane.
+    zero_bits, sign_bits, size_bits : float
+        Bits that say whether residuals are 0, their signs, and their sizes.
+    sample_costs : ndarray, float64, shape (H, W)
+        The same bits, by sample.
+    """
+
+    name: str
+    limits: PlaneRange
+    zero_bits: float
+    sign_bits: float
+    size_bits: float
+    sample_costs: NDArray[np.float64]
+
+    @property
+    def n_bits(self) -> float:
+        """All bits of the plane but what is said of it before."""
+        return self.zero_bits + self.sign_bits + self.size_bits
+
+    @property
+    def parts(self) -> list[tuple[str, float]]:
+        """(Part, bits)."""
+        return [
+            ("zero or not", self.zero_bits),
+            ("signs", self.sign_bits),
+            ("sizes", self.size_bits),
+        ]
+
 
 @dataclass(frozen=True, eq=False)
 class Trace:
@@ -99,22 +151,12 @@ class Trace:
     header_bytes: int
     payload_bytes: int
     settings_bits: int
-    planes: tuple[TracedPlane, ...]
+    planes: tuple[TracedPlane | TracedContextPlane, ...]
 
     @property
     def parts(self) -> list[tuple[str, list[tuple[str, float]]]]:
         """(Plane, [(part, bits)]) for each plane, and last what surrounds them; parts of 0 not."""
-        rows: list[tuple[str, list[tuple[str, float]]]] = [
-            (
-                plane.name,
-                [
-                    ("low layer", plane.low_layer_bits),
-                    ("shapes", plane.codeword_bits),
-                    ("locations", plane.location_bits),
-                ],
-            )
-            for plane in self.planes
-        ]
+        rows = [(plane.name, plane.parts) for plane in self.planes]
         if not self.planes:
             rows.append(("samples", [("stored samples", 8.0 * self.payload_bytes)]))
         around = 8.0 * (self.file_bytes - self.payload_bytes) + self.settings_bits
@@ -127,7 +169,7 @@ def trace_file(
 ) -> Trace:
     """Return where the bits of an ``.scf`` file went.
 
-    Files of the context, the tiny and the reference coder cannot be explained.
+    Files of the stored, the shapes and the context coder are explained.
 
     Parameters
     ----------
@@ -140,7 +182,7 @@ def trace_file(
     Raises
     ------
     UnsupportedStreamError
-        The context, the tiny or the reference coder, or an unknown one, wrote it.
+        Another coder wrote it.
     ScfError
         It cannot be decoded, or an encoder wrote it that places shapes in another way.
     """
@@ -148,14 +190,17 @@ def trace_file(
     payload = container.frame_payload(header, payload, 0)
     offset, header = header.payload_offset, container.frame_header(header, 0)
     coder = container.CODER_NAMES[header.coder]
-    if header.coder not in (container.STORED, container.SHAPES):
+    if header.coder not in EXPLAINED:
+        explained = ", ".join(container.CODER_NAMES[each] for each in EXPLAINED)
         raise UnsupportedStreamError(
-            f"files of the {coder} coder cannot be explained, only those of the shapes coder"
+            f"files of the {coder} coder cannot be explained, only those of: {explained}"
         )
     decoded = decode_file(data, source=source, codebooks=codebooks)
     array, book = decoded.array, decoded.codebook
     if header.coder == container.STORED:
         return Trace(array, coder, "none", "", len(data), offset, len(payload), 0, ())
+    if header.coder == container.CONTEXT:
+        return _trace_context(payload, header, array, book, len(data), offset)
     statistics = shapes_coder.describe_payload(payload, header, book)
     shape_bits = sum(plane.shape_bits for plane in statistics.planes)
     return Trace(
@@ -163,6 +208,45 @@ def trace_file(
         len(payload), 8 * (len(payload) - statistics.low_bytes) - shape_bits,
         _trace_planes(array, header, book, statistics),
     )  # fmt: skip
+
+
+def _trace_context(
+    payload: bytes,
+    header: Header,
+    array: NDArray[Any],
+    book: Codebook | None,
+    file_bytes: int,
+    header_bytes: int,
+) -> Trace:
+    """Decode once more, by the kernel that notes what each sample costs."""
+    said = context_coder.describe_payload(payload, header)
+    priors = book.context_priors(header.mode) if book else {}
+    costs = np.zeros(said.costs_shape(header.height, header.width))
+    context_coder.decode_payload(payload, header, priors=priors, costs=costs)
+    head_bytes = context_coder.count_head_bytes(payload, header)
+    total = float(costs.sum())
+    costs *= 8 * (len(payload) - head_bytes) / total if total else 1.0
+    names = plane_names(header.mode, _key_of(planes.TRANSFORM_NAMES, said.transform))
+    traced = tuple(
+        _traced_context_plane(*each) for each in zip(names, said.ranges, costs, strict=True)
+    )
+    return Trace(
+        array, container.CODER_NAMES[header.coder], said.transform, book.name if book else "",
+        file_bytes, header_bytes, len(payload), 8 * head_bytes, traced,
+    )  # fmt: skip
+
+
+def _traced_context_plane(
+    name: str, limits: PlaneRange, costs: NDArray[np.float64]
+) -> TracedContextPlane:
+    zero_bits, sign_bits, size_bits = costs.sum(axis=(0, 1)).tolist()
+    return TracedContextPlane(name, limits, zero_bits, sign_bits, size_bits, costs.sum(axis=2))
+
+
+def plane_names(mode: Mode, transform: int) -> tuple[str, ...]:
+    """Return a name of each plane under a colour transform."""
+    colours = PLANE_NAMES[transform] if mode.n_planes >= 3 else (mode.name.split(",")[0],)
+    return (*colours, "alpha") if mode.n_planes in (2, 4) else colours
 
 
 def _trace_planes(
@@ -173,7 +257,7 @@ def _trace_planes(
     part = part_for(book, mode, transform)
     ranges = planes.plane_ranges(mode, transform)
     components = planes.transform_colours(planes.split_planes(array, mode), transform)
-    names = PLANE_NAMES[transform] if mode.n_planes == 3 else (mode.name.split(",")[0],)
+    names = plane_names(mode, transform)
     columns = zip(names, components, ranges, part.planes, statistics.planes, strict=True)
     traced = [_trace_plane(*column) for column in columns]
     low_total = sum(plane.low_layer_bits for plane in traced)

@@ -155,6 +155,21 @@ class ReferencePart:
 
 
 @dataclass(frozen=True)
+class Prior:
+    """Where the models of the context coder start (6.4); a part that is not there is empty.
+
+    Coefficients are by kind of plane and level, filters by kind, states by context, kind, node and
+    slot, weights by set, kind, level and node.
+    """
+
+    key: tuple[int, int, int]
+    coefficients: dict[tuple[int, int], list[int]]
+    filters: dict[int, list[int]]
+    states: dict[tuple[int, int, int, int], tuple[int, int]]
+    weights: dict[tuple[int, int, int, int], list[int]]
+
+
+@dataclass(frozen=True)
 class Codebook:
     """A codebook file (6): its ID, its training record and its parts by kind of image."""
 
@@ -162,6 +177,16 @@ class Codebook:
     record: dict[str, Any]
     parts: dict[int, Part]
     reference_parts: dict[int, ReferencePart]
+    priors: list[Prior]
+
+    def priors_for(self, mode: int) -> dict[int, Prior]:
+        """Return the priors for images of a mode, by colour transform (6.4)."""
+        image = (BITS_OF_MODE[mode], PLANES_OF_MODE[mode])
+        found = {prior.key[2]: prior for prior in self.priors if prior.key[:2] == image}
+        kind = KIND_OF_MODE[mode]
+        if not found and kind not in self.parts and kind not in self.reference_parts:
+            raise SpecError("the codebook does not fit the mode")
+        return found
 
 
 @dataclass(frozen=True)
@@ -447,10 +472,11 @@ def decode_frame(header: Header, codebook: Codebook | None) -> Picture:
         return check_picture(header, read_stored(header))
     if header.width * header.height * PLANES_OF_MODE[header.mode] > MAX_SAMPLES:
         raise SpecError(f"more than {MAX_SAMPLES} samples, a limit of this decoder")
-    if header.coder == CONTEXT:
-        return check_picture(header, decode_context(header))
     if not header.reference:
         codebook = None
+    if header.coder == CONTEXT:
+        priors = codebook.priors_for(header.mode) if codebook else {}
+        return check_picture(header, decode_context(header, priors))
     if header.coder == SHAPES:
         return check_picture(header, decode_shapes(header, codebook.parts if codebook else {}))
     parts = codebook.reference_parts if codebook else {}
@@ -1320,6 +1346,9 @@ FAR_TAPS = ((-2, 2), (-2, -2), (-1, -3), (-1, 3), (-3, -1), (-3, 1), (0, -4))
 TAPS_BEFORE = ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, 1), (1, 0))
 TAPS_TWO_BEFORE = ((0, -1), (-1, 0), (0, 1), (1, 0))
 MOST_TAPS = 21
+PRIOR_SLOTS = (1024, 1024, 1573, 1024, 6561, 1024, 1024)
+PRIOR_COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 255)
+NO_PRIOR = Prior((8, 1, 0), {}, {}, {}, {})
 
 
 def clip(value: int, most: int) -> int:
@@ -1474,15 +1503,14 @@ def read_context_payload(header: Header) -> ContextPayload:
     return ContextPayload(transform, contexts, planes, tiles, codes)
 
 
-def decode_context(header: Header, parts: Any = None) -> list[list[list[int]]]:
+def decode_context(header: Header, priors: dict[int, Prior]) -> list[list[list[int]]]:
     """Decode the payload of the context coder into component planes (5C.1)."""
-    if header.reference:
-        raise SpecError("corrupt: the context coder takes no codebook")
     payload = read_context_payload(header)
+    prior = priors.get(payload.transform)
     bits = BITS_OF_MODE[header.mode]
     image = [[[0] * header.width for _ in range(header.height)] for _ in payload.planes]
     for (top, left, bottom, right), code in zip(payload.tiles, payload.codes, strict=True):
-        tile = decode_tile(code, payload, bits, right - left, bottom - top)
+        tile = decode_tile(code, payload, prior, bits, right - left, bottom - top)
         for rows, decoded in zip(image, tile, strict=True):
             for row, samples in enumerate(decoded, top):
                 rows[row][left:right] = samples
@@ -1529,11 +1557,11 @@ def invert_lattice(luma: int, cb: int, cr: int, correction: int) -> tuple[int, i
 
 
 def decode_tile(
-    code: bytes, payload: ContextPayload, bits: int, width: int, height: int
+    code: bytes, payload: ContextPayload, prior: Prior | None, bits: int, width: int, height: int
 ) -> list[list[list[int]]]:
     """Decode a tile, with the bits of the image's samples (5C.1)."""
     arithmetic = ArithmeticDecoder(code)
-    models = [ContextModel(payload.contexts) for _ in range(4)]
+    models = [ContextModel(payload.contexts, kind, prior) for kind in range(4)]
     done: list[TilePlane] = []
     for index, plane in enumerate(payload.planes):
         model = models[min(index, 3)]
@@ -1554,23 +1582,51 @@ class Situation:
 
 
 class ContextModel:
-    """What a tile has learnt about the planes of a kind (5C.3, 5C.6)."""
+    """What a tile has learnt about the planes of a kind (5C.3, 5C.6), from its start on (6.4)."""
 
-    def __init__(self, contexts: int) -> None:
+    def __init__(self, contexts: int, kind: int, prior: Prior | None) -> None:
         self.contexts = contexts
+        self.kind = kind
+        self.prior = prior or NO_PRIOR
         self.large = contexts >= 13
         self.bound = 65536 if contexts < 8 else 32768
         weights = [58982 // ((3 if self.large else 2) * contexts)] * contexts + [0]
         curve = [squash(128 * j - 2048) for j in range(32)] + [squash(2047)]
         self.biases: dict[tuple[int, int], int] = defaultdict(int)
-        self.states: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: [1 << 21, 0])
-        self.weights: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: list(weights))
+        self.standard_weights = weights
+        self.states: dict[tuple[int, int, int], list[int]] = {}
+        self.weights: dict[tuple[int, int, int], list[int]] = {}
         self.curves: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: list(curve))
+
+    def coefficients(self, activity: int) -> list[int]:
+        """Return L of an activity (5C.3)."""
+        return self.prior.coefficients.get((self.kind, activity), [0] * MOST_TAPS)
+
+    def first_filter(self) -> list[int]:
+        """Return what F and S are at the start of a plane (5C.7, 6.4)."""
+        standard = [104857, 0, 26214] + [0] * (MOST_TAPS - 3)
+        return list(self.prior.filters.get(self.kind, standard))
+
+    def state(self, context: int, slot: int, node: int) -> list[int]:
+        """Return a state, Q and n (5C.6, 6.4)."""
+        if (context, slot, node) not in self.states:
+            place = (context, self.kind, node, slot)
+            self.states[context, slot, node] = list(self.prior.states.get(place, (1 << 21, 0)))
+        return self.states[context, slot, node]
+
+    def weights_of(self, number: int, row: int, node: int) -> list[int]:
+        """Return the weights of a set, row and node (5C.6, 6.4)."""
+        if (number, row, node) not in self.weights:
+            start = self.standard_weights
+            if self.contexts == 7:
+                start = self.prior.weights.get((number, self.kind, row, node), start)
+            self.weights[number, row, node] = list(start)
+        return self.weights[number, row, node]
 
     def decide(self, arithmetic: ArithmeticDecoder, node: int, situation: Situation) -> int:
         """Decode one decision and learn from it (5C.6)."""
-        states = [self.states[k, slot, node] for k, slot in enumerate(situation.slots)]
-        weights = [self.weights[k, row, node] for k, row in enumerate(situation.weight_rows)]
+        states = [self.state(k, slot, node) for k, slot in enumerate(situation.slots)]
+        weights = [self.weights_of(k, row, node) for k, row in enumerate(situation.weight_rows)]
         curves = [self.curves[k, row, node] for k, row in enumerate(situation.curve_rows)]
         inputs = [stretch_table()[state[0] >> 10] for state in states] + [256]
         total = sum(i * sum(w) for i, w in zip(inputs, zip(*weights, strict=True), strict=True))
@@ -1644,7 +1700,7 @@ class TilePlane:
         self.samples: list[list[int]] = []
         self.residuals: list[list[int]] = []
         self.errors: list[list[list[int]]] = []
-        self.fast, self.slow = ([104857, 0, 26214] + [0] * (MOST_TAPS - 3) for _ in range(2))
+        self.fast, self.slow = model.first_filter(), model.first_filter()
         self.squares = LeastSquares(18 if not before else 17 if len(before) == 1 else 21, plane)
 
     def decode(self) -> None:
@@ -1686,7 +1742,7 @@ class TilePlane:
         residuals = self.around(self.residuals, 0)
         r_w, r_n, r_nw, r_ne, r_ww, _ = map(abs, residuals)
         activity = level((2 * r_w + 2 * r_n + r_nw + r_ne + r_ww) >> (1 + s))
-        predictions = self.predict(near)
+        predictions = self.predict(near, activity)
         blend, total = self.blend(predictions)
         texture = sum(
             (16 * value > blend) << bit
@@ -1738,9 +1794,10 @@ class TilePlane:
         before = [at(self.before[0], (i, j)) for i in (0, -1) for j in (0, -1) if self.before]
         return ContextNeighbours(west, n, nw, ne, ww, nn, before, taps, taps + far)
 
-    def predict(self, near: ContextNeighbours) -> list[int]:
+    def predict(self, near: ContextNeighbours, activity: int) -> list[int]:
         """Return P_0, P_1 and so on (5C.3)."""
         w, n, nw, ne = near.w, near.n, near.nw, near.ne
+        trained = self.model.coefficients(activity)
         fast, slow = (
             sum(t * (c >> 4) for t, c in zip(near.taps, coefficients, strict=False)) >> 10
             for coefficients in (self.fast, self.slow)
@@ -1753,7 +1810,7 @@ class TilePlane:
         predictions = [
             16 * w + fast,
             16 * med(w, n, n + w - nw),
-            16 * w,
+            16 * w + (sum(t * c for t, c in zip(near.taps, trained, strict=False)) >> 10),
             third,
             16 * w + 8 * (ne - n) + 4 * (n - nw),
             16 * w + slow,
@@ -1982,13 +2039,13 @@ def decompress(compression: int, packed: bytes, length: int) -> bytes:
 
 def read_serialisation(
     serialisation: bytes,
-) -> tuple[dict[str, Any], dict[int, Part], dict[int, ReferencePart]]:
+) -> tuple[dict[str, Any], dict[int, Part], dict[int, ReferencePart], list[Prior]]:
     """Read the sections of a codebook and check their canonical order (6.2)."""
     file = ByteReader(serialisation)
     record: dict[str, Any] | None = None
     parts: dict[int, Part] = {}
     reference_parts: dict[int, ReferencePart] = {}
-    priors: list[tuple[int, int, int]] = []
+    priors: list[Prior] = []
     while not file.at_end:
         kind = file.byte()
         content = file.take(file.varint())
@@ -2010,8 +2067,8 @@ def read_serialisation(
                 raise SpecError("corrupt: the sections are not in canonical order")
             reference_parts[image_kind] = reference_part
         elif kind == 4:
-            prior = read_prior_key(content)
-            if record is None or any(prior <= known for known in priors):
+            prior = read_prior(content)
+            if record is None or any(prior.key <= known.key for known in priors):
                 raise SpecError("corrupt: the sections are not in canonical order")
             priors.append(prior)
         elif kind < 0x80:
@@ -2020,7 +2077,7 @@ def read_serialisation(
             raise SpecError(f"corrupt: ancillary section {kind:02X}h")
     if record is None or not (parts or reference_parts or priors):
         raise SpecError("corrupt: a codebook without a training record or without parts")
-    return record, parts, reference_parts
+    return record, parts, reference_parts, priors
 
 
 def read_record(content: bytes) -> dict[str, Any]:
@@ -2039,8 +2096,8 @@ def read_record(content: bytes) -> dict[str, Any]:
     return record
 
 
-def read_prior_key(content: bytes) -> tuple[int, int, int]:
-    """Check a prior of the context coder and return its bits, planes and transform (6.4)."""
+def read_prior(content: bytes) -> Prior:
+    """Read a prior of the context coder (6.4)."""
     file = ByteReader(content)
     bits, planes, transform, parts = file.take(4)
     if bits not in (8, 16) or not 1 <= planes <= 4:
@@ -2048,30 +2105,63 @@ def read_prior_key(content: bytes) -> tuple[int, int, int]:
     transforms = [0] if planes < 3 else [0, 3] if bits == 16 else [0, 3, 4]
     if transform not in transforms or not 1 <= parts <= 15:
         raise SpecError("corrupt: the transform or the parts of a prior")
-    taps = sum([11, 17, 21, 21][:planes])
-    if parts & 1:
-        file.take(2 * 13 * taps)
-    if parts & 2:
-        file.take(2 * taps)
+    taps = (11, 17, 21, 21)
+    kinds = range(min(planes + (transform == 4), 4))
     nodes = 32 if bits == 8 else 48
+
+    def signed(number: int) -> list[int]:
+        """Return so many numbers of 2 bytes."""
+        return [value for (value,) in struct.iter_unpack("<h", file.take(2 * number))]
+
+    coefficients, filters, weights = {}, {}, {}
+    states: dict[tuple[int, int, int, int], tuple[int, int]] = {}
+    if parts & 1:
+        coefficients = {(k, row): signed(taps[k]) for k in kinds for row in range(13)}
+    if parts & 2:
+        filters = {k: [16 * value for value in signed(taps[k])] for k in kinds}
     if parts & 4:
-        if file.byte() == 0:
-            raise SpecError("corrupt: a count cap of 0")
-        slots = 1024 + 1024 + 1573 + 1024 + 6561 + 1024 + 1024
-        known = sum(byte.bit_count() for byte in file.take(slots * planes * nodes // 8))
-        if any(64 <= byte <= 192 for byte in file.take(known)):  # signed: above 63, below -63
-            raise SpecError("corrupt: log-odds of a state")
-        if any(byte > 15 for byte in file.take(known)):
-            raise SpecError("corrupt: count class of a state")
+        states = read_prior_states(file, len(kinds), nodes)
     if parts & 8:
-        for index in range(2 * planes * 13 * nodes * 8):
-            stored = int.from_bytes(file.take(2), "little", signed=True)
-            start = 29491 // 7 if index % 8 < 7 else 0
-            if abs(16 * stored + start) > 65536:
-                raise SpecError("corrupt: a weight of a prior")
+        rows = [(i, k, row, n) for i in (0, 1) for k in kinds for row in range(13)
+                for n in range(nodes)]  # fmt: skip
+        standard = [58982 // 14] * 7 + [0]
+        weights = {
+            place: [start + 16 * value for start, value in zip(standard, signed(8), strict=True)]
+            for place in rows
+        }
+        if any(abs(weight) > 65536 for row in weights.values() for weight in row):
+            raise SpecError("corrupt: a weight of a prior")
     if not file.at_end:
         raise SpecError("corrupt: bytes behind a prior")
-    return bits, planes, transform
+    return Prior((bits, planes, transform), coefficients, filters, states, weights)
+
+
+def read_prior_states(
+    file: ByteReader, kinds: int, nodes: int
+) -> dict[tuple[int, int, int, int], tuple[int, int]]:
+    """Read the known states of a prior, by context, kind, node and slot (6.4)."""
+    cap = file.byte()
+    if cap == 0:
+        raise SpecError("corrupt: a count cap of 0")
+    bits = file.take(sum(PRIOR_SLOTS) * kinds * nodes // 8)
+    places = (
+        (context, kind, node, slot)
+        for context, slots in enumerate(PRIOR_SLOTS)
+        for kind in range(kinds)
+        for node in range(nodes)
+        for slot in range(slots)
+    )
+    known = [place for index, place in enumerate(places) if bits[index >> 3] >> (7 - index % 8) & 1]
+    odds = struct.unpack(f"{len(known)}b", file.take(len(known)))
+    classes = file.take(len(known))
+    if any(abs(value) > 63 for value in odds):
+        raise SpecError("corrupt: log-odds of a state")
+    if any(value >= len(PRIOR_COUNTS) for value in classes):
+        raise SpecError("corrupt: count class of a state")
+    return {
+        place: (64 * squash(32 * value), min(cap, PRIOR_COUNTS[count]))
+        for place, value, count in zip(known, odds, classes, strict=True)
+    }
 
 
 def read_part(content: bytes) -> Part:

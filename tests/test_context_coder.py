@@ -29,7 +29,7 @@ from made_images import (
 from PIL import Image, ImageFile
 
 import softcomp_codec
-from softcomp_codec import container, context_coder, planes, tracing, warming
+from softcomp_codec import container, context_coder, planes, warming
 from softcomp_codec.container import MODES, Header, write_varint
 from softcomp_codec.context_coder import MAX_SCALE, TILE_PIXELS, TILE_SIDE, tile_grid
 from softcomp_codec.decoder import decode_file
@@ -465,13 +465,6 @@ def test_coders_by_the_plugins(coder):
     Image.fromarray(array).save(stream, "SCF", coder=coder)
     assert stream.getvalue() == expected
     assert _write_by_imageio(array, coder=coder) == expected
-
-
-def test_context_files_are_not_explained():
-    data = context_file(slope(20, 20))
-    message = "files of the context coder cannot be explained, only those of the shapes coder"
-    with pytest.raises(UnsupportedStreamError, match=message):
-        tracing.trace_file(data)
 
 
 WARMED = """

@@ -7,17 +7,20 @@ from functools import cache
 import numpy as np
 import pytest
 import reference_decoder
-from made_images import image, jpeg_colours, noise
+from file_builder import file_of
+from made_images import image, jpeg_colours, noise, typical
 from small_codebooks import GRAY, bundle, codebook_file, made_prior, prior_book, section
 
 import softcomp_codec
 from softcomp_codec import (
     CodebookNotFoundError,
     container,
+    context_coder,
     context_training,
     planes,
 )
 from softcomp_codec.codebook import SECTION_PRIOR, SECTION_RECORD, Codebook
+from softcomp_codec.container import read_header
 from softcomp_codec.context_coder import PRIOR_CONTEXTS, SLOTS
 from softcomp_codec.context_prior import (
     ContextPrior,
@@ -183,9 +186,9 @@ def test_hostile_sizes():
 
 def test_the_reference_decoder_reads_priors_too():
     """Both readers accept the same sections, and refuse the same."""
-    for key in (GRAY, (8, 3, 3), (16, 1, 0)):
+    for key in (GRAY, (8, 3, 4), (16, 1, 0)):
         good = made_prior(key).to_bytes()
-        assert reference_decoder.read_prior_key(good) == key
+        assert reference_decoder.read_prior(good).key == key
         for place in [*range(8), len(good) - 1, *noise((40,), len(good)).tolist()]:
             bad = bytearray(good)
             bad[place] ^= 0x55
@@ -193,9 +196,50 @@ def test_the_reference_decoder_reads_priors_too():
                 ContextPrior.from_bytes(bytes(bad))
             except ScfError:
                 with pytest.raises(reference_decoder.SpecError):
-                    reference_decoder.read_prior_key(bytes(bad))
+                    reference_decoder.read_prior(bytes(bad))
             else:
-                reference_decoder.read_prior_key(bytes(bad))
+                reference_decoder.read_prior(bytes(bad))
+
+
+@pytest.mark.parametrize("effort", [1, 4, 5, 6, 9])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_reference_decoder_decodes_with_priors(mode, effort):
+    array = picture(mode, 109, 22)
+    header, payload = coded(array, trained(mode), effort)
+    check_by_the_reference_decoder(array, header, payload, trained(mode))
+
+
+@pytest.mark.parametrize("key", [GRAY, (8, 2, 0), (8, 3, 4), (8, 4, 4), (16, 1, 0), (16, 4, 3)])
+def test_the_reference_decoder_decodes_with_any_prior(key):
+    shape = (18, 17) if key[1] == 1 else (18, 17, key[1])
+    array = typical(shape, np.uint8)
+    if key[0] == 16:
+        array = array.astype(np.uint16) * np.uint16(97)
+    if key[2] == planes.LATTICE:
+        array[:, :, :3] = jpeg_colours(18, 17)
+    book = prior_book(made_prior(key, n_known=30_000))
+    check_by_the_reference_decoder(array, *coded(array, book, 5), book)
+
+
+def coded(array, book, effort):
+    """The header and payload of an image that starts with a prior, whether or not it pays."""
+    mode = planes.mode_of_array(array)
+    priors = book.context_priors(mode)
+    payload = context_coder.encode_payload(array, mode, effort=effort, priors=priors)
+    assert context_coder.transform_of(payload) in priors
+    plain = context_coder.encode_payload(array, mode, effort=effort)
+    assert plain != payload
+    return read_header(file_of(array, payload, coder=container.CONTEXT, book=book)), payload
+
+
+def check_by_the_reference_decoder(array, header, payload, book):
+    data = container.write_file(header, payload)
+    assert np.array_equal(softcomp_codec.decode(data, codebooks=[book]), array)
+    picture = reference_decoder.decode(data, [book.to_bytes()])
+    assert picture.samples == planes.canonical_samples(array, header.mode)
+    missing = container.write_file(replace(header, codebook_reference=b""), payload)
+    with pytest.raises(reference_decoder.SpecError):
+        reference_decoder.decode(missing, [])
 
 
 def test_order_of_sections():

@@ -7,7 +7,18 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from made_images import KINDS, SHAPES_OF_MODES, image, images, noise, top_of
+from made_images import (
+    KINDS,
+    SHAPES_OF_MODES,
+    colours,
+    image,
+    images,
+    jpeg_colours,
+    noise,
+    slope,
+    top_of,
+    typical,
+)
 from PIL import Image
 from small_codebooks import with_windows
 
@@ -37,8 +48,8 @@ def opened(data):
     return picture
 
 
-def trace_of(array, book=None):
-    data = softcomp_codec.encode(array, codebook=book, coder="shapes")
+def trace_of(array, book=None, coder="shapes"):
+    data = softcomp_codec.encode(array, codebook=book, coder=coder)
     return tracing.trace_file(data, codebooks=[book] if book else [])
 
 
@@ -114,6 +125,16 @@ def test_pictures_of_every_mode_are_drawn(dtype, n_planes):
     before = array.copy()
     opened(plots.draw_trace(trace_of(array), "a title"))
     assert np.array_equal(array, before)
+
+
+@pytest.mark.parametrize("array", [
+    slope(70, 80), typical((30, 40, 2), np.uint8), colours(70, 80), jpeg_colours(30, 40),
+    typical((30, 40, 4), np.uint16), np.dstack([jpeg_colours(30, 40), slope(30, 40)]),
+])  # fmt: skip
+def test_context_files_are_drawn(array):
+    trace = trace_of(array, coder="context")
+    assert trace.coder == "context"
+    opened(plots.draw_trace(trace, "a title"))
 
 
 # ---- The commands --------------------------------------------------------------------------------

@@ -994,8 +994,8 @@ def test_scales_and_transforms_of_a_context_payload():
     }
 
 
-def test_context_coder_takes_no_codebook(books):
-    """Neither in a file of one image, nor a frame whose byte does not say so (3.4)."""
+def test_context_coder_starts_with_the_codebook_that_is_named(books):
+    """In a file of one image, and in a frame whose byte does not say otherwise (3.4, 6.4)."""
     book = books["gray"][0]
     image = make_image("gray", "smooth", 12, 12)
     file = encode_context(image)

@@ -186,7 +186,8 @@ def picture(tmp_path, letters_book):
 
 
 def test_explain_says_where_the_bits_went(picture):
-    text = run("explain", picture, "--codebook", picture.with_suffix(".scfb"))
+    book = picture.with_suffix(".scfb")
+    text = run("explain", picture, "--codebook", book, "--coder", "shapes")
     assert "codebook  letters" in text
     assert "placed" in text
     for part in ("shapes", "locations", "header and settings"):
@@ -195,8 +196,10 @@ def test_explain_says_where_the_bits_went(picture):
 
 def test_explain_of_an_scf_file_is_the_same(picture):
     book = picture.with_suffix(".scfb")
-    run("encode", picture, "--codebook", book)
-    of_picture = json.loads(run("explain", picture, "--codebook", book, "--json"))
+    run("encode", picture, "--codebook", book, "--coder", "shapes")
+    of_picture = json.loads(
+        run("explain", picture, "--codebook", book, "--coder", "shapes", "--json")
+    )
     of_file = json.loads(run("explain", picture.with_suffix(".scf"), "--json"))
     assert of_file.pop("file") != of_picture.pop("file")
     assert of_file == of_picture

@@ -1,4 +1,4 @@
-"""``scf explain``: where shapes were placed in a picture, and where its bits went."""
+"""``scf explain``: where the bits of a picture went, and where shapes were placed in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from .console import n_bytes, note, plural, print_facts, print_table, ratio, say
 from .pictures import SCF_SUFFIX, read_picture
 
 if TYPE_CHECKING:
-    from ..tracing import Trace
+    from ..codebook import Codebook
+    from ..context_coder import PlaneRange
+    from ..tracing import Trace, TracedContextPlane, TracedPlane
 
 PlotOption = Annotated[
     Path | None,
@@ -34,18 +36,25 @@ def explain(
             help="auto, none, or a codebook's name, ID or path; for .scf files one to try first.",
         ),
     ] = "auto",
+    effort: Annotated[
+        int, typer.Option(min=1, max=9, help="Of pictures: 1 is fast, 9 is small.")
+    ] = 5,
+    coder: Annotated[
+        str, typer.Option(metavar="NAME", help="Of pictures: auto, context or shapes.")
+    ] = "auto",
     plot: PlotOption = None,
     force: ForceOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show where the bits of a picture went, and draw where its shapes were placed.
+    """Show where the bits of a picture went, and draw where they went and its shapes were placed.
 
-    The picture is encoded in memory, by the shapes coder; of several frames the first one is
-    explained. Files of the context, tiny and reference coders cannot be explained. Drawing needs
-    Matplotlib.
+    A picture is encoded in memory, as scf encode does; of several frames the first one is
+    explained. Files of the stored, the shapes and the context coder can be explained; pictures that
+    another coder would take are explained as the shapes coder's. Drawing needs Matplotlib.
     """
     check_plot(plot, force=force)
-    trace = _trace(image, codebook)
+    check_coder(coder)
+    trace = _trace(image, codebook, effort, coder)
     if as_json:
         print(json.dumps(summary(trace) | {"file": str(image)}))
     else:
@@ -77,19 +86,32 @@ def check_plot(plot: Path | None, *, force: bool) -> None:
         raise OSError(str(error)) from error
 
 
-def _trace(path: Path, codebook: str) -> Trace:
+def check_coder(coder: str) -> None:
+    """Refuse a coder that there is not."""
+    from ..encoder import CODER_CHOICES
+
+    if coder not in CODER_CHOICES:
+        raise typer.BadParameter(f"--coder {coder}: expected one of {', '.join(CODER_CHOICES)}")
+
+
+def _trace(path: Path, codebook: str, effort: int, coder: str) -> Trace:
     from ..codebook_store import load_codebook
+    from ..container import read_header
     from ..encoder import encode
-    from ..tracing import trace_file
+    from ..tracing import EXPLAINED, trace_file
 
     book = None if codebook in ("auto", "none") else load_codebook(codebook)
+    books: list[Codebook] = [book] if book else []
     if path.suffix.lower() == SCF_SUFFIX:
-        return trace_file(path.read_bytes(), source=str(path), codebooks=[book] if book else [])
+        return trace_file(path.read_bytes(), source=str(path), codebooks=books)
     frames, _ = read_picture(path)
     if frames[1:]:
         note(f"{path} has {len(frames)} frames; this explains the first")
-    data = encode(frames[0], codebook=codebook if book is None else book, coder="shapes")
-    return trace_file(data, codebooks=[book] if book else [])
+    choice = codebook if book is None else book
+    data = encode(frames[0], codebook=choice, effort=effort, coder=coder)
+    if coder == "auto" and read_header(data).coder not in EXPLAINED:
+        data = encode(frames[0], codebook=choice, effort=effort, coder="shapes")
+    return trace_file(data, codebooks=books)
 
 
 def rows(trace: Trace) -> list[tuple[str, str, str, str]]:
@@ -114,15 +136,27 @@ def facts(trace: Trace) -> list[tuple[str, str]]:
     ]
     if trace.planes[1:]:
         lines.append(("colour transform", trace.transform))
-    for plane in trace.planes:
-        high = plane.sample_bits - plane.low_bits
-        shapes = f"shape layer of {high}: {plural(len(plane.boxes), 'shape')} placed"
-        lines.append((
-            plane.name,
-            f"predictor {plane.predictor}; low layer of {plane.low_bits} bits, "
-            + (shapes if high else "no shape layer"),
-        ))  # fmt: skip
-    return lines
+    return lines + [(plane.name, _plane_line(plane)) for plane in trace.planes]
+
+
+def _plane_line(plane: TracedPlane | TracedContextPlane) -> str:
+    from ..tracing import TracedPlane
+
+    if not isinstance(plane, TracedPlane):
+        per_sample = plane.n_bits / plane.sample_costs.size
+        return f"{limits_line(plane.limits)}; {per_sample:.3f} bits a sample"
+    high = plane.sample_bits - plane.low_bits
+    shapes = f"shape layer of {high}: {plural(len(plane.boxes), 'shape')} placed"
+    layers = f"low layer of {plane.low_bits} bits, " + (shapes if high else "no shape layer")
+    return f"predictor {plane.predictor}; {layers}"
+
+
+def limits_line(limits: PlaneRange) -> str:
+    """Return what a payload of the context coder says of a plane, for people."""
+    if limits.lowest == limits.highest:
+        return f"{limits.lowest} everywhere"
+    units = f", in units of {1 << limits.scale}" if limits.scale else ""
+    return f"samples {limits.lowest}..{limits.highest}{units}"
 
 
 def raw_bytes(trace: Trace) -> int:
@@ -144,14 +178,25 @@ def summary(trace: Trace) -> dict[str, Any]:
         "bits": {
             plane: {part: round(n_bits) for part, n_bits in parts} for plane, parts in trace.parts
         },
-        "planes": [
-            {
-                "name": plane.name,
-                "predictor": plane.predictor,
-                "low_bits": plane.low_bits,
-                "sample_bits": plane.sample_bits,
-                "shapes": len(plane.boxes),
-            }
-            for plane in trace.planes
-        ],
+        "planes": [_plane_summary(plane) for plane in trace.planes],
+    }
+
+
+def _plane_summary(plane: TracedPlane | TracedContextPlane) -> dict[str, Any]:
+    from ..tracing import TracedPlane
+
+    if not isinstance(plane, TracedPlane):
+        limits = plane.limits
+        return {
+            "name": plane.name,
+            "lowest": limits.lowest,
+            "highest": limits.highest,
+            "scale": limits.scale,
+        }
+    return {
+        "name": plane.name,
+        "predictor": plane.predictor,
+        "low_bits": plane.low_bits,
+        "sample_bits": plane.sample_bits,
+        "shapes": len(plane.boxes),
     }

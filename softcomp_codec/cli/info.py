@@ -143,7 +143,7 @@ def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
     payload = container.frame_payload(header, payload, 0)
     named, header = header, container.frame_header(header, 0)
     if header.coder == container.CONTEXT:
-        return _context_details(header, payload)
+        return _context_details(named, header, payload, path, books)
     if header.coder == container.TINY:
         return {"code_bytes": len(payload), "adaptive": False}
     if header.coder not in (container.SHAPES, container.BILEVEL):
@@ -185,14 +185,35 @@ def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
     raise failure
 
 
-def _context_details(header: container.Header, payload: bytes) -> dict[str, Any]:
-    from .. import context_coder
+def _context_details(
+    named: container.Header,
+    header: container.Header,
+    payload: bytes,
+    path: Path,
+    books: Sequence[Codebook],
+) -> dict[str, Any]:
+    """Return what a payload of the context coder says, and what its codebook's prior has.
+
+    "prior" is a list of parts, empty without a prior; None where the codebook is missing.
+    """
+    from .. import codebook_store, context_coder
 
     said = context_coder.describe_payload(payload, header)
+    prior: list[str] | None = []
+    if header.codebook_reference:
+        transform = context_coder.transform_of(payload)
+        try:
+            found = codebook_store.find_codebooks(named, source=str(path), extra=books)
+        except CodebookNotFoundError:
+            prior = None
+        else:
+            known = [book.context_priors(header.mode).get(transform) for book in found]
+            prior = next((each.part_names_for(said.n_contexts) for each in known if each), [])
     return {
         "colour_transform": said.transform,
         "contexts": said.n_contexts,
         "tiles": said.n_tiles,
+        "prior": prior,
         "planes": [
             {"lowest": each.lowest, "highest": each.highest, "scale": each.scale}
             for each in said.ranges
@@ -291,6 +312,7 @@ def _context_lines(details: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [
         ("contexts", f"{details['contexts']} a decision"),
         ("tiles", n_bytes(details["tiles"])),
+        ("prior", _prior_line(details["prior"])),
     ]
     for index, plane in enumerate(details["planes"]):
         constant = plane["lowest"] == plane["highest"]
@@ -304,3 +326,9 @@ def _context_lines(details: dict[str, Any]) -> list[tuple[str, str]]:
         )
         lines.append((f"plane {index}", value))
     return lines
+
+
+def _prior_line(parts: list[str] | None) -> str:
+    if parts is None:
+        return "the codebook's, which is missing"
+    return f"the codebook's: {', '.join(parts)}" if parts else "none"

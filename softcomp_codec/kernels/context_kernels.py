@@ -44,6 +44,9 @@ FILTER_LIMIT = (1 << 21) - 1
 WORST_BYTES = 80
 """More than the code of one sample takes."""
 
+ZERO_COST, SIGN_COST, SIZE_COST, N_COST_PARTS = 0, 1, 2, 3
+"""What the bits of a sample say: whether its residual is 0, its sign, its size."""
+
 _U0, _U1, _U2, _U3, _U8, _U16 = (np.uint64(n) for n in (0, 1, 2, 3, 8, 16))
 _TOP = 0xFFFFFFFF
 
@@ -80,14 +83,22 @@ def _level(levels, value):
     return np.int64(levels[np.uint64(min(value, np.int64(4095)))])
 
 
-def _make_code_plane(number: Callable[[Any], Any], least: bool) -> Any:
-    """Return the kernel for planes whose samples and weights are of the type `number`."""
+def _make_code_plane(
+    number: Callable[[Any], Any], *, least: bool = False, tracing: bool = False
+) -> Any:
+    """Return the kernel for planes whose samples and filters are of the type `number`.
+
+    `least`: with the least-squares predictor, a third set of weights and a second curve, from
+    `LEAST_CONTEXTS` contexts on. `tracing`: adds up the bits of each sample in `costs`, of
+    `N_COST_PARTS` a sample (`ZERO_COST`, `SIGN_COST`, `SIZE_COST`). Other kernels never look at
+    it: what the flags leave out is not compiled.
+    """
 
     @kernel
     def code_plane(
         samples, residuals, errors, geometry, states, offsets, weights, curves, biases, filters,
         least_squares, stretch, squash, rates, levels, blend, norms, interval, data, decoding,
-        counts,
+        counts, costs,
     ):  # fmt: skip
         n_rows, n_columns, plane, lowest, highest, scale, n_contexts, n_nodes, rate_limit = geometry
         kind = min(plane, np.int64(3))
@@ -417,6 +428,9 @@ def _make_code_plane(number: Callable[[Any], Any], least: bool) -> Any:
                 n_ones = negative = rest = mask = depth = np.int64(0)
                 reach = max(highest - predicted, predicted - lowest)
                 is_zero = True
+                if tracing:
+                    sample = plane * n_rows * n_columns + row * n_columns + column
+                    cost_place = np.uint64(sample * N_COST_PARTS)
                 while reach > 0:
                     if phase == 0:
                         wanted = residual != 0
@@ -523,6 +537,10 @@ def _make_code_plane(number: Callable[[Any], Any], least: bool) -> Any:
                         position += 1
                         low = (low << 8) & _TOP
                         high = (high << 8) & _TOP | 255
+                    if tracing:
+                        share = np.float64(chance if bit else 65536 - chance) / 65536.0
+                        part = np.uint64(min(phase, np.int64(SIZE_COST)))
+                        costs[cost_place + part] -= np.log2(share)
                     error = np.int32((((bit << 16) - mixed) * pace) >> 6)
                     target = 65535 * bit
                     nearest = knot + np.uint64(weight_right >> 6)
@@ -583,6 +601,8 @@ def _make_code_plane(number: Callable[[Any], Any], least: bool) -> Any:
                             break
                         if depth == 2:
                             while mask > 0:
+                                if tracing:
+                                    costs[cost_place + np.uint64(SIZE_COST)] += 1.0
                                 middle = low + ((high - low) >> 1)
                                 if decoding:
                                     bit = np.int64(code <= middle)
@@ -697,7 +717,23 @@ def _make_code_plane(number: Callable[[Any], Any], least: bool) -> Any:
     return code_plane
 
 
-code_plane = _make_code_plane(np.int32, least=False)
-code_wide_plane = _make_code_plane(np.int64, least=False)
-code_plane_slowly = _make_code_plane(np.int32, least=True)
-code_wide_plane_slowly = _make_code_plane(np.int64, least=True)
+code_plane = _make_code_plane(np.int32)
+code_wide_plane = _make_code_plane(np.int64)
+code_plane_by_least_squares = _make_code_plane(np.int32, least=True)
+code_wide_plane_by_least_squares = _make_code_plane(np.int64, least=True)
+trace_plane = _make_code_plane(np.int32, tracing=True)
+trace_wide_plane = _make_code_plane(np.int64, tracing=True)
+trace_plane_by_least_squares = _make_code_plane(np.int32, least=True, tracing=True)
+trace_wide_plane_by_least_squares = _make_code_plane(np.int64, least=True, tracing=True)
+
+CODE_PLANE: dict[tuple[bool, bool, bool], Any] = {
+    (False, False, False): code_plane,
+    (True, False, False): code_wide_plane,
+    (False, True, False): code_plane_by_least_squares,
+    (True, True, False): code_wide_plane_by_least_squares,
+    (False, False, True): trace_plane,
+    (True, False, True): trace_wide_plane,
+    (False, True, True): trace_plane_by_least_squares,
+    (True, True, True): trace_wide_plane_by_least_squares,
+}
+"""The kernel by: samples of more than 8 bits, the least-squares predictor, tracing."""

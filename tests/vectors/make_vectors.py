@@ -21,7 +21,15 @@ import file_builder  # noqa: E402
 import numpy as np  # noqa: E402
 from file_builder import Settings, file_of, payload_of  # noqa: E402
 from made_images import KINDS, colours, glyphs, images, jpeg_colours, noise, slope  # noqa: E402
-from small_codebooks import QUICK, codebook_file, named, section  # noqa: E402
+from small_codebooks import (  # noqa: E402
+    GRAY,
+    QUICK,
+    codebook_file,
+    made_prior,
+    named,
+    prior_book,
+    section,
+)
 
 import softcomp_codec  # noqa: E402
 from softcomp_codec import arithmetic, container, context_coder, planes, reference_coder, residuals  # noqa: E402
@@ -37,6 +45,7 @@ from softcomp_codec.container import (  # noqa: E402
     write_segment,
     write_varint,
 )
+from softcomp_codec.context_prior import ContextPrior  # noqa: E402
 from softcomp_codec.kernels.entropy_kernels import N_ENERGIES  # noqa: E402
 
 NONE, MED, GAP = range(3)
@@ -72,6 +81,29 @@ def reference_books():
 def uncompressed(book):
     """A codebook's file; another version of the compressor may give other bytes."""
     return codebook_file(book.serialised)
+
+
+def prior_books():
+    """Codebooks of priors of the context coder, all parts together and one by one."""
+    parts = {
+        "coefficients": ("least_squares",),
+        "filters": ("filters",),
+        "weights": ("weights",),
+        "both": ("least_squares", "filters"),
+    }
+
+    def only(key, which, seed):
+        made = made_prior(key, seed=seed)
+        return ContextPrior(*key, **{name: getattr(made, name) for name in parts[which]})
+
+    return {
+        "prior-gray": prior_book(made_prior(GRAY, seed=1, n_known=20_000), name="vectors-prior"),
+        "prior-parts": prior_book(
+            only((8, 2, 0), "weights", 2), only((8, 3, 3), "both", 3), only((8, 3, 4), "both", 4),
+            only((8, 4, 4), "filters", 5), only((16, 1, 0), "coefficients", 6),
+            name="vectors-priors",
+        ),
+    }  # fmt: skip
 
 
 def stored_books():
@@ -174,7 +206,7 @@ def valid_files(books):
         ("stored-la16", noise((1, 6, 2), 65536).astype(np.uint16)),
     ):
         files[label] = stored(array), [array]
-    files.update(context_files())
+    files.update(context_files() | prior_files())
     for kind, book in reference_books().items():
         for index, array in enumerate(images(kind, 2, 31)):
             mode = planes.mode_of_array(array)
@@ -208,6 +240,30 @@ def context_files():
             payload = context_coder.encode_payload(array, mode, effort=effort)
             files[f"context-{label}-{effort}"] = (
                 file_of(array, payload, coder=container.CONTEXT), [array]
+            )  # fmt: skip
+    return files
+
+
+def prior_files():
+    """Files of the context coder whose models start with a codebook's prior."""
+    files = {}
+    books = prior_books()
+    alpha = slope(20, 23, 9)
+    for label, book, array, efforts in (
+        ("gray", "prior-gray", slope(20, 23, 4), (1, 5, 9)),
+        ("la", "prior-parts", np.dstack([slope(20, 23, 8), alpha]), (5, 6)),
+        ("rgb", "prior-parts", colours(20, 23, 5), (5,)),
+        ("lattice", "prior-parts", jpeg_colours(20, 23, 6), (5,)),
+        ("lattice-alpha", "prior-parts", np.dstack([jpeg_colours(20, 23, 7), alpha]), (9,)),
+        ("rgba", "prior-parts", np.dstack([colours(20, 23, 3), alpha]), (5,)),
+        ("gray16", "prior-parts", slope(20, 23, 2).astype(np.uint16) * 257, (5,)),
+    ):
+        for effort in efforts:
+            mode = planes.mode_of_array(array)
+            priors = books[book].context_priors(mode)
+            payload = context_coder.encode_payload(array, mode, effort=effort, priors=priors)
+            files[f"context-prior-{label}-{effort}"] = (
+                file_of(array, payload, coder=container.CONTEXT, book=books[book]), [array]
             )  # fmt: skip
     return files
 
@@ -530,6 +586,7 @@ def all_files(books):
     files = {f"books/{kind}.scfb": uncompressed(book) for kind, book in books.items()}
     for kind, book in reference_books().items():
         files[f"books/reference-{kind}.scfb"] = uncompressed(book)
+    files |= {f"books/{name}.scfb": uncompressed(book) for name, book in prior_books().items()}
     for name, (data, pictures) in valid_files(books).items():
         mode = planes.mode_of_array(pictures[0])
         files[f"valid/{name}.scf"] = data
