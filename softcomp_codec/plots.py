@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .errors import CodebookError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -67,11 +69,15 @@ def draw_codebook(book: Codebook, *, n_rows: int | None = None) -> bytes:
     ------
     ImportError
         Matplotlib is missing.
+    CodebookError
+        It has no shapes.
     """
     require_matplotlib()
     from matplotlib.figure import Figure
 
     named = _named_shapes(book)
+    if not named:
+        raise CodebookError(f"codebook {book.name!r} holds priors, but no shapes to draw")
     n_rows = n_rows or (5 if len(named) == 1 else 3)
     grids = [_ShapeGrid.of(shapes, n_rows, uses) for _, shapes, uses in named]
     heights = [grid.height + _TITLE_INCHES for grid in grids]

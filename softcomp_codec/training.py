@@ -247,7 +247,7 @@ def _train_parts(
             progress=report,
             report=planes_report,
         )
-    return {"reference": reference}, {"planes": planes_report}
+    return {"parts": {}, "reference": reference}, {"planes": planes_report}
 
 
 def _is_tiny(array: NDArray[Any], mode: Mode, size: TinyKey) -> bool:

@@ -20,7 +20,7 @@ from made_images import (
     typical,
 )
 from PIL import Image
-from small_codebooks import with_windows
+from small_codebooks import made_prior, prior_book, with_windows
 
 import softcomp_codec
 from softcomp_codec import plots, tracing
@@ -90,6 +90,13 @@ def test_large_shapes_and_no_shapes_are_drawn(books):
     assert opened(plots.draw_codebook(large)).height < 1500
     empty = with_windows(books["bilevel"], 0, 0, [], np.array([1], np.uint8))
     opened(plots.draw_codebook(empty))
+
+
+def test_without_shapes_there_is_nothing_to_draw(tmp_path):
+    prior_book(made_prior()).save(tmp_path / "priors.scfb")
+    output = run("codebook", "show", tmp_path / "priors.scfb", "--plot", tmp_path / "a.png", code=1)
+    assert "no shapes to draw" in output
+    assert not (tmp_path / "a.png").exists()
 
 
 def test_the_commonest_shapes_have_the_shortest_codewords(books):

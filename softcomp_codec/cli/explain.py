@@ -88,7 +88,7 @@ def check_plot(plot: Path | None, *, force: bool) -> None:
 
 def check_coder(coder: str) -> None:
     """Refuse a coder that there is not."""
-    from ..encoder import CODER_CHOICES
+    from ..coder_choice import CODER_CHOICES
 
     if coder not in CODER_CHOICES:
         raise typer.BadParameter(f"--coder {coder}: expected one of {', '.join(CODER_CHOICES)}")
