@@ -14,8 +14,8 @@ import numpy as np
 
 from . import arithmetic, container, huffman, planes
 from .atomic_files import write_atomically
-from .container import ByteReader, write_varint
 from .bilevel_prior import BilevelPrior
+from .container import ByteReader, write_varint
 from .context_prior import ContextPrior
 from .errors import (
     CodebookError,

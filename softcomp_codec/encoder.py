@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from PIL import Image
 
+    from .bilevel_prior import BilevelPrior
+
     ImageLike = ArrayLike | Image.Image
     CodebookChoice = str | PathLike[str] | Codebook | None
 
@@ -426,7 +428,7 @@ def _code_by_bilevel(
     """
     height, width = array.shape[:2]
     prior = book.bilevel_prior(height, width) if book else None
-    starts = [None] if prior is None else [prior, None]
+    starts: list[BilevelPrior | None] = [None] if prior is None else [prior, None]
     if prior is not None and effort < PRIOR_TRIAL_EFFORT:
         starts = [prior]
     elif prior is not None and height * width > TINY_PIXELS:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import container, planes
+from .bilevel_training import train_bilevel_priors
 from .codebook import KIND_NAMES, Codebook, KindBook, kind_of
 from .context_training import train_priors
 from .encoder import as_array, encode_many
@@ -25,13 +26,19 @@ from .reference_training import ReferenceOptions, train_reference_part
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .bilevel_prior import BilevelPrior
     from .container import Mode
     from .context_prior import ContextPrior, Key
     from .encoder import ImageLike
     from .planes import Plane
     from .reference_books import ReferencePart
 
-    Parts = tuple[dict[int, KindBook], dict[int, ReferencePart], dict[Key, ContextPrior]]
+    Parts = tuple[
+        dict[int, KindBook],
+        dict[int, ReferencePart],
+        dict[Key, ContextPrior],
+        dict[tuple[int, int], BilevelPrior],
+    ]
     Reports = dict[str, dict[str, dict[str, Any]]]
 
 Progress = Callable[[str, int, int], None]
@@ -63,11 +70,11 @@ class TrainingOptions:
         Whether planes for which shapes do not pay go without them; False: 4 low bits, always
         shapes. Without effect where `low_bits` is given.
     train_shapes : bool
-        Whether bilevel, gray and RGB images teach the shapes coder. Images above 16,384 pixels use
-        it for bilevel ones only, unless it is asked for.
+        Whether bilevel, gray and RGB images teach the shapes coder. Images above 16,384 pixels do
+        not use it unless it is asked for.
     train_priors : bool
-        Whether images that are not bilevel also teach the context coder; without it, images of
-        modes that the shapes coder does not know cannot be trained on.
+        Whether images also teach the context coder or, bilevel ones, the bilevel coder; without
+        it, images of modes that the shapes coder does not know cannot be trained on.
     """
 
     low_bits: int | None = None
@@ -206,15 +213,16 @@ def _train_parts(
             parts = trainer.parts([sample for sample in samples if sample.mode.kind is not None])
         measured: dict[str, dict[str, Any]] = {}
         priors: dict[Key, ContextPrior] = {}
+        bilevel_priors: dict[tuple[int, int], BilevelPrior] = {}
         if options.train_priors:
+            images = [(sample.array, sample.mode) for sample in samples]
             priors = train_priors(
-                [(sample.array, sample.mode) for sample in samples],
-                pool=pool,
-                workers=workers,
-                progress=report,
-                report=measured,
+                images, pool=pool, workers=workers, progress=report, report=measured
             )
-        return (parts, {}, priors), {"planes": trainer.report, "priors": measured}
+            bilevel_priors = train_bilevel_priors(
+                images, pool=pool, workers=workers, progress=report, report=measured
+            )
+        return (parts, {}, priors, bilevel_priors), {"planes": trainer.report, "priors": measured}
     reference = {}
     planes_report: dict[str, dict[str, Any]] = {}
     for kind in sorted({kind_of(sample.mode) for sample in samples}):
@@ -227,7 +235,7 @@ def _train_parts(
             progress=report,
             report=planes_report,
         )
-    return ({}, reference, {}), {"planes": planes_report}
+    return ({}, reference, {}, {}), {"planes": planes_report}
 
 
 def _silent(stage: str, done: int, total: int) -> None:
