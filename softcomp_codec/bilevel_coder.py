@@ -94,6 +94,9 @@ START_WEIGHT = 34952
 COUNT_LIMIT = 100
 """Counts of states stop here."""
 
+PACE = 6
+"""Of the weights, in 64ths."""
+
 TILE_PIXELS = 1 << 24
 """Larger images are cut into tiles of about so many pixels, from top to bottom (SPEC 5D.1)."""
 
@@ -166,6 +169,7 @@ class Model:
         self, settings: Settings, n_pixels: int, prior: BilevelPrior | None = None
     ) -> None:
         self.settings = settings
+        self.pace = PACE
         self.adapting = 0 if settings.frozen else ADAPT_STATES | ADAPT_WEIGHTS
         if prior is None:
             self.contexts = standard_contexts(settings.n_contexts, n_pixels)
@@ -241,7 +245,7 @@ def encode_payload(
     pixels = pixels_of(array)
     settings = choose_settings(pixels, effort, prior)
     if settings.inverted:
-        pixels = pixels ^ 1
+        pixels = pixels ^ np.uint8(1)
     tiles = on_threads(
         lambda rows: code_tile(Model(settings, _area(rows, width), prior), pixels[slice(*rows)]),
         tile_rows(height, width),
@@ -255,7 +259,8 @@ def encode_payload(
 def pixels_of(array: NDArray[Any]) -> Pixels:
     """Return an image's pixels, each 0 or 1: a True of another library may be any other byte."""
     plane = array.reshape(array.shape[:2]).view(np.uint8)
-    return np.not_equal(plane, 0).view(np.uint8)
+    pixels: Pixels = np.not_equal(plane, 0).view(np.uint8)
+    return pixels
 
 
 def choose_settings(pixels: Pixels, effort: int, prior: BilevelPrior | None) -> Settings:
@@ -310,7 +315,7 @@ def decode_payload(
             model, data[starts[index] : end], rows[1] - rows[0], header.width, index,
             allow_truncated,
         )  # fmt: skip
-        array[slice(*rows)][: len(tile)] = tile ^ settings.inverted
+        array[rows[0] : rows[0] + len(tile)] = tile ^ np.uint8(settings.inverted)
         return complete
 
     complete = all(on_threads(decode, list(range(len(tiles)))))
@@ -372,7 +377,7 @@ def _run(
     height, width = pixels.shape[0] - ROWS_ABOVE, pixels.shape[1] - LEFT - RIGHT
     geometry = (
         height, width, settings.n_contexts, COUNT_LIMIT, int(settings.by_blocks),
-        int(settings.positional), model.adapting,
+        int(settings.positional), model.adapting, model.pace,
     )  # fmt: skip
     n_lines = width + 1 + 2 * (-(-width // BLOCK) + BLOCK_MARGIN)
     lines: NDArray[np.int64] = np.empty(n_lines, np.int64)

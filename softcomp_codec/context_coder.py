@@ -570,6 +570,8 @@ def _decode_tile(
 
 def on_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     """Apply a function to each item; on threads where there are several items and cores."""
+    if len(items) == 1:
+        return [function(items[0])]
     n_threads = min(len(items), thread_limit.get() or os.cpu_count() or 1)
     if n_threads < 2:
         return [function(item) for item in items]

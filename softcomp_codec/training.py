@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from . import container, planes
+from .bilevel_training import train_bilevel_priors
 from .codebook import KIND_NAMES, Codebook, KindBook, kind_of
 from .context_training import train_priors
 from .encoder import as_array, encode_many
@@ -27,6 +28,7 @@ from .tiny_training import makes_superfluous, train_tiny_priors
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .bilevel_prior import BilevelPrior
     from .container import Mode
     from .context_prior import ContextPrior, Key
     from .encoder import ImageLike
@@ -45,6 +47,7 @@ class Parts(TypedDict, total=False):
     parts: dict[int, KindBook]
     reference: dict[int, ReferencePart]
     priors: dict[Key, ContextPrior]
+    bilevel_priors: dict[tuple[int, int], BilevelPrior]
     tiny: dict[TinyKey, TinyPrior]
 
 
@@ -75,12 +78,12 @@ class TrainingOptions:
         Whether planes for which shapes do not pay go without them; False: 4 low bits, always
         shapes. Without effect where `low_bits` is given.
     train_shapes : bool
-        Whether bilevel, gray and RGB images teach the shapes coder. Images above 16,384 pixels use
-        it for bilevel ones only, unless it is asked for.
+        Whether bilevel, gray and RGB images teach the shapes coder. Images above 16,384 pixels do
+        not use it unless it is asked for.
     train_priors : bool
-        Whether images that are not bilevel also teach the context coder, and many gray ones of one
-        size up to 64 x 64 the tiny coder; without it, images of modes that the shapes coder does
-        not know cannot be trained on.
+        Whether images also teach the context coder or, bilevel ones, the bilevel coder, and many
+        gray ones of one size up to 64 x 64 the tiny coder; without it, images of modes that the
+        shapes coder does not know cannot be trained on.
     """
 
     low_bits: int | None = None
@@ -220,6 +223,7 @@ def _train_parts(
         measured: dict[str, dict[str, Any]] = {}
         measured_tiny: dict[str, dict[str, Any]] = {}
         priors: dict[Key, ContextPrior] = {}
+        bilevel_priors: dict[tuple[int, int], BilevelPrior] = {}
         tiny: dict[TinyKey, TinyPrior] = {}
         if options.train_priors:
             images = [(sample.array, sample.mode) for sample in samples]
@@ -233,8 +237,14 @@ def _train_parts(
             priors = train_priors(
                 images, pool=pool, workers=workers, progress=report, report=measured
             )
+            bilevel_priors = train_bilevel_priors(
+                images, pool=pool, workers=workers, progress=report, report=measured
+            )
         found = {"planes": trainer.report, "priors": measured, "tiny": measured_tiny}
-        return {"parts": parts, "priors": priors, "tiny": tiny}, found
+        made: Parts = {
+            "parts": parts, "priors": priors, "bilevel_priors": bilevel_priors, "tiny": tiny,
+        }  # fmt: skip
+        return made, found
     reference = {}
     planes_report: dict[str, dict[str, Any]] = {}
     for kind in sorted({kind_of(sample.mode) for sample in samples}):

@@ -100,7 +100,7 @@ def _warm_coder(array: NDArray[Any], mode: Mode, book: Codebook | None) -> None:
             _check(np.array_equal(context_coder.decode_payload(context, header)[0], array))
     if mode.bits_per_sample == 1:
         payload = bilevel_coder.encode_payload(array)
-        _check(payload is not None)
+        assert payload is not None
         header = Header(mode, _SIDE, _SIDE, container.BILEVEL, b"", 0)
         _check(np.array_equal(bilevel_coder.decode_payload(payload, header)[0], array))
     if mode.channel_axis:

@@ -40,15 +40,24 @@ PAYLOADS = (
     bytes(range(256)),
 )
 
+BILEVEL_PAYLOADS = (
+    b"\x05",
+    b"\x2e" + b"\xff" * 3,  # by blocks: all of them plain
+    b"\x37" + bytes(9) + b"\xaa" * 40,
+    b"\x05" + b"\xff" * 8 + b"\x7f",  # a tile of 2^63 bytes
+)
+
 
 def huge_files():
     """(what, file) of every mode and coder."""
     coded = [(container.STORED, b"abc"), *((container.SHAPES, payload) for payload in PAYLOADS)]
+    bilevel = [(container.BILEVEL, payload) for payload in BILEVEL_PAYLOADS]
     for mode in MODES.values():
         if mode.identifier in (3, 4):  # the same but for the shape
             continue
         for width, height in SIDES:
-            for coder, payload in coded if mode.kind is not None else coded[:2]:
+            tried = coded if mode.kind is not None else coded[:2]
+            for coder, payload in tried + bilevel * (mode.bits_per_sample == 1):
                 header = Header(mode, width, height, coder, b"", 0)
                 what = f"{width} x {height} {mode.name}, coder {coder}, {payload[:3].hex()}"
                 yield what, container.write_file(header, payload)

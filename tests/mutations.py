@@ -32,7 +32,9 @@ from made_images import (
     typical,
 )
 from small_codebooks import (
+    bilevel_book,
     codebook_file,
+    made_bilevel_prior,
     made_prior,
     prior_book,
     reference_codebook,
@@ -40,7 +42,7 @@ from small_codebooks import (
 )
 
 import softcomp_codec
-from softcomp_codec import container, context_coder, decoder, planes, shapes_coder
+from softcomp_codec import bilevel_coder, container, context_coder, decoder, planes, shapes_coder
 from softcomp_codec.codebook import Codebook
 from softcomp_codec.container import Segment
 from softcomp_codec.decoder import decode_file
@@ -122,6 +124,7 @@ class Corpus:
                 self._add_context(array, effort)
         for array in (slope(24, 24, 97), colours(20, 20, 97)):
             self._add_frames([array, array[::-1], array[::-1, ::-1]], coder="context")
+        self._add_bilevel()
         deep = [typical((8, 11), np.uint16, seed) for seed in range(3)]
         self._add_frames(deep, codebook=None, file_check=True)
         self._add_frames([typical((6, 5, 4), np.uint8, seed) for seed in range(2)])
@@ -142,6 +145,21 @@ class Corpus:
         payload = context_coder.encode_payload(array, mode, effort=effort)
         data = file_of(array, payload, coder=container.CONTEXT, file_check=effort == 9)
         self.files.append((data, [array]))
+
+    def _add_bilevel(self):
+        """By the bilevel coder without a prior, and by priors for any size and for 24 x 24."""
+        book = bilevel_book(made_bilevel_prior(), made_bilevel_prior((24, 24)))
+        self.books.append(book)
+        blank = np.zeros((70, 90), bool)
+        blank[60:64, 40:80] = True
+        for array in (glyphs(24, 24, 99), glyphs(9, 130, 5)[:, :, None], blank, ~blank):
+            prior = book.bilevel_prior(*array.shape[:2])
+            for effort, start in ((1, None), (9, None), (5, prior)):
+                payload = bilevel_coder.encode_payload(array, effort=effort, prior=start)
+                if payload is not None:
+                    owner = book if start else None
+                    data = file_of(array, payload, book=owner, coder=container.BILEVEL)
+                    self.files.append((data, [array]))
 
     def _add(self, array, **options):
         self.files.append((softcomp_codec.encode(array, **options), [array]))

@@ -2037,7 +2037,7 @@ def decompress(compression: int, packed: bytes, length: int) -> bytes:
     return unpacked
 
 
-def read_serialisation(
+def read_serialisation(  # noqa: PLR0912
     serialisation: bytes,
 ) -> tuple[dict[str, Any], dict[int, Part], dict[int, ReferencePart], list[Prior]]:
     """Read the sections of a codebook and check their canonical order (6.2)."""
@@ -2046,36 +2046,43 @@ def read_serialisation(
     parts: dict[int, Part] = {}
     reference_parts: dict[int, ReferencePart] = {}
     priors: list[Prior] = []
+    bilevel_priors: list[tuple[int, ...]] = []
     while not file.at_end:
         kind = file.byte()
         content = file.take(file.varint())
         if kind == 1:
-            if record is not None or parts or reference_parts or priors:
+            if record is not None or parts or reference_parts or priors or bilevel_priors:
                 raise SpecError("corrupt: the training record is not the first section")
             record = read_record(content)
         elif kind == 2:
             part = read_part(content)
-            late = record is None or bool(reference_parts or priors)
+            late = record is None or bool(reference_parts or priors or bilevel_priors)
             if late or any(part.kind <= known for known in parts):
                 raise SpecError("corrupt: the sections are not in canonical order")
             parts[part.kind] = part
         elif kind == 3:
             reference_part = read_reference_part(content)
             image_kind = KIND_OF_SCHEME[reference_part.scheme]
-            late = record is None or bool(priors)
+            late = record is None or bool(priors or bilevel_priors)
             if late or any(image_kind <= known for known in reference_parts):
                 raise SpecError("corrupt: the sections are not in canonical order")
             reference_parts[image_kind] = reference_part
         elif kind == 4:
             prior = read_prior(content)
-            if record is None or any(prior.key <= known.key for known in priors):
+            late = record is None or bool(bilevel_priors)
+            if late or any(prior.key <= known.key for known in priors):
                 raise SpecError("corrupt: the sections are not in canonical order")
             priors.append(prior)
+        elif kind == 5:  # a prior of the bilevel coder, which this decoder does not know yet
+            size = tuple(ByteReader(content).take(2))
+            if record is None or any(size <= known for known in bilevel_priors):
+                raise SpecError("corrupt: the sections are not in canonical order")
+            bilevel_priors.append(size)
         elif kind < 0x80:
             raise SpecError(f"unsupported: critical section {kind:02X}h")
         else:
             raise SpecError(f"corrupt: ancillary section {kind:02X}h")
-    if record is None or not (parts or reference_parts or priors):
+    if record is None or not (parts or reference_parts or priors or bilevel_priors):
         raise SpecError("corrupt: a codebook without a training record or without parts")
     return record, parts, reference_parts, priors
 

@@ -8,7 +8,9 @@ import numpy as np
 from made_images import figure, images, noise
 
 import softcomp_codec
-from softcomp_codec import codebook_store
+from softcomp_codec import bilevel_coder, codebook_store
+from softcomp_codec.bilevel_coder import Context
+from softcomp_codec.bilevel_prior import BilevelPrior
 from softcomp_codec.bundled import MAGIC
 from softcomp_codec.codebook import Codebook, KindBook, built_in_part, rounded_states
 from softcomp_codec.codebook_store import BundledFile
@@ -58,9 +60,7 @@ def reference_codebook(kind):
 
 def named(book, name):
     """The same codebook under another name, so with another ID."""
-    return Codebook(
-        {**book.record, "name": name}, book.parts, book.reference, book.priors, book.tiny
-    )
+    return replace(book, record={**book.record, "name": name})
 
 
 def gray_codebook(name="taught", probability=600):
@@ -106,6 +106,33 @@ def made_prior(key=GRAY, *, seed=0, n_known=50):
         count_classes=noise((n_known,), len(COUNT_CLASSES), seed).astype(np.uint8),
         weights=(noise((n_prior_weights(key),), 200, seed) - 100).astype(np.int16),
     )
+
+
+def made_bilevel_prior(key=(0, 0), *, seed=0, step=7, digits=8):
+    """A prior of the bilevel coder of five contexts, of noise: every `step`-th state is known."""
+    positional = key != (0, 0)
+    contexts = tuple(
+        Context(each.window, each.reach | (0x0FFF0000 if positional else 0), digits + index % 3)
+        for index, each in enumerate(bilevel_coder.standard_contexts(5, 1 << 12))
+    )
+    used = np.zeros(bilevel_coder.n_states(contexts), np.uint8)
+    used[::step] = 1
+    n_known = int(used.sum())
+    rows = bilevel_coder.n_weight_rows(key if positional else None)
+    return BilevelPrior(
+        key,
+        contexts,
+        30,
+        np.packbits(used),
+        (noise((n_known,), 127, seed) - 63).astype(np.int8),
+        noise((n_known,), len(COUNT_CLASSES), seed).astype(np.uint8),
+        (noise((rows * 6,), 60, seed) - 30).astype(np.int16),
+    )
+
+
+def bilevel_book(*priors, name="bilevel by hand"):
+    """A codebook of priors of the bilevel coder alone."""
+    return Codebook({"name": name}, {}, {}, {}, {prior.key: prior for prior in priors})
 
 
 def prior_book(*priors, name="by hand"):

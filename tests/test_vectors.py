@@ -43,7 +43,7 @@ INVALID = {
     "book-record-twice.scfb": (CorruptStreamError, "not in its canonical form"),
     "book-record-with-spaces.scfb": (CorruptStreamError, "not in its canonical form"),
     "book-section-ancillary.scfb": (CorruptStreamError, "section 128 is reserved"),
-    "book-section-unknown.scfb": (UnsupportedStreamError, "critical section 5 is unknown"),
+    "book-section-unknown.scfb": (UnsupportedStreamError, "critical section 127 is unknown"),
     "book-truncated.scfb": (TruncatedStreamError, "bytes of content, expected"),
     "book-version-1.scfb": (UnsupportedStreamError, "version 1, compression 0"),
     "book-without-record.scfb": (CorruptStreamError, "training record and a part are needed"),
@@ -192,7 +192,9 @@ def test_valid(path, vector_books):
     assert np.array_equal(softcomp_codec.decode(data, codebooks=vector_books), arrays[0])
 
 
-@pytest.mark.parametrize("path", [path for path in VALID if "frames" not in path])
+@pytest.mark.parametrize(
+    "path", [path for path in VALID if "frames" not in path and "bilevel-coder" not in path]
+)
 def test_valid_by_the_reference_decoder(path, vector_books):
     books = [book.to_bytes() for book in vector_books]
     picture = reference_decoder.decode((VECTORS / path).read_bytes(), books)

@@ -36,7 +36,6 @@ CURVE_POINTS = 33
 RUN_LIMIT = 255
 LARGEST_WEIGHT = 65536
 LEAST_CHANCE = 8
-PACE = 6
 
 ADAPT_STATES, ADAPT_WEIGHTS = 1, 2
 """What a model may change while it codes; curves change with either."""
@@ -151,7 +150,7 @@ def code_bilevel(
         The tile within its margins of zeros.
     geometry : tuple of int
         Rows, columns, contexts, largest count, whether blocks are coded at once, whether the
-        third set of weights goes by position, and what adapts.
+        third set of weights goes by position, what adapts, and the weights' pace.
     windows, reaches, shifts, bases : uint64
         Of each context: which pixels of the window, and which parts of the reach, it looks at;
         64 less the digits of its slots' numbers; its first slot.
@@ -165,7 +164,7 @@ def code_bilevel(
     counts : uint32
         Takes in how often each state met a 0 and a 1, if it is not empty.
     """
-    n_rows, n_columns, n_contexts, count_limit, by_blocks, positional, adapting = geometry
+    n_rows, n_columns, n_contexts, count_limit, by_blocks, positional, adapting, pace = geometry
     stride = np.uint64(n_columns + LEFT + RIGHT)
     low, high, code, position = interval[0], interval[1], interval[2], interval[3]
     n_blocks = (n_columns + BLOCK - 1) // BLOCK
@@ -208,7 +207,7 @@ def code_bilevel(
                         return status.TRUNCATED, row
                 elif position + SPARE_BYTES > len(data):
                     return status.FULL, row
-                calm = by_blocks and (window == _U0 or window == _ALL)
+                calm = by_blocks and (window == _U0 or window == _ALL)  # noqa: PLR1714, SIM109
                 value = np.int64(window & _U1)
                 last_other = last_zero if value else last_one
                 if calm:
@@ -341,7 +340,7 @@ def code_bilevel(
                     for k in range(n_contexts):
                         counts[slots[k] * np.uint64(2) + np.uint64(bit)] += 1
                 if weights_move:
-                    error = np.int32((((bit << 16) - mixed) * PACE) >> 6)
+                    error = np.int32((((bit << 16) - mixed) * pace) >> 6)
                     train_three(
                         weights, first_row, second_row, third_row, inputs, _U0, error, largest
                     )

@@ -24,7 +24,9 @@ from made_images import KINDS, colours, glyphs, images, jpeg_colours, noise, slo
 from small_codebooks import (  # noqa: E402
     GRAY,
     QUICK,
+    bilevel_book,
     codebook_file,
+    made_bilevel_prior,
     made_prior,
     named,
     prior_book,
@@ -32,7 +34,15 @@ from small_codebooks import (  # noqa: E402
 )
 
 import softcomp_codec  # noqa: E402
-from softcomp_codec import arithmetic, container, context_coder, planes, reference_coder, residuals  # noqa: E402
+from softcomp_codec import (  # noqa: E402
+    arithmetic,
+    bilevel_coder,
+    container,
+    context_coder,
+    planes,
+    reference_coder,
+    residuals,
+)
 from softcomp_codec.bitstream import BitWriter  # noqa: E402
 from softcomp_codec.codebook import Codebook, built_in_part, kind_of  # noqa: E402
 from softcomp_codec.container import (  # noqa: E402
@@ -206,7 +216,7 @@ def valid_files(books):
         ("stored-la16", noise((1, 6, 2), 65536).astype(np.uint16)),
     ):
         files[label] = stored(array), [array]
-    files.update(context_files() | prior_files())
+    files.update(context_files() | prior_files() | bilevel_files())
     for kind, book in reference_books().items():
         for index, array in enumerate(images(kind, 2, 31)):
             mode = planes.mode_of_array(array)
@@ -265,6 +275,40 @@ def prior_files():
             files[f"context-prior-{label}-{effort}"] = (
                 file_of(array, payload, coder=container.CONTEXT, book=books[book]), [array]
             )  # fmt: skip
+
+
+def prior_of_noise():
+    """A codebook of two priors of the bilevel coder: for any size, and for 28 x 28."""
+    priors = made_bilevel_prior(), made_bilevel_prior((28, 28), seed=1)
+    return bilevel_book(*priors, name="vectors-bilevel-priors")
+
+
+def bilevel_files():
+    """Files of the bilevel coder: contexts, blocks, both backgrounds, both kinds of prior."""
+    page = np.zeros((90, 210), bool)
+    page[20:50, 100:180] = glyphs(30, 80, 11)
+    page[80, 3:150] = True
+    book = prior_of_noise()
+    small = glyphs(28, 28, 12)
+    general, positional = (book.bilevel_prior(*shape) for shape in ((1, 1), (28, 28)))
+    files = {}
+    for label, array, settings, prior in (
+        ("five", glyphs(33, 47, 13), bilevel_coder.Settings(5), None),
+        ("fourteen", glyphs(33, 47, 13)[:, :, None], bilevel_coder.Settings(14), None),
+        ("seven-inverted", ~glyphs(20, 90, 14), bilevel_coder.Settings(7, inverted=True), None),
+        ("eight-blocks", page, bilevel_coder.Settings(8, by_blocks=True), None),
+        ("twelve-blocks-inverted", ~page, bilevel_coder.Settings(12, True, True), None),
+        ("prior", page, bilevel_coder.Settings(5, by_blocks=True), general),
+        ("prior-frozen", glyphs(21, 40, 15), bilevel_coder.Settings(5, frozen=True), general),
+        ("prior-positional", small, bilevel_coder.Settings.of_prior(positional), positional),
+    ):
+        pixels = bilevel_coder.pixels_of(array) ^ np.uint8(settings.inverted)
+        model = bilevel_coder.Model(settings, pixels.size, prior)
+        payload = settings.to_byte() + bilevel_coder.code_tile(model, pixels)
+        files[f"bilevel-coder-{label}"] = (
+            file_of(array, payload, coder=container.BILEVEL, book=book if prior else None),
+            [array],
+        )
     return files
 
 
@@ -520,7 +564,7 @@ def _invalid_books(book):
         "book-version-1": codebook_file(content, version=1),
         "book-compression-2": codebook_file(content, method=2),
         "book-length-too-large": codebook_file(content, length=1 << 27),
-        "book-section-unknown": codebook_file(content + section(5, b"")),
+        "book-section-unknown": codebook_file(content + section(0x7F, b"")),
         "book-section-ancillary": codebook_file(content + section(0x80, b"")),
         "book-record-twice": codebook_file(section(1, b'{"name":"x"}') + content),
         "book-record-with-spaces": codebook_file(section(1, spaced) + plane),
@@ -584,6 +628,7 @@ def _part_bytes(book):
 def all_files(books):
     """{path in this folder: bytes} of everything that is frozen."""
     files = {f"books/{kind}.scfb": uncompressed(book) for kind, book in books.items()}
+    files["books/bilevel-priors.scfb"] = uncompressed(prior_of_noise())
     for kind, book in reference_books().items():
         files[f"books/reference-{kind}.scfb"] = uncompressed(book)
     files |= {f"books/{name}.scfb": uncompressed(book) for name, book in prior_books().items()}
