@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _ENERGIES = 2048
 
+MOST_EXPANSION = 4
+
 SUITS_SHARE, SUITS_PARTS = 11, 8
 """Part of the rough cost that a payload may need at most to suit its image."""
 
@@ -52,10 +54,10 @@ def encode_payload(array: NDArray[Any], prior: TinyPrior) -> bytes | None:
 
     Returns
     -------
-    bytes, or None where they would be many more than the samples themselves.
+    bytes, or None where they would be more than four times those of the samples.
     """
     image = np.array(array, np.uint8).reshape(-1)
-    room = len(image) + (WORST_BYTES + 1) * prior.width
+    room = MOST_EXPANSION * len(image) + (WORST_BYTES + 1) * prior.width
     data: NDArray[np.uint8] = np.empty(room, np.uint8)
     result, _, end = _code(image, prior, data, decoding=False)
     return data[:end].tobytes() if result == status.OK else None

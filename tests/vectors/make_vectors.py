@@ -20,11 +20,26 @@ sys.path.insert(0, str(HERE.parent))
 import file_builder  # noqa: E402
 import numpy as np  # noqa: E402
 from file_builder import Settings, file_of, payload_of  # noqa: E402
-from made_images import KINDS, colours, glyphs, images, jpeg_colours, noise, slope  # noqa: E402
-from small_codebooks import QUICK, codebook_file, named, section  # noqa: E402
+from made_images import KINDS, colours, figure, glyphs, images, jpeg_colours, noise, slope  # noqa: E402
+from small_codebooks import (  # noqa: E402
+    QUICK,
+    codebook_file,
+    made_tiny_prior,
+    named,
+    section,
+    tiny_book,
+)
 
 import softcomp_codec  # noqa: E402
-from softcomp_codec import arithmetic, container, context_coder, planes, reference_coder, residuals  # noqa: E402
+from softcomp_codec import (  # noqa: E402
+    arithmetic,
+    container,
+    context_coder,
+    planes,
+    reference_coder,
+    residuals,
+    tiny_coder,
+)
 from softcomp_codec.bitstream import BitWriter  # noqa: E402
 from softcomp_codec.codebook import Codebook, built_in_part, kind_of  # noqa: E402
 from softcomp_codec.container import (  # noqa: E402
@@ -38,6 +53,7 @@ from softcomp_codec.container import (  # noqa: E402
     write_varint,
 )
 from softcomp_codec.kernels.entropy_kernels import N_ENERGIES  # noqa: E402
+from softcomp_codec.tiny_training import train_prior  # noqa: E402
 
 NONE, MED, GAP = range(3)
 DEFAULT = {
@@ -61,6 +77,18 @@ def trained_reference(kind):
         images(kind, 4, 31), name=f"vectors-reference-{kind}", source="made_images.py", holdout=0,
         settings="reference",
     )  # fmt: skip
+
+
+def trained_tiny():
+    """The codebook of the tiny coder: figures of 9 x 9, and noise for inverted 6 x 5."""
+    figures = np.stack([figure(9, 9, seed) for seed in range(100)])
+    noisy = made_tiny_prior((6, 5), inverted=True)
+    return tiny_book(train_prior(figures), noisy, name="vectors-tiny")
+
+
+def stored_tiny():
+    """The codebook of the tiny coder in this folder."""
+    return Codebook.load(HERE / "books" / "tiny.scfb")
 
 
 def reference_books():
@@ -174,7 +202,7 @@ def valid_files(books):
         ("stored-la16", noise((1, 6, 2), 65536).astype(np.uint16)),
     ):
         files[label] = stored(array), [array]
-    files.update(context_files())
+    files.update(context_files() | tiny_files(stored_tiny()))
     for kind, book in reference_books().items():
         for index, array in enumerate(images(kind, 2, 31)):
             mode = planes.mode_of_array(array)
@@ -209,6 +237,24 @@ def context_files():
             files[f"context-{label}-{effort}"] = (
                 file_of(array, payload, coder=container.CONTEXT), [array]
             )  # fmt: skip
+    return files
+
+
+def tiny_files(book):
+    """Files of the tiny coder, of images like those that it was trained on, and unlike them."""
+    files = {}
+    for label, array in (
+        ("figure", figure(9, 9, 500)),
+        ("axis", figure(9, 9, 501)[:, :, None]),
+        ("slope", slope(9, 9, 1)),
+        ("noise", noise((9, 9), 256).astype(np.uint8)),
+        ("inverted", slope(6, 5, 2)),
+        ("inverted-extremes", 255 * noise((6, 5), 2).astype(np.uint8)),
+    ):
+        payload = tiny_coder.encode_payload(array, book.tiny[array.shape[:2]])
+        files[f"tiny-{label}"] = (
+            file_of(array, payload, coder=container.TINY, book=book, reference_bytes=4), [array]
+        )  # fmt: skip
     return files
 
 
@@ -530,6 +576,7 @@ def all_files(books):
     files = {f"books/{kind}.scfb": uncompressed(book) for kind, book in books.items()}
     for kind, book in reference_books().items():
         files[f"books/reference-{kind}.scfb"] = uncompressed(book)
+    files["books/tiny.scfb"] = uncompressed(stored_tiny())
     for name, (data, pictures) in valid_files(books).items():
         mode = planes.mode_of_array(pictures[0])
         files[f"valid/{name}.scf"] = data
@@ -559,6 +606,7 @@ def encoder_lines():
             images(kind, 3, 77), codebook=book, file_check=True, coder="shapes"
         )
         lines[f"encoded {kind} frames"] = hashlib.sha256(data).hexdigest()
+    lines["trained tiny"] = trained_tiny().identifier.hex()
     return [f"{digest}  {name}" for name, digest in lines.items()]
 
 
@@ -582,6 +630,7 @@ def main():
             (HERE / "books" / f"{kind}.scfb").write_bytes(uncompressed(trained(kind)))
             reference = uncompressed(trained_reference(kind))
             (HERE / "books" / f"reference-{kind}.scfb").write_bytes(reference)
+        (HERE / "books" / "tiny.scfb").write_bytes(uncompressed(trained_tiny()))
     files = all_files(stored_books())
     differing = [
         path
