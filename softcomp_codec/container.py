@@ -145,7 +145,7 @@ PILLOW_MODES = tuple(mode.pillow_mode for mode in MODES.values() if mode.pillow_
 """The Pillow modes that the format holds."""
 
 KIND_CODERS = (SHAPES, REFERENCE)
-"""Coders of the modes that have a kind; the others code every mode (SPEC 2.4)."""
+"""Coders of the modes that have a kind; see `codes_mode` for the others (SPEC 2.4)."""
 
 
 @dataclass(frozen=True)
@@ -403,17 +403,20 @@ def _read_frame_entries(reader: ByteReader, mode: Mode, reference: bytes) -> lis
     return frames
 
 
+def codes_mode(coder: int, mode: Mode) -> bool:
+    """Whether a coder codes images of a mode (SPEC 2.4)."""
+    if coder in KIND_CODERS:
+        return mode.kind is not None
+    return coder != TINY or (mode.bits_per_sample, mode.n_planes) == (8, 1)
+
+
 def _check_coder(coder: int, mode: Mode, where: str) -> None:
     if coder not in READABLE_CODERS:
         raise UnsupportedStreamError(
             f"{where}: coder {coder} ({CODER_NAMES.get(coder, 'unregistered')}) cannot be read by "
             "this release"
         )
-    if coder in KIND_CODERS and mode.kind is None:
-        raise UnsupportedStreamError(
-            f"{where}: coder {coder} ({CODER_NAMES[coder]}) does not code {mode.name} pictures"
-        )
-    if coder == TINY and (mode.bits_per_sample, mode.n_planes) != (8, 1):
+    if not codes_mode(coder, mode):
         raise UnsupportedStreamError(
             f"{where}: coder {coder} ({CODER_NAMES[coder]}) does not code {mode.name} pictures"
         )
