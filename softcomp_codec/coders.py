@@ -124,7 +124,7 @@ class Coder:
 
     def codes(self, mode: Mode) -> bool:
         """Whether it codes images of a mode."""
-        return container.coder_codes(self.identifier, mode)
+        return container.codes_mode(self.identifier, mode)
 
 
 def _shapes_prior(book: Codebook, mode: Mode, _height: int, _width: int) -> Prior:

@@ -151,7 +151,7 @@ PILLOW_MODES = tuple(mode.pillow_mode for mode in MODES.values() if mode.pillow_
 """The Pillow modes that the format holds."""
 
 KIND_CODERS = (SHAPES, REFERENCE)
-"""Coders of the modes that have a kind; the others code every mode (SPEC 2.4)."""
+"""Coders of the modes that have a kind; see `codes_mode` for the others (SPEC 2.4)."""
 
 
 @dataclass(frozen=True)
@@ -418,20 +418,8 @@ def _read_frame_entries(reader: ByteReader, mode: Mode, reference: bytes) -> lis
     return frames
 
 
-def _check_coder(coder: int, mode: Mode, where: str) -> None:
-    if coder not in READABLE_CODERS:
-        raise UnsupportedStreamError(
-            f"{where}: coder {coder} ({CODER_NAMES.get(coder, 'unregistered')}) cannot be read by "
-            "this release"
-        )
-    if not coder_codes(coder, mode):
-        raise UnsupportedStreamError(
-            f"{where}: coder {coder} ({CODER_NAMES[coder]}) does not code {mode.name} pictures"
-        )
-
-
-def coder_codes(coder: int, mode: Mode) -> bool:
-    """Whether a coder codes pictures of a mode (SPEC 2.4)."""
+def codes_mode(coder: int, mode: Mode) -> bool:
+    """Whether a coder codes images of a mode (SPEC 2.4)."""
     if coder == BILEVEL:
         return mode.bits_per_sample == 1
     if coder == FEW_COLOUR:
@@ -439,6 +427,18 @@ def coder_codes(coder: int, mode: Mode) -> bool:
     if coder == TINY:
         return (mode.bits_per_sample, mode.n_planes) == (8, 1) and mode.kind is not None
     return mode.kind is not None or coder not in KIND_CODERS
+
+
+def _check_coder(coder: int, mode: Mode, where: str) -> None:
+    if coder not in READABLE_CODERS:
+        raise UnsupportedStreamError(
+            f"{where}: coder {coder} ({CODER_NAMES.get(coder, 'unregistered')}) cannot be read by "
+            "this release"
+        )
+    if not codes_mode(coder, mode):
+        raise UnsupportedStreamError(
+            f"{where}: coder {coder} ({CODER_NAMES[coder]}) does not code {mode.name} pictures"
+        )
 
 
 def write_header(header: Header) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .container import TINY, coder_codes
+from .container import TINY, codes_mode
 from .context_tables import tables
 from .errors import CorruptStreamError, TruncatedStreamError
 from .kernels import status, tiny_kernels
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .tiny_prior import TinyPrior
 
 _ENERGIES = 2048
+
+MOST_EXPANSION = 4
 
 SUITS_SHARE, SUITS_PARTS = 11, 8
 """Part of the rough cost that a payload may need at most to suit its image."""
@@ -39,7 +41,7 @@ def bit_lengths() -> NDArray[np.int64]:
 
 def serves(mode: Mode, height: int, width: int) -> bool:
     """Whether the coder knows images of a mode and size, given a codebook for them."""
-    return coder_codes(TINY, mode) and max(height, width) <= MAX_SIDE
+    return codes_mode(TINY, mode) and max(height, width) <= MAX_SIDE
 
 
 def encode_payload(array: NDArray[Any], prior: TinyPrior) -> bytes | None:
@@ -53,10 +55,10 @@ def encode_payload(array: NDArray[Any], prior: TinyPrior) -> bytes | None:
 
     Returns
     -------
-    bytes, or None where they would be many more than the samples themselves.
+    bytes, or None where they would be more than four times those of the samples.
     """
     image = np.array(array, np.uint8).reshape(-1)
-    room = len(image) + (WORST_BYTES + 1) * prior.width
+    room = MOST_EXPANSION * len(image) + (WORST_BYTES + 1) * prior.width
     data: NDArray[np.uint8] = np.empty(room, np.uint8)
     result, _, end = _code(image, prior, data, decoding=False)
     return data[:end].tobytes() if result == status.OK else None

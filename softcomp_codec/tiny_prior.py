@@ -1,4 +1,4 @@
-"""What a codebook knows about tiny images of one size: all that codes them (SPEC 6.5)."""
+"""What a codebook knows about tiny images of one size: all that codes them (SPEC 6.6)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TinyKey = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class TinyPrior:
-    """All that 8-bit gray images of one size are coded with (SPEC 6.5).
+    """All that 8-bit gray images of one size are coded with (SPEC 6.6).
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class TinyPrior:
         return table.reshape(-1)
 
     def to_bytes(self) -> bytes:
-        """Return the canonical serialisation (SPEC 6.5); inverse of `from_bytes`."""
+        """Return the canonical serialisation (SPEC 6.6); inverse of `from_bytes`."""
         known = self.log_odds != 0
         head = bytes([self.height, self.width, _INVERTED * self.inverted, self.slot_bits])
         return b"".join(
@@ -109,7 +109,7 @@ class TinyPrior:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> TinyPrior:
-        """Read a prior, which may be anything; inverse of `to_bytes` (SPEC 6.5).
+        """Read a prior, which may be anything; inverse of `to_bytes` (SPEC 6.6).
 
         Raises
         ------

@@ -57,6 +57,9 @@ HELD_OUT_SHARE = 4
 TRIAL_IMAGES = 8192
 """Images on which it is measured, at most one of so many, and that teach the trial."""
 
+REFERENCE_BYTES = 4
+"""What naming the codebook takes."""
+
 PAYS, PAYS_MUCH = 98, 90
 """Per cent of the context coder's bytes: what a prior may need, and what makes one of the context
 coder superfluous for a set of this size alone."""
@@ -190,12 +193,14 @@ class _TinyTrainer:
     def _sizes(
         self, images: Images, prior: TinyPrior, context: dict[int, ContextPrior]
     ) -> tuple[int, int]:
-        """Return the bytes of images by this coder and by the context coder."""
+        """Return the bytes of images, references included, by this and by the context coder."""
 
         def sizes(image: Images) -> tuple[int, int]:
             own = tiny_coder.encode_payload(image, prior)
             other = context_coder.encode_payload(image, MODES[1], priors=context)
-            return tuple(image.size if each is None else len(each) for each in (own, other))  # type: ignore[return-value]
+            n_own = image.size if own is None else len(own) + REFERENCE_BYTES
+            n_other = image.size if other is None else len(other)
+            return min(n_own, image.size), min(n_other, image.size)
 
         pairs = list(self._pool.map(sizes, images))
         return sum(own for own, _ in pairs), sum(other for _, other in pairs)

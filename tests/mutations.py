@@ -23,6 +23,7 @@ from file_builder import checksum, file_of
 from made_images import (
     KINDS,
     colours,
+    figure,
     glyphs,
     image,
     images,
@@ -36,13 +37,24 @@ from small_codebooks import (
     codebook_file,
     made_bilevel_prior,
     made_prior,
+    made_tiny_prior,
     prior_book,
     reference_codebook,
     small_codebook,
+    tiny_book,
+    tiny_codebook,
 )
 
 import softcomp_codec
-from softcomp_codec import bilevel_coder, container, context_coder, decoder, planes, shapes_coder
+from softcomp_codec import (
+    bilevel_coder,
+    container,
+    context_coder,
+    decoder,
+    planes,
+    shapes_coder,
+    tiny_coder,
+)
 from softcomp_codec.codebook import Codebook
 from softcomp_codec.container import Segment
 from softcomp_codec.decoder import decode_file
@@ -93,6 +105,16 @@ class Corpus:
         for array in (slope(20, 24), colours(24, 20), slope(20, 20).astype(np.uint16) << 4):
             self._add(array, codebook=priors, coder="context", effort=1)
             self._add(array, codebook=priors, coder="context", effort=5)
+        learned = tiny_codebook(12)
+        made = tiny_book(made_tiny_prior((9, 7)), made_tiny_prior((64, 3), inverted=True))
+        self.books += [learned, made]
+        for array in (figure(12, 12, 900), figure(12, 12, 901)[:, :, None]):
+            self._add(array, codebook=learned, coder="tiny")
+            self._add_tiny(array, learned)
+        self._add(figure(12, 12, 902), codebook=learned, embed_codebook=True, file_check=True)
+        self._add_frames([figure(12, 12, seed) for seed in (3, 4, 5)], codebook=learned)
+        for array in (slope(9, 7), noise((9, 7)).astype(np.uint8), slope(64, 3)):
+            self._add_tiny(array, made)
         for array in (
             glyphs(20, 20)[:, :, None],
             slope(20, 20)[:, :, None],
@@ -160,6 +182,13 @@ class Corpus:
                     owner = book if start else None
                     data = file_of(array, payload, book=owner, coder=container.BILEVEL)
                     self.files.append((data, [array]))
+
+    def _add_tiny(self, array, book):
+        """By the tiny coder, even where it codes as if others were meant."""
+        payload = tiny_coder.encode_payload(array, book.tiny[array.shape[:2]])
+        if payload is not None:
+            data = file_of(array, payload, coder=container.TINY, book=book, reference_bytes=4)
+            self.files.append((data, [array]))
 
     def _add(self, array, **options):
         self.files.append((softcomp_codec.encode(array, **options), [array]))
@@ -351,6 +380,12 @@ def check_codebook(data, corpus, rng):
     assert book.identifier == data[4:36]
     again = Codebook.from_bytes(book.to_bytes())
     assert again.identifier == book.identifier
+    for height, width in sorted(book.tiny)[:2]:
+        array = slope(height, width, rng.randrange(100))
+        payload = tiny_coder.encode_payload(array, book.tiny[height, width])
+        if payload is not None:
+            file = file_of(array, payload, coder=container.TINY, book=book)
+            assert np.array_equal(softcomp_codec.decode(file, codebooks=[again]), array)
     kind = rng.choice([kind for kind in book.kinds if kind in KINDS] or ["gray8"])
     array = image(kind, rng.randrange(1, 20), rng.randrange(1, 20), rng.randrange(100))
     file = softcomp_codec.encode(array, codebook=book, effort=rng.choice((1, 5)))

@@ -45,7 +45,7 @@ segments = st.builds(Segment, kinds, st.binary(max_size=300))
 
 def coders_of(mode):
     """The coders that code a mode."""
-    return [c for c in container.READABLE_CODERS if mode.kind is not None or c == container.STORED]
+    return [c for c in container.READABLE_CODERS if container.codes_mode(c, mode)]
 
 
 headers = st.builds(

@@ -193,10 +193,12 @@ def test_valid(path, vector_books):
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in VALID if "frames" not in path and "bilevel-coder" not in path]
+    "path",
+    [path for path in VALID if not any(n in path for n in ("frames", "bilevel-coder", "tiny"))],
 )
 def test_valid_by_the_reference_decoder(path, vector_books):
-    books = [book.to_bytes() for book in vector_books]
+    """That decoder does not know the tiny coder yet."""
+    books = [book.to_bytes() for book in vector_books if not book.tiny]
     picture = reference_decoder.decode((VECTORS / path).read_bytes(), books)
     assert picture.samples == (VECTORS / path).with_suffix(".bin").read_bytes()
 
@@ -235,7 +237,7 @@ def test_invalid(name, vector_books):
 
 @pytest.mark.parametrize("name", [name for name in INVALID if name.endswith(".scf")])
 def test_invalid_by_the_reference_decoder(name, vector_books):
-    books = [book.to_bytes() for book in vector_books]
+    books = [book.to_bytes() for book in vector_books if not book.tiny]
     with pytest.raises(reference_decoder.SpecError):
         reference_decoder.decode((VECTORS / "invalid" / name).read_bytes(), books)
 

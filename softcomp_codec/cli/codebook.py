@@ -185,6 +185,7 @@ def facts(book: Codebook) -> list[tuple[str, str]]:
         lines.append((f"{label}, tiny coder", f"{n_bytes(tiny['known_states'])} known states"))
     lines += indicator_lines.training_lines(record)
     lines += prior_lines(record)
+    lines += tiny_lines(record)
     lines += report_lines(record)
     if isinstance(record.get("manifest"), str):
         lines.append(("manifest", record["manifest"]))
@@ -203,6 +204,21 @@ def prior_lines(record: dict[str, Any]) -> list[tuple[str, str]]:
         except (KeyError, TypeError, ValueError, AttributeError):
             continue
         lines.append((f"{label}, trial", found))
+    return lines
+
+
+def tiny_lines(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what training measured of the tiny coder; records of other trainers may lack it."""
+    measured = record.get("tiny")
+    lines: list[tuple[str, str]] = []
+    for label, entry in measured.items() if isinstance(measured, dict) else ():
+        try:
+            own, context = n_bytes(entry["bytes"]), n_bytes(entry["bytes_of_context_coder"])
+            held_out = plural(entry["held_out_images"], "image")
+        except (KeyError, TypeError, ValueError, AttributeError):
+            continue
+        found = f"{own} bytes, {context} by the context coder, of {held_out}"
+        lines.append((f"{label}, tiny trial", found))
     return lines
 
 

@@ -20,7 +20,16 @@ sys.path.insert(0, str(HERE.parent))
 import file_builder  # noqa: E402
 import numpy as np  # noqa: E402
 from file_builder import Settings, file_of, payload_of  # noqa: E402
-from made_images import KINDS, colours, glyphs, images, jpeg_colours, noise, slope  # noqa: E402
+from made_images import (  # noqa: E402
+    KINDS,
+    colours,
+    figure,
+    glyphs,
+    images,
+    jpeg_colours,
+    noise,
+    slope,
+)
 from small_codebooks import (  # noqa: E402
     GRAY,
     QUICK,
@@ -28,9 +37,11 @@ from small_codebooks import (  # noqa: E402
     codebook_file,
     made_bilevel_prior,
     made_prior,
+    made_tiny_prior,
     named,
     prior_book,
     section,
+    tiny_book,
 )
 
 import softcomp_codec  # noqa: E402
@@ -42,6 +53,7 @@ from softcomp_codec import (  # noqa: E402
     planes,
     reference_coder,
     residuals,
+    tiny_coder,
 )
 from softcomp_codec.bitstream import BitWriter  # noqa: E402
 from softcomp_codec.codebook import Codebook, built_in_part, kind_of  # noqa: E402
@@ -57,6 +69,7 @@ from softcomp_codec.container import (  # noqa: E402
 )
 from softcomp_codec.context_prior import ContextPrior  # noqa: E402
 from softcomp_codec.kernels.entropy_kernels import N_ENERGIES  # noqa: E402
+from softcomp_codec.tiny_training import train_prior  # noqa: E402
 
 NONE, MED, GAP = range(3)
 DEFAULT = {
@@ -80,6 +93,18 @@ def trained_reference(kind):
         images(kind, 4, 31), name=f"vectors-reference-{kind}", source="made_images.py", holdout=0,
         settings="reference",
     )  # fmt: skip
+
+
+def trained_tiny():
+    """The codebook of the tiny coder: figures of 9 x 9, and noise for inverted 6 x 5."""
+    figures = np.stack([figure(9, 9, seed) for seed in range(100)])
+    noisy = made_tiny_prior((6, 5), inverted=True)
+    return tiny_book(train_prior(figures), noisy, name="vectors-tiny")
+
+
+def stored_tiny():
+    """The codebook of the tiny coder in this folder."""
+    return Codebook.load(HERE / "books" / "tiny.scfb")
 
 
 def reference_books():
@@ -217,6 +242,7 @@ def valid_files(books):
     ):
         files[label] = stored(array), [array]
     files.update(context_files() | prior_files() | bilevel_files())
+    files.update(tiny_files(stored_tiny()))
     for kind, book in reference_books().items():
         for index, array in enumerate(images(kind, 2, 31)):
             mode = planes.mode_of_array(array)
@@ -309,6 +335,24 @@ def bilevel_files():
             file_of(array, payload, coder=container.BILEVEL, book=book if prior else None),
             [array],
         )
+    return files
+
+
+def tiny_files(book):
+    """Files of the tiny coder, of images like those that it was trained on, and unlike them."""
+    files = {}
+    for label, array in (
+        ("figure", figure(9, 9, 500)),
+        ("axis", figure(9, 9, 501)[:, :, None]),
+        ("slope", slope(9, 9, 1)),
+        ("noise", noise((9, 9), 256).astype(np.uint8)),
+        ("inverted", slope(6, 5, 2)),
+        ("inverted-extremes", 255 * noise((6, 5), 2).astype(np.uint8)),
+    ):
+        payload = tiny_coder.encode_payload(array, book.tiny[array.shape[:2]])
+        files[f"tiny-{label}"] = (
+            file_of(array, payload, coder=container.TINY, book=book, reference_bytes=4), [array]
+        )  # fmt: skip
     return files
 
 
@@ -632,6 +676,7 @@ def all_files(books):
     for kind, book in reference_books().items():
         files[f"books/reference-{kind}.scfb"] = uncompressed(book)
     files |= {f"books/{name}.scfb": uncompressed(book) for name, book in prior_books().items()}
+    files["books/tiny.scfb"] = uncompressed(stored_tiny())
     for name, (data, pictures) in valid_files(books).items():
         mode = planes.mode_of_array(pictures[0])
         files[f"valid/{name}.scf"] = data
@@ -661,6 +706,7 @@ def encoder_lines():
             images(kind, 3, 77), codebook=book, file_check=True, coder="shapes"
         )
         lines[f"encoded {kind} frames"] = hashlib.sha256(data).hexdigest()
+    lines["trained tiny"] = trained_tiny().identifier.hex()
     return [f"{digest}  {name}" for name, digest in lines.items()]
 
 
@@ -684,6 +730,7 @@ def main():
             (HERE / "books" / f"{kind}.scfb").write_bytes(uncompressed(trained(kind)))
             reference = uncompressed(trained_reference(kind))
             (HERE / "books" / f"reference-{kind}.scfb").write_bytes(reference)
+        (HERE / "books" / "tiny.scfb").write_bytes(uncompressed(trained_tiny()))
     files = all_files(stored_books())
     differing = [
         path
