@@ -150,6 +150,24 @@ def encode_frames(
                 f"frame {index} has another palette than frame 0, or only one of them has any: all "
                 "frames must have the same"
             )
+    return encode_frames_of(
+        arrays, palette, codebook=codebook, effort=effort, coder=coder,
+        embed_codebook=embed_codebook, reference_bytes=reference_bytes, file_check=file_check,
+    )  # fmt: skip
+
+
+def encode_frames_of(
+    arrays: list[NDArray[Any]],
+    palette: Palette | None,
+    *,
+    codebook: CodebookChoice = "auto",
+    effort: int = 5,
+    coder: str = "auto",
+    embed_codebook: bool = False,
+    reference_bytes: int | None = None,
+    file_check: bool = False,
+) -> bytes:
+    """Encode arrays of one shape, which are indices where there is a palette; see `encode`."""
     return _encode(
         arrays, palette, codebook, effort, coder, embed_codebook, reference_bytes, file_check
     )
@@ -208,9 +226,7 @@ def _encode(
     book = _choose_codebook(codebook, arrays, mode, coders)
     raw_bytes = mode.raw_size(arrays[0].shape[1], arrays[0].shape[0])
     overhead = _codebook_overhead(book, raw_bytes, reference_bytes)
-    coded = [
-        _code_frame(array, mode, book, effort, overhead, coders, palette) for array in arrays
-    ]
+    coded = [_code_frame(array, mode, book, effort, overhead, coders, palette) for array in arrays]
     frames = tuple(frame for frame, _, _ in coded)
     if not any(uses_book for _, _, uses_book in coded):
         book = None

@@ -325,16 +325,27 @@ def _start(prior: FewColourPrior | None, n_contexts: int, n_pixels: int) -> Mode
 
 @dataclass(frozen=True)
 class PayloadFacts:
-    """What a payload says before its pixels; see `describe_payload`."""
+    """What a payload says before its pixels; see `describe_payload`.
+
+    Attributes
+    ----------
+    n_contexts : int
+    n_colours : int or None
+        Colours of the payload's own palette.
+    new_colours : str
+        How pixels are coded that are none of the candidates.
+    """
 
     n_contexts: int
     n_colours: int | None
+    new_colours: str
 
 
 def describe_payload(payload: bytes, header: Header) -> PayloadFacts:
     """Return what a payload says before its pixels."""
     kind, n_contexts, n_colours = _read_head(ByteReader(payload, "payload"), header)
-    return PayloadFacts(n_contexts, n_colours if kind == EXPLICIT else None)
+    way = "by components" if kind == COMPONENTS else "as places in a palette"
+    return PayloadFacts(n_contexts, n_colours or None, way)
 
 
 def _read_head(reader: ByteReader, header: Header) -> tuple[int, int, int]:
@@ -432,9 +443,7 @@ def encode_row(samples: NDArray[np.uint8]) -> bytes:
     """Return the code of a list of colours (N, components), without a head (SPEC 3.1)."""
     keys = keys_of(samples[None])
     n_values = samples.shape[1]
-    coder = Coder.to_encode(
-        Model(CONTEXTS_BY_EFFORT[5], keys.size), WORST_BYTES * (keys.size + 2)
-    )
+    coder = Coder.to_encode(Model(CONTEXTS_BY_EFFORT[5], keys.size), WORST_BYTES * (keys.size + 2))
     coder.run((1, keys.size), keys, n_values, keys[0, :0])
     return coder.finish()
 

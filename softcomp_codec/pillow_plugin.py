@@ -8,7 +8,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import IO, TYPE_CHECKING
 
-from PIL import Image, ImageFile, ImageSequence
+from PIL import Image, ImageFile, ImagePalette, ImageSequence
 
 from .container import (
     FORMAT_VERSION,
@@ -20,6 +20,7 @@ from .container import (
 )
 from .errors import CorruptStreamError
 from .file_objects import path_of, write_all
+from .palettes import Palette, palette_of, transparency_of
 from .save_options import save_options
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class ScfImageFile(ImageFile.ImageFile):
 
     _frame = 0
     _min_frame = 0  # Pillow's, which an unpickled image lacks
+    _mode = ""
+    _own_palette: ImagePalette.ImagePalette | None = None
+    _header: Header | None = None  # an unpickled image has none
     _data: bytes | None = None
     """The whole file, from the first attempt to load it until that is not needed any more."""
 
@@ -67,6 +71,22 @@ class ScfImageFile(ImageFile.ImageFile):
         self._source = path_of(self.fp, self.filename)
         self._lock = Lock()
         self.info.update(header_info(header))
+        transparency = transparency_of(header)
+        if transparency is not None:
+            self.info["transparency"] = transparency
+
+    @property  # type: ignore[override]
+    def palette(self) -> ImagePalette.ImagePalette | None:
+        """The palette, which is decoded when it is asked for; None of images without one."""
+        if self._own_palette is None and self._mode == "P" and self._header is not None:
+            known = Palette.from_header(self._header)
+            if known is not None:
+                self._own_palette = ImagePalette.ImagePalette(known.mode, known.entries)
+        return self._own_palette
+
+    @palette.setter
+    def palette(self, palette: ImagePalette.ImagePalette | None) -> None:
+        self._own_palette = palette
 
     def load(self) -> PixelAccess | None:
         """Decode the pixels, once.
@@ -217,17 +237,23 @@ def save_all(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> No
     Raises
     ------
     OSError
-        As `save`, and frames that differ in size or mode.
+        As `save`, and frames that differ in size, mode or palette.
     """
-    from .encoder import as_array, encode_frames
+    from .encoder import as_indices, encode_frames_of
 
     arrays = []
+    palettes = []
     for each in (image, *(image.encoderinfo.get("append_images") or ())):
         position = each.tell()
         try:
-            arrays += [as_array(frame) for frame in ImageSequence.Iterator(each)]
+            for frame in ImageSequence.Iterator(each):
+                arrays.append(as_indices(frame).copy())
+                palettes.append(palette_of(frame))
         finally:
             each.seek(position)
     if any((a.shape, a.dtype) != (arrays[0].shape, arrays[0].dtype) for a in arrays):
         raise OSError("cannot write frames of different sizes or modes into one SCF file")
-    write_all(stream, encode_frames(arrays, **save_options(image.encoderinfo)))
+    if any(palette != palettes[0] for palette in palettes):
+        raise OSError("cannot write frames of different palettes into one SCF file")
+    options = save_options(image.encoderinfo)
+    write_all(stream, encode_frames_of(arrays, palettes[0], **options))

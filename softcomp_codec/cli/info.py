@@ -135,7 +135,7 @@ def _file_check(path: Path, header: container.Header) -> str | None:
 
 
 def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
-    """Return what the shapes or the context coder did.
+    """Return what the shapes, the context or the few-colour coder did.
 
     None for other coders and without the codebook.
     """
@@ -144,6 +144,8 @@ def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
     named, header = header, container.frame_header(header, 0)
     if header.coder == container.CONTEXT:
         return _context_details(header, payload)
+    if header.coder == container.FEW_COLOUR:
+        return _few_colour_details(header, payload)
     if header.coder != container.SHAPES:
         return None
     from .. import codebook_store, shapes_coder
@@ -193,6 +195,13 @@ def _context_details(header: container.Header, payload: bytes) -> dict[str, Any]
             for each in said.ranges
         ],
     }
+
+
+def _few_colour_details(header: container.Header, payload: bytes) -> dict[str, Any]:
+    from .. import few_colour_coder
+
+    said = few_colour_coder.describe_payload(payload, header)
+    return {"contexts": said.n_contexts, "colours": said.n_colours, "new_colours": said.new_colours}
 
 
 def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
@@ -245,6 +254,11 @@ def _detail_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         missing = facts["codebook"] is not None and facts["codebook"]["found"] is None
         return [("details", "not without the codebook" if missing else "none of this coder")]
     lines = [("details", "of the first frame")] if facts["frames"] > 1 else []
+    if "new_colours" in details:
+        lines.append(("contexts", f"{details['contexts']} a decision"))
+        if details["colours"] is not None:
+            lines.append(("colours", n_bytes(details["colours"])))
+        return [*lines, ("new colours", details["new_colours"])]
     if details["planes"][1:]:
         lines.append(("colour transform", details["colour_transform"]))
     if "contexts" in details:

@@ -249,9 +249,11 @@ def code_pixels(
             if matched == 0:
                 match_at = np.int64(matches[long_slot])
                 if match_at > 0:
-                    while matched < 16 and keys[np.uint64(match_at - 1 - matched)] == keys[
-                        at - _U1 - np.uint64(matched)
-                    ]:
+                    while (
+                        matched < 16
+                        and keys[np.uint64(match_at - 1 - matched)]
+                        == keys[at - _U1 - np.uint64(matched)]
+                    ):
                         matched += 1
             matches[long_slot] = np.int32(at)
             short_slot = match_mask + _U1 + (h_4 >> np.uint64(20) & match_mask)
@@ -327,10 +329,14 @@ def code_pixels(
                 level = np.int64(0)
                 for k in range(n_contexts):
                     level += np.int64(states[slots[k]] & np.uint32(1023) > 0)
-                second = np.uint64(
-                    (64 + ((level * 3 + expected) * 3 + min(long_class >> 3, np.int64(2))))
-                    * (MAX_CANDIDATES + 1) + stage
-                ) * width
+                second = (
+                    np.uint64(
+                        (64 + ((level * 3 + expected) * 3 + min(long_class >> 3, np.int64(2))))
+                        * (MAX_CANDIDATES + 1)
+                        + stage
+                    )
+                    * width
+                )
                 bit = _decide(
                     n_contexts + N_MATCHES, slots, states, weights, first, second, inputs, curves,
                     np.uint64(min(stage, 3) * 64 + pattern),
@@ -557,7 +563,9 @@ def code_pixels(
             keys[at] = np.uint32(actual)
             at += _U1
             if matched > 0:
-                matched = matched + 1 if np.uint64(keys[np.uint64(match_at)]) == actual else np.int64(0)
+                matched = (
+                    matched + 1 if np.uint64(keys[np.uint64(match_at)]) == actual else np.int64(0)
+                )
                 matched = min(matched, np.int64(400))
                 match_at += 1
         last = keys[at - _U1]
