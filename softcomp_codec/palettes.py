@@ -57,7 +57,7 @@ class Palette:
         return len(self.entries) // self.n_components
 
     def colours(self) -> NDArray[np.uint8]:
-        """Return red, green, blue and alpha of all 256 indices; those without a colour are black."""
+        """Return red, green, blue, alpha of all 256 indices; those without a colour are black."""
         import numpy as np
 
         table: NDArray[np.uint8] = np.zeros((MAX_ENTRIES, 4), np.uint8)
@@ -107,6 +107,16 @@ class Palette:
         order = np.argsort(self._keys, kind="stable")
         places = np.searchsorted(self._keys[order], keys)
         return order[np.minimum(places, MAX_ENTRIES - 1)].astype(np.uint8)
+
+    def image(self, indices: NDArray[np.uint8]) -> Image.Image:
+        """Return the Pillow image of indices."""
+        from PIL import Image
+
+        image = Image.fromarray(indices)
+        image.putpalette(self.entries, self.mode)
+        if self.transparency is not None:
+            image.info["transparency"] = self.transparency
+        return image
 
     def description(self) -> bytes:
         """Return what the checksum covers (SPEC 2.5)."""

@@ -48,7 +48,6 @@ class ScfImageFile(ImageFile.ImageFile):
     _min_frame = 0  # Pillow's, which an unpickled image lacks
     _mode = ""
     _own_palette: ImagePalette.ImagePalette | None = None
-    _header: Header | None = None  # an unpickled image has none
     _data: bytes | None = None
     """The whole file, from the first attempt to load it until that is not needed any more."""
 
@@ -75,11 +74,12 @@ class ScfImageFile(ImageFile.ImageFile):
         if transparency is not None:
             self.info["transparency"] = transparency
 
-    @property  # type: ignore[override]
+    @property
     def palette(self) -> ImagePalette.ImagePalette | None:
         """The palette, which is decoded when it is asked for; None of images without one."""
-        if self._own_palette is None and self._mode == "P" and self._header is not None:
-            known = Palette.from_header(self._header)
+        header = self.__dict__.get("_header")  # an unpickled image has none
+        if self._own_palette is None and self._mode == "P" and header is not None:
+            known = Palette.from_header(header)
             if known is not None:
                 self._own_palette = ImagePalette.ImagePalette(known.mode, known.entries)
         return self._own_palette

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 from . import container, planes
 from .codebook import KIND_NAMES, Codebook, KindBook, kind_of
 from .context_training import train_priors
-from .encoder import as_array, encode_many
+from .encoder import as_indices, encode_many
+from .few_colour_training import train_few_colour_prior
 from .kernels.residual_kernels import MED
 from .mining import plane_label
+from .palettes import palette_of
 from .plane_training import SAMPLE_CELLS, PlaneTrainer, spread_step, untrained_bytes
 from .reference_training import ReferenceOptions, train_reference_part
 
@@ -28,10 +30,17 @@ if TYPE_CHECKING:
     from .container import Mode
     from .context_prior import ContextPrior, Key
     from .encoder import ImageLike
+    from .few_colour_prior import FewColourPrior
+    from .palettes import Palette
     from .planes import Plane
     from .reference_books import ReferencePart
 
-    Parts = tuple[dict[int, KindBook], dict[int, ReferencePart], dict[Key, ContextPrior]]
+    Parts = tuple[
+        dict[int, KindBook],
+        dict[int, ReferencePart],
+        dict[Key, ContextPrior],
+        FewColourPrior | None,
+    ]
     Reports = dict[str, dict[str, dict[str, Any]]]
 
 Progress = Callable[[str, int, int], None]
@@ -208,13 +217,24 @@ def _train_parts(
         priors: dict[Key, ContextPrior] = {}
         if options.train_priors:
             priors = train_priors(
-                [(sample.array, sample.mode) for sample in samples],
+                [(sample.array, sample.mode) for sample in samples if sample.palette is None],
                 pool=pool,
                 workers=workers,
                 progress=report,
                 report=measured,
             )
-        return (parts, {}, priors), {"planes": trainer.report, "priors": measured}
+        few_colour = None
+        few_report: dict[str, Any] = {}
+        if options.train_priors:
+            few_colour = train_few_colour_prior(
+                [(sample.array, sample.mode, sample.palette) for sample in samples],
+                pool=pool,
+                progress=report,
+                report=few_report,
+            )
+        return (parts, {}, priors, few_colour), {
+            "planes": trainer.report, "priors": measured | few_report
+        }  # fmt: skip
     reference = {}
     planes_report: dict[str, dict[str, Any]] = {}
     for kind in sorted({kind_of(sample.mode) for sample in samples}):
@@ -227,7 +247,7 @@ def _train_parts(
             progress=report,
             report=planes_report,
         )
-    return ({}, reference, {}), {"planes": planes_report}
+    return ({}, reference, {}, None), {"planes": planes_report}
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -241,11 +261,13 @@ class _Sample:
     array: NDArray[Any]
     mode: Mode
     digest: bytes
+    palette: Palette | None = None
 
     @classmethod
     def of(cls, image: ImageLike, *, any_mode: bool) -> _Sample:
-        array = as_array(image).copy()  # the caller may use its buffer again
-        mode = planes.mode_of_array(array)
+        array = as_indices(image).copy()  # the caller may use its buffer again
+        palette = palette_of(image)
+        mode = planes.mode_of_array(array) if palette is None else container.PALETTE
         if mode.kind is None and not any_mode:
             raise ValueError(
                 f"cannot train on {mode.name} images without priors: shapes are for "
@@ -253,8 +275,13 @@ class _Sample:
             )
         kind = _family_of(mode) if mode.kind is None else mode.kind
         head = f"{kind} {array.shape[0]} {array.shape[1]} ".encode()
-        digest = hashlib.sha256(head + planes.canonical_samples(array, mode)).digest()
-        return cls(array, mode, digest)
+        colours = b"" if palette is None else palette.description()
+        digest = hashlib.sha256(head + planes.canonical_samples(array, mode) + colours).digest()
+        return cls(array, mode, digest, palette)
+
+    def image(self) -> ImageLike:
+        """Return it as `encode` takes it."""
+        return self.array if self.palette is None else self.palette.image(self.array)
 
 
 def _family_of(mode: Mode) -> str:
@@ -278,8 +305,7 @@ def _report(
     book: Codebook, held_out: list[_Sample], workers: int, progress: Progress
 ) -> dict[str, int]:
     progress("report on held-out images", 0, 2)
-    arrays = [sample.array for sample in held_out]
-
+    arrays = [sample.image() for sample in held_out]
     with_book = encode_many(arrays, threads=workers, codebook=book)
     progress("report on held-out images", 1, 2)
     without = encode_many(arrays, threads=workers, codebook=None)
