@@ -106,7 +106,23 @@ def encode_frames(
     Each frame can be decoded by itself. Parameters and errors are those of `encode`; in addition
     ``ValueError`` for no images and for images that differ in size or mode.
     """
-    pictures = [as_picture(image) for image in images]
+    return encode_pictures(
+        [as_picture(image) for image in images], codebook=codebook, effort=effort, coder=coder,
+        embed_codebook=embed_codebook, reference_bytes=reference_bytes, file_check=file_check,
+    )  # fmt: skip
+
+
+def encode_pictures(
+    pictures: list[Picture],
+    *,
+    codebook: CodebookChoice = "auto",
+    effort: int = 5,
+    coder: str = "auto",
+    embed_codebook: bool = False,
+    reference_bytes: int | None = None,
+    file_check: bool = False,
+) -> bytes:
+    """Encode what `as_picture` returns as the frames of one file; see `encode_frames`."""
     if not pictures:
         raise ValueError("no frames to encode")
     first = pictures[0]

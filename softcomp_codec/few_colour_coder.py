@@ -271,13 +271,20 @@ def encode_payload(
     if palette is not None:
         keys = palette.keys()[array]
         return _encode(keys, 1, palette.tree(), n_contexts, prior, known=True)
-    keys = keys_of(array)
+    return encode_keys(keys_of(array), mode.n_planes, effort=effort, prior=prior)
+
+
+def encode_keys(
+    keys: Keys, n_planes: int, *, effort: int = 5, prior: FewColourPrior | None = None
+) -> bytes | None:
+    """Return the payload of an image of keys without palette; see `encode_payload`."""
+    n_contexts = CONTEXTS_BY_EFFORT[effort]
     colours = distinct_colours(keys)
     tried = []
     if len(colours) <= LARGEST_TRIED:
-        tried.append(_encode(keys, mode.n_planes, colours, n_contexts, prior))
-    if 4 * len(colours) > keys.size or len(colours) > 256 or not tried:
-        tried.append(_encode(keys, mode.n_planes, None, n_contexts, prior))
+        tried.append(_encode(keys, n_planes, colours, n_contexts, prior))
+    if 32 * len(colours) > keys.size or len(colours) > 256 or not tried:
+        tried.append(_encode(keys, n_planes, None, n_contexts, prior))
     return min((each for each in tried if each is not None), key=len, default=None)
 
 
@@ -325,16 +332,27 @@ def _start(prior: FewColourPrior | None, n_contexts: int, n_pixels: int) -> Mode
 
 @dataclass(frozen=True)
 class PayloadFacts:
-    """What a payload says before its pixels; see `describe_payload`."""
+    """What a payload says before its pixels; see `describe_payload`.
+
+    Attributes
+    ----------
+    n_contexts : int
+    n_colours : int or None
+        Colours of the payload's own palette.
+    new_colours : str
+        How pixels are coded that are none of the candidates.
+    """
 
     n_contexts: int
     n_colours: int | None
+    new_colours: str
 
 
 def describe_payload(payload: bytes, header: Header) -> PayloadFacts:
     """Return what a payload says before its pixels."""
     kind, n_contexts, n_colours = _read_head(ByteReader(payload, "payload"), header)
-    return PayloadFacts(n_contexts, n_colours if kind == EXPLICIT else None)
+    way = "by components" if kind == COMPONENTS else "as places in a palette"
+    return PayloadFacts(n_contexts, n_colours or None, way)
 
 
 def _read_head(reader: ByteReader, header: Header) -> tuple[int, int, int]:
@@ -375,7 +393,7 @@ def decode_payload(
     shape = (header.height, header.width)
     reader = ByteReader(payload, "payload")
     try:
-        kind, n_contexts, n_colours = _read_head(reader, header)
+        _, n_contexts, n_colours = _read_head(reader, header)
     except TruncatedStreamError:
         if allow_truncated:
             return np.zeros(header.shape, np.uint8), False
@@ -391,7 +409,7 @@ def decode_payload(
             colours = read_colours(coder, n_colours, mode.n_planes)
         n_values = 1 if palette is not None else mode.n_planes
         result, row, keys = coder.run(shape, None, n_values, colours)
-    except TruncatedStreamError:
+    except CorruptStreamError:  # of the colours; what a cut leaves of them may be any
         if not allow_truncated:
             raise
     complete = result == status.OK
@@ -406,15 +424,18 @@ def decode_payload(
         raise CorruptStreamError(f"payload, row {row}: {status.MESSAGES[result]}")
     if not complete and not allow_truncated:
         raise TruncatedStreamError(f"payload: its code ends at row {row} of {shape[0]}")
-    if palette is not None:
-        array = palette.indices(keys)
-    else:
-        array = array_of(keys, mode.n_planes)
-        array = array if mode.channel_axis else array[:, :, 0]
-    array = np.ascontiguousarray(array)
+    array = _array_of_mode(keys, mode, palette)
     if result != status.OK:
         array[row:] = 0
     return array, complete
+
+
+def _array_of_mode(keys: Keys, mode: Mode, palette: Palette | None) -> NDArray[np.uint8]:
+    """Return the samples of keys, indices where there is a palette."""
+    if palette is not None:
+        return palette.indices(keys)
+    array = array_of(keys, mode.n_planes)
+    return np.ascontiguousarray(array if mode.channel_axis else array[:, :, 0])
 
 
 def read_colours(coder: Coder, n_colours: int, n_values: int) -> Keys:
@@ -448,7 +469,8 @@ def decode_row(data: bytes, n_colours: int, n_values: int) -> NDArray[np.uint8]:
     end = coder.end()
     if result != status.OK or end != len(data):
         raise CorruptStreamError("segment palette: its code is damaged")
-    return array_of(keys, n_values)[0]
+    row: NDArray[np.uint8] = array_of(keys, n_values)[0]
+    return row
 
 
 def may_win(arrays: Sequence[NDArray[Any]]) -> bool:

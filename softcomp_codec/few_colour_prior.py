@@ -96,7 +96,9 @@ class FewColourPrior:
             few = len(colours) <= min(LARGEST_TRIED, keys.size // 4)
             kind = EXPLICIT if few else COMPONENTS
             chosen.append(Picture(kind, n_planes, keys))
-            outlines.append(_Outline(kind, n_planes, *keys.shape, len(colours) if few else 0))
+            height, width = keys.shape
+            n_colours = len(colours) if few else 0
+            outlines.append(_Outline(kind, n_planes, height, width, n_colours))
         n_pixels = sum(each.keys.size for each in chosen)
         coder = few_colour_coder.Coder.to_encode(
             Model(OWN_CONTEXTS, n_pixels), 16 * n_pixels + (1 << 16)

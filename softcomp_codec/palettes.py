@@ -56,23 +56,30 @@ class Palette:
         """Number of colours."""
         return len(self.entries) // self.n_components
 
+    def colours(self) -> NDArray[np.uint8]:
+        """Return red, green, blue, alpha of all 256 indices; those without a colour are black."""
+        import numpy as np
+
+        table: NDArray[np.uint8] = np.zeros((MAX_ENTRIES, 4), np.uint8)
+        table[:, 3] = 255
+        colours = np.frombuffer(self.entries, np.uint8).reshape(-1, self.n_components)
+        table[: self.n_entries, : self.n_components] = colours
+        if isinstance(self.transparency, int):
+            table[self.transparency, 3] = 0
+        elif self.transparency is not None:
+            table[: len(self.transparency), 3] = np.frombuffer(self.transparency, np.uint8)
+        return table
+
     @cached_property
     def _keys(self) -> NDArray[np.uint32]:
         import numpy as np
 
         from .few_colour_coder import keys_of
 
-        stack = np.zeros((1, MAX_ENTRIES, 4), np.uint8)
-        stack[:, :, 3] = 255
-        colours = np.frombuffer(self.entries, np.uint8).reshape(1, -1, self.n_components)
-        stack[:, : self.n_entries, : self.n_components] = colours
-        if isinstance(self.transparency, int):
-            stack[0, self.transparency, 3] = 0
-        elif self.transparency is not None:
-            alphas = np.frombuffer(self.transparency, np.uint8)
-            stack[0, : len(alphas), 3] = alphas
         taken: set[int] = set()
-        for index, key in enumerate(keys := keys_of(stack)[0].tolist()):
+        keys = keys_of(self.colours()[None])[0].tolist()
+        for index, first in enumerate(keys):
+            key = first
             while key in taken:
                 key = (key + 1) & 0xFFFFFFFF
             taken.add(key)
@@ -100,6 +107,16 @@ class Palette:
         order = np.argsort(self._keys, kind="stable")
         places = np.searchsorted(self._keys[order], keys)
         return order[np.minimum(places, MAX_ENTRIES - 1)].astype(np.uint8)
+
+    def image(self, indices: NDArray[np.uint8]) -> Image.Image:
+        """Return the Pillow image of indices."""
+        from PIL import Image
+
+        image = Image.fromarray(indices)
+        image.putpalette(self.entries, self.mode)
+        if self.transparency is not None:
+            image.info["transparency"] = self.transparency
+        return image
 
     def description(self) -> bytes:
         """Return what the checksum covers (SPEC 2.5)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import IO, TYPE_CHECKING
 
-from PIL import Image, ImageFile, ImageSequence
+from PIL import Image, ImageFile, ImagePalette, ImageSequence
 
 from .container import (
     FORMAT_VERSION,
@@ -20,6 +20,7 @@ from .container import (
 )
 from .errors import CorruptStreamError
 from .file_objects import path_of, write_all
+from .palettes import Palette, transparency_of
 from .save_options import save_options
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class ScfImageFile(ImageFile.ImageFile):
 
     _frame = 0
     _min_frame = 0  # Pillow's, which an unpickled image lacks
+    _mode = ""
+    _own_palette: ImagePalette.ImagePalette | None = None
     _data: bytes | None = None
     """The whole file, from the first attempt to load it until that is not needed any more."""
 
@@ -67,6 +70,23 @@ class ScfImageFile(ImageFile.ImageFile):
         self._source = path_of(self.fp, self.filename)
         self._lock = Lock()
         self.info.update(header_info(header))
+        transparency = transparency_of(header)
+        if transparency is not None:
+            self.info["transparency"] = transparency
+
+    @property
+    def palette(self) -> ImagePalette.ImagePalette | None:
+        """The palette, which is decoded when it is asked for; None of images without one."""
+        header = self.__dict__.get("_header")  # an unpickled image has none
+        if self._own_palette is None and self._mode == "P" and header is not None:
+            known = Palette.from_header(header)
+            if known is not None:
+                self._own_palette = ImagePalette.ImagePalette(known.mode, known.entries)
+        return self._own_palette
+
+    @palette.setter
+    def palette(self, palette: ImagePalette.ImagePalette | None) -> None:
+        self._own_palette = palette
 
     def load(self) -> PixelAccess | None:
         """Decode the pixels, once.
@@ -217,17 +237,24 @@ def save_all(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> No
     Raises
     ------
     OSError
-        As `save`, and frames that differ in size or mode.
+        As `save`, and frames that differ in size, mode or palette.
     """
-    from .encoder import as_array, encode_frames
+    from .encoder import as_picture, encode_pictures
 
-    arrays = []
+    pictures = []
     for each in (image, *(image.encoderinfo.get("append_images") or ())):
         position = each.tell()
         try:
-            arrays += [as_array(frame) for frame in ImageSequence.Iterator(each)]
+            for frame in ImageSequence.Iterator(each):
+                picture = as_picture(frame)
+                pictures.append(picture._replace(array=picture.array.copy()))
         finally:
             each.seek(position)
-    if any((a.shape, a.dtype) != (arrays[0].shape, arrays[0].dtype) for a in arrays):
-        raise OSError("cannot write frames of different sizes or modes into one SCF file")
-    write_all(stream, encode_frames(arrays, **save_options(image.encoderinfo)))
+    first = pictures[0]
+    for picture in pictures:
+        if (picture.array.shape, picture.mode) != (first.array.shape, first.mode):
+            raise OSError("cannot write frames of different sizes or modes into one SCF file")
+        if picture.palette != first.palette:
+            raise OSError("cannot write frames of different palettes into one SCF file")
+    options = save_options(image.encoderinfo)
+    write_all(stream, encode_pictures(pictures, **options))

@@ -100,6 +100,8 @@ def array_from_pillow(image: Image.Image) -> NDArray[Any]:
     """
     if image.mode not in PILLOW_MODES or image.mode == "P":
         advice = "convert the image first"
+        if image.mode == "P":
+            advice = "its indices mean nothing without its palette: encode the image itself"
         if image.mode.startswith("I;16"):  # Image.convert cuts off what is above 255
             advice = "make it one by Image.fromarray(numpy.asarray(image).astype(numpy.uint16))"
         raise OSError(

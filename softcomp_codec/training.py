@@ -17,7 +17,8 @@ from . import container, planes
 from .bilevel_training import train_bilevel_priors
 from .codebook import KIND_NAMES, Codebook, KindBook, kind_of
 from .context_training import train_priors
-from .encoder import as_array, encode_many
+from .encoder import as_picture, encode_many
+from .few_colour_training import train_few_colour_prior
 from .kernels.residual_kernels import MED
 from .mining import plane_label
 from .plane_training import SAMPLE_CELLS, PlaneTrainer, spread_step, untrained_bytes
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from .container import Mode
     from .context_prior import ContextPrior, Key
     from .encoder import ImageLike
+    from .few_colour_prior import FewColourPrior
+    from .palettes import Palette
     from .planes import Plane
     from .reference_books import ReferencePart
     from .tiny_prior import TinyKey, TinyPrior
@@ -49,6 +52,7 @@ class Parts(TypedDict, total=False):
     priors: dict[Key, ContextPrior]
     bilevel_priors: dict[tuple[int, int], BilevelPrior]
     tiny: dict[TinyKey, TinyPrior]
+    few_colour: FewColourPrior | None
 
 
 TRAINER_VERSION = 3
@@ -225,11 +229,16 @@ def _train_parts(
         priors: dict[Key, ContextPrior] = {}
         bilevel_priors: dict[tuple[int, int], BilevelPrior] = {}
         tiny: dict[TinyKey, TinyPrior] = {}
+        few_colour: FewColourPrior | None = None
         if options.train_priors:
-            images = [(sample.array, sample.mode) for sample in samples]
+            images = [(s.array, s.mode) for s in samples if s.palette is None]
             tiny = train_tiny_priors(
                 images, pool=pool, workers=workers, progress=report, report=measured_tiny
             )
+            few_colour = train_few_colour_prior(
+                [(sample.array, sample.mode, sample.palette) for sample in samples],
+                pool=pool, progress=report, report=measured,
+            )  # fmt: skip
             if len(tiny) == 1 and all(makes_superfluous(each) for each in measured_tiny.values()):
                 # images of this size alone: those of other sizes hardly come
                 (size,) = tiny
@@ -243,6 +252,7 @@ def _train_parts(
         found = {"planes": trainer.report, "priors": measured, "tiny": measured_tiny}
         made: Parts = {
             "parts": parts, "priors": priors, "bilevel_priors": bilevel_priors, "tiny": tiny,
+            "few_colour": few_colour,
         }  # fmt: skip
         return made, found
     reference = {}
@@ -275,11 +285,12 @@ class _Sample:
     array: NDArray[Any]
     mode: Mode
     digest: bytes
+    palette: Palette | None = None
 
     @classmethod
     def of(cls, image: ImageLike, *, any_mode: bool) -> _Sample:
-        array = as_array(image).copy()  # the caller may use its buffer again
-        mode = planes.mode_of_array(array)
+        array, mode, palette = as_picture(image)
+        array = array.copy()  # the caller may use its buffer again
         if mode.kind is None and not any_mode:
             raise ValueError(
                 f"cannot train on {mode.name} images without priors: shapes are for "
@@ -287,8 +298,13 @@ class _Sample:
             )
         kind = _family_of(mode) if mode.kind is None else mode.kind
         head = f"{kind} {array.shape[0]} {array.shape[1]} ".encode()
-        digest = hashlib.sha256(head + planes.canonical_samples(array, mode)).digest()
-        return cls(array, mode, digest)
+        colours = b"" if palette is None else palette.description()
+        digest = hashlib.sha256(head + planes.canonical_samples(array, mode) + colours).digest()
+        return cls(array, mode, digest, palette)
+
+    def image(self) -> ImageLike:
+        """Return it as `encode` takes it."""
+        return self.array if self.palette is None else self.palette.image(self.array)
 
 
 def _family_of(mode: Mode) -> str:
@@ -312,8 +328,7 @@ def _report(
     book: Codebook, held_out: list[_Sample], workers: int, progress: Progress
 ) -> dict[str, int]:
     progress("report on held-out images", 0, 2)
-    arrays = [sample.array for sample in held_out]
-
+    arrays = [sample.image() for sample in held_out]
     with_book = encode_many(arrays, threads=workers, codebook=book)
     progress("report on held-out images", 1, 2)
     without = encode_many(arrays, threads=workers, codebook=None)

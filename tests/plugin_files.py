@@ -16,7 +16,6 @@ GRAY = 1
 PILLOW_MODES = ("1", "L", "RGB", "I;16", "LA", "RGBA")
 UNSUPPORTED_MODES = (
     "La",
-    "P",
     "PA",
     "RGBa",
     "RGBX",

@@ -96,11 +96,12 @@ def decode_to_file(job: Job, suffix: str, books: Sequence[Codebook], *, force: b
 
     data = job.source.read_bytes()
     header = read_header(data)
-    frames = [
-        decode_file(data, header=header, frame=index, source=str(job.source), codebooks=books).array
+    decoded = [
+        decode_file(data, header=header, frame=index, source=str(job.source), codebooks=books)
         for index in range(header.n_frames)
     ]
-    data = write_picture(frames, header.mode, suffix)
+    frames = [each.array for each in decoded]
+    data = write_picture(frames, header.mode, suffix, decoded[0].palette)
     write_output(job.target, data, force=force)
     return len(data)
 

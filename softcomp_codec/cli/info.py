@@ -135,7 +135,7 @@ def _file_check(path: Path, header: container.Header) -> str | None:
 
 
 def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
-    """Return what the shapes, the context or the bilevel coder did.
+    """Return what the coder of samples did.
 
     None for other coders and without the codebook.
     """
@@ -144,6 +144,8 @@ def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
     named, header = header, container.frame_header(header, 0)
     if header.coder == container.CONTEXT:
         return _context_details(named, header, payload, path, books)
+    if header.coder == container.FEW_COLOUR:
+        return _few_colour_details(header, payload)
     if header.coder == container.TINY:
         return {"code_bytes": len(payload), "adaptive": False}
     if header.coder not in (container.SHAPES, container.BILEVEL):
@@ -221,6 +223,13 @@ def _context_details(
     }
 
 
+def _few_colour_details(header: container.Header, payload: bytes) -> dict[str, Any]:
+    from .. import few_colour_coder
+
+    said = few_colour_coder.describe_payload(payload, header)
+    return {"contexts": said.n_contexts, "colours": said.n_colours, "new_colours": said.new_colours}
+
+
 def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the facts as names and values for people."""
     lines = [
@@ -276,6 +285,11 @@ def _detail_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     if "adaptive" in details:
         code = f"{n_bytes(details['code_bytes'])} bytes of code, by the codebook's frozen tables"
         return [*lines, ("payload", code)]
+    if "new_colours" in details:
+        lines.append(("contexts", f"{details['contexts']} a decision"))
+        if details["colours"] is not None:
+            lines.append(("colours", n_bytes(details["colours"])))
+        return [*lines, ("new colours", details["new_colours"])]
     if details["planes"][1:]:
         lines.append(("colour transform", details["colour_transform"]))
     if "contexts" in details:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ..container import Mode
+    from ..palettes import Palette
 
 SCF_SUFFIX = ".scf"
 BIG_ENDIAN = "I;16B"
@@ -99,7 +100,7 @@ def _refuse_what_would_change(image: Image.Image) -> None:
             f"mode {image.mode} cannot be kept exactly yet; supported are "
             f"{', '.join(PILLOW_MODES)} (convert the picture first)"
         )
-    if "transparency" in image.info:
+    if "transparency" in image.info and image.mode != "P":
         raise OSError("it has a transparent colour, which cannot be kept yet")
     raw_modes = _raw_modes(image)
     if not image.mode.startswith("I;16") and any(map(_DEEP_RAW_MODE.search, raw_modes)):
@@ -127,7 +128,9 @@ def lossless_suffix(name: str) -> str | None:
     return suffix if suffix in LOSSLESS_FORMATS else None
 
 
-def write_picture(arrays: list[NDArray[Any]], mode: Mode, suffix: str) -> bytes:
+def write_picture(
+    arrays: list[NDArray[Any]], mode: Mode, suffix: str, palette: Palette | None = None
+) -> bytes:
     """Return the file of a decoded picture or of its frames, read back and compared.
 
     Raises
@@ -156,6 +159,8 @@ def write_picture(arrays: list[NDArray[Any]], mode: Mode, suffix: str) -> bytes:
         )
         for array in arrays
     ]
+    if palette is not None:
+        options = {**options, **_add_palette(frames, palette, name)}
     if arrays[1:]:
         options = {**options, "save_all": True, "append_images": frames[1:]}
     frames[0].save(stream, name, **options)
@@ -166,11 +171,39 @@ def write_picture(arrays: list[NDArray[Any]], mode: Mode, suffix: str) -> bytes:
                     f"{name} would keep it as mode {same.mode}, it is {frame.mode}; choose "
                     "another format"
                 )
+            if palette is not None and not _same_palette(same, palette):
+                raise OSError(f"{name} would change its palette or transparency; choose png")
     return stream.getvalue()
+
+
+def _add_palette(frames: list[Image.Image], palette: Palette, name: str) -> dict[str, Any]:
+    """Give frames their palette; return the options with which a format keeps transparency."""
+    for frame in frames:
+        frame.putpalette(palette.entries, palette.mode)
+        if palette.transparency is not None:
+            frame.info["transparency"] = palette.transparency
+    if name == "PNG" and palette.transparency is not None:
+        return {"transparency": palette.transparency}
+    return {}
+
+
+def _same_palette(image: Image.Image, palette: Palette) -> bool:
+    """Whether an image shows the colours of a palette for the indices that it has."""
+    import numpy as np
+
+    from ..palettes import palette_of
+
+    found = palette_of(image)
+    if found is None:
+        return False
+    used = np.unique(np.asarray(image))
+    return np.array_equal(found.colours()[used], palette.colours()[used])
 
 
 def _pillow_mode(mode: Mode) -> str | None:
     """Return the Pillow mode of the same samples, whatever the shape; None where there is none."""
+    if mode.pillow_mode is not None:
+        return mode.pillow_mode
     return next(
         (
             each.pillow_mode

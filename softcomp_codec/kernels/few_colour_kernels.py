@@ -86,10 +86,7 @@ def _decide(
     low, high = interval[0], interval[1]
     span = high - low
     middle = low + (span >> 16) * chance + (((span & 0xFFFF) * chance) >> 16)
-    if decoding:
-        bit = np.int64(interval[2] <= middle)
-    else:
-        bit = np.int64(wanted)
+    bit = np.int64(interval[2] <= middle) if decoding else np.int64(wanted)
     if bit:
         high = middle
     else:
@@ -156,14 +153,15 @@ def _median(west, north, north_west):
 
 @kernel
 def code_pixels(
-    keys, ranks, geometry, palette, ascending, states, weights, curves, matches, guesses, stretch, squash,
-    rates, interval, data, decoding, progress,
+    keys, ranks, geometry, palette, ascending, states, weights, curves, matches, guesses, stretch,
+    squash, rates, interval, data, decoding, progress,
 ):  # fmt: skip
     """Code the pixels of one image; returns (status, row).
 
-    `keys` (uint32, flat: alpha, green, red and blue) holds the pixels with their margins behind whatever was coded before;
-    `palette` (uint32) are all keys that may occur, and `ranks` (int32, flat) their place there, or both are empty:
-    then pixels of `n_values` components of 8 bits are coded as such.
+    `keys` (uint32, flat: alpha, green, red and blue) holds the pixels with their margins behind
+    whatever was coded before; `palette` (uint32) are all keys that may occur, and `ranks` (int32,
+    flat) the pixels' places there, or both are empty: then pixels of `n_values` components of 8
+    bits are coded as such. `ascending` (int64) are the palette's keys in order, then their ranks.
     """
     start, n_rows, n_columns, n_values, n_contexts, n_value_contexts, table_bits, limit = geometry
     stride = np.uint64(n_columns + 2 * MARGIN)
