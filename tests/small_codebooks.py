@@ -132,7 +132,7 @@ def made_bilevel_prior(key=(0, 0), *, seed=0, step=7, digits=8):
 
 def bilevel_book(*priors, name="bilevel by hand"):
     """A codebook of priors of the bilevel coder alone."""
-    return Codebook({"name": name}, {}, {}, {}, {prior.key: prior for prior in priors})
+    return Codebook({"name": name}, {}, bilevel_priors={prior.key: prior for prior in priors})
 
 
 def prior_book(*priors, name="by hand"):
@@ -156,7 +156,7 @@ def made_tiny_prior(size=(6, 5), *, seed=0, inverted=False, slot_bits=6):
 
 def tiny_book(*priors, name="by hand"):
     """A codebook of priors of the tiny coder alone."""
-    return Codebook({"name": name}, {}, {}, {}, {prior.key: prior for prior in priors})
+    return Codebook({"name": name}, {}, tiny={prior.key: prior for prior in priors})
 
 
 @cache
