@@ -438,7 +438,8 @@ def _run_planes(
 ) -> tuple[int, int, int]:
     """Code all planes that are not constant; return (status, plane, row)."""
     least = model.n_contexts >= LEAST_CONTEXTS
-    code = context_kernels.CODE_PLANE[model.wide, least, len(costs) > 0]
+    size = 2 if least else 0 if model.n_contexts < 4 else 1
+    code = context_kernels.CODE_PLANE[model.wide, size, len(costs) > 0]
     rate_limit = LEAST_RATE_LIMIT if least else RATE_LIMIT
     flat, flat_residuals = samples.reshape(-1), residuals.reshape(-1)
     for index, each in enumerate(ranges):

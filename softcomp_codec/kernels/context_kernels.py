@@ -84,7 +84,7 @@ def _level(levels, value):
 
 
 def _make_code_plane(
-    number: Callable[[Any], Any], *, least: bool = False, tracing: bool = False
+    number: Callable[[Any], Any], *, few: bool = False, least: bool = False, tracing: bool = False
 ) -> Any:
     """Return the kernel for planes whose samples and filters are of the type `number`.
 
@@ -143,7 +143,7 @@ def _make_code_plane(
         masks[:n_contexts] = -1
         masks[2 * LANES + n_contexts] = 256
         eight = np.uint64(LANES)
-        few, many = n_contexts < FEW_LANES, n_contexts >= LANES
+        many = n_contexts >= LANES
         count_limit = np.int32(rate_limit)
         north_west, north_east, north_north = stride + _U1, stride - _U1, stride + stride
         error_limit = number(np.int64(4080) << scale)
@@ -304,7 +304,7 @@ def _make_code_plane(
                             + 31
                         ) * 8 + (((p + 8) & 15) >> 1)
                     slots[2] = np.uint64(offsets[2] + kind * 1573 + index) * nodes
-                if n_contexts > 3:
+                if not few and n_contexts > 3:
                     if plane == 0:
                         index = (texture * 4 + (((p + 8) & 15) >> 2)) * 4 + min(
                             activity // 3, np.int64(3)
@@ -312,7 +312,7 @@ def _make_code_plane(
                     else:
                         index = (predicted - lowest) >> position_shift
                     slots[3] = np.uint64(offsets[3] + kind * 1024 + index) * nodes
-                if n_contexts > 4:
+                if not few and n_contexts > 4:
                     if plane == 0:
                         index = (
                             (
@@ -332,25 +332,25 @@ def _make_code_plane(
                             + 5
                         ) * 13 + doubt
                     slots[4] = np.uint64(offsets[4] + kind * 6561 + index) * nodes
-                if n_contexts > 5:
+                if not few and n_contexts > 5:
                     if plane == 0:
                         index = _fine(s5 - p, 2 + scale) * 32 + _fine(s6 - p, 2 + scale)
                     else:
                         index = _pair(rw, rn, scale)
                     slots[5] = np.uint64(offsets[5] + kind * 1024 + index) * nodes
-                if n_contexts > 6:
+                if not few and n_contexts > 6:
                     if plane == 0:
                         index = _pair(np.int64(ww) - predicted, np.int64(nn) - predicted, scale)
                     else:
                         index = _pair(np.int64(ne) - predicted, np.int64(nw) - predicted, scale)
                     slots[6] = np.uint64(offsets[6] + kind * 1024 + index) * nodes
-                if n_contexts > 7:
+                if not few and n_contexts > 7:
                     if plane == 0:
                         index = _pair(np.int64(ne) - predicted, np.int64(nw) - predicted, scale)
                     else:
                         index = _fine(s3 - p, 3 + scale) * 32 + _fine(s1 - p, 3 + scale)
                     slots[7] = np.uint64(offsets[7] + kind * 1024 + index) * nodes
-                if n_contexts > 8:
+                if not few and n_contexts > 8:
                     if plane == 0:
                         index = _pair(rw, rn, scale)
                     else:
@@ -358,7 +358,7 @@ def _make_code_plane(
                         if least:
                             index = _fine(s0 - p, 2 + scale) * 32 + _fine(s6 - p, 2 + scale)
                     slots[8] = np.uint64(offsets[8] + kind * 1024 + index) * nodes
-                if n_contexts > 9:
+                if not few and n_contexts > 9:
                     if plane == 0:
                         index = _fine(s0 - p, 2 + scale) * 32 + _fine(s4 - p, 3 + scale)
                     else:
@@ -366,7 +366,7 @@ def _make_code_plane(
                             activity // 3, np.int64(3)
                         )
                     slots[9] = np.uint64(offsets[9] + kind * 1024 + index) * nodes
-                if n_contexts > 10:
+                if not few and n_contexts > 10:
                     if plane == 0:
                         index = (_clip((s1 - p + half) >> (3 + scale), 20) + 20) * 13 + activity
                     else:
@@ -374,7 +374,7 @@ def _make_code_plane(
                             _signed_log(taps[11] >> scale) * 13 + _signed_log(taps[12] >> scale)
                         ) * 13 + activity
                     slots[10] = np.uint64(offsets[10] + kind * 2197 + index) * nodes
-                if n_contexts > 11:
+                if not few and n_contexts > 11:
                     if plane == 0:
                         index = (
                             _clip(
@@ -395,7 +395,7 @@ def _make_code_plane(
                             + 4
                         )
                     slots[11] = np.uint64(offsets[11] + kind * 6561 + index) * nodes
-                if n_contexts > 12:
+                if not few and n_contexts > 12:
                     if plane == 0:
                         index = (
                             (predicted & 127) * 16
@@ -405,13 +405,13 @@ def _make_code_plane(
                     else:
                         index = _pair(np.int64(r1[at]), rw, scale)
                     slots[12] = np.uint64(offsets[12] + kind * 2048 + index) * nodes
-                if n_contexts > 13:
+                if not few and n_contexts > 13:
                     if plane == 0:
                         index = _pair(np.int64(n) - np.int64(ne), np.int64(w) - np.int64(nw), scale)
                     else:
                         index = _pair(np.int64(ww) - predicted, np.int64(nn) - predicted, scale)
                     slots[13] = np.uint64(offsets[13] + kind * 1024 + index) * nodes
-                if n_contexts > 14:
+                if not few and n_contexts > 14:
                     index = fine * 8 + (((p + 8) & 15) >> 1)
                     slots[14] = np.uint64(offsets[14] + kind * 2048 + index) * nodes
                 third = np.uint64((2 * set_rows + fine_row) * n_nodes) * n_lanes
@@ -717,23 +717,13 @@ def _make_code_plane(
     return code_plane
 
 
-code_plane = _make_code_plane(np.int32)
-code_wide_plane = _make_code_plane(np.int64)
-code_plane_by_least_squares = _make_code_plane(np.int32, least=True)
-code_wide_plane_by_least_squares = _make_code_plane(np.int64, least=True)
-trace_plane = _make_code_plane(np.int32, tracing=True)
-trace_wide_plane = _make_code_plane(np.int64, tracing=True)
-trace_plane_by_least_squares = _make_code_plane(np.int32, least=True, tracing=True)
-trace_wide_plane_by_least_squares = _make_code_plane(np.int64, least=True, tracing=True)
-
-CODE_PLANE: dict[tuple[bool, bool, bool], Any] = {
-    (False, False, False): code_plane,
-    (True, False, False): code_wide_plane,
-    (False, True, False): code_plane_by_least_squares,
-    (True, True, False): code_wide_plane_by_least_squares,
-    (False, False, True): trace_plane,
-    (True, False, True): trace_wide_plane,
-    (False, True, True): trace_plane_by_least_squares,
-    (True, True, True): trace_wide_plane_by_least_squares,
-}
-"""The kernel by: samples of more than 8 bits, the least-squares predictor, tracing."""
+CODE_PLANE: dict[tuple[bool, int, bool], Any] = {}
+FEW, SEVERAL, LEAST_SQUARES = range(3)
+for wide_, number_ in ((False, np.int32), (True, np.int64)):
+    for tr in (False, True):
+        CODE_PLANE[wide_, FEW, tr] = _make_code_plane(number_, few=True, tracing=tr)
+        CODE_PLANE[wide_, SEVERAL, tr] = _make_code_plane(number_, tracing=tr)
+        CODE_PLANE[wide_, LEAST_SQUARES, tr] = _make_code_plane(number_, least=True, tracing=tr)
+code_few_plane = CODE_PLANE[False, FEW, False]
+code_plane = CODE_PLANE[False, SEVERAL, False]
+code_wide_plane = CODE_PLANE[True, SEVERAL, False]
