@@ -181,12 +181,12 @@ class Model:
             n_known = min(len(known), int(self.offsets[-1]) * self.n_nodes)
             self.states[:n_known] = known[:n_known]
         self.states[n_known:] = 1 << 31
-        squash = tables().squash
+        squash = tables().squash.astype(np.int32)
         curve = np.append(squash[::128], squash[-1])
         assert len(curve) == CURVE_POINTS
         self.curves = np.tile(curve, self._n_curves * self._n_rows)
         n_kinds = self.filters.shape[1]
-        self.biases = np.zeros(n_kinds * N_LEVELS * N_TEXTURES, np.int64)
+        self.biases = np.zeros(n_kinds * N_LEVELS * N_TEXTURES, self.filters.dtype)
 
 
 def allowed_transforms(bits_per_sample: int, n_planes: int) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from .lanes import (
     mix_few,
     mix_lanes,
     mix_three,
+    shift_right,
     train_few,
     train_lanes,
     train_three,
@@ -268,7 +269,7 @@ def _make_code_plane(
                     fine += 1
                 fine_row = kind * N_LEVELS + fine * 13 // 24
                 bias = np.uint64((kind * N_LEVELS + activity) * N_TEXTURES + texture)
-                p = blended + (biases[bias] >> 12)
+                p = blended + (np.int64(biases[bias]) >> 12)
                 predicted = min(max((p + 8) >> 4, lowest), highest)
                 s0, s2, s5 = np.int64(subs[0]), np.int64(subs[2]), np.int64(subs[5])
                 s1, s3 = np.int64(subs[1]), np.int64(subs[3])
@@ -654,7 +655,7 @@ def _make_code_plane(
                 value = predicted + residual
                 r[at] = number(residual)
                 # ---- Adaptation (SPEC 5C.8)
-                biases[bias] += ((value << 16) - (p << 12)) >> 6
+                biases[bias] += number(((value << 16) - (p << 12)) >> 6)
                 value16 = number(value * 16)
                 for k in range(8):
                     errors[here + np.uint64(k)] = min(abs(number(value16 - subs[k])), error_limit)
@@ -695,8 +696,8 @@ def _make_code_plane(
                 shift = number(6 + scale)
                 for k in range(N_TAPS):
                     tap = taps[k]
-                    a = number(fast[k] + number(number(g_fast * tap) >> shift))
-                    b = number(slow[k] + number(number(g_slow * tap) >> shift))
+                    a = number(fast[k] + shift_right(number(g_fast * tap), shift))
+                    b = number(slow[k] + shift_right(number(g_slow * tap), shift))
                     fast[k] = min(max(a, number(-FILTER_LIMIT)), number(FILTER_LIMIT))
                     slow[k] = min(max(b, number(-FILTER_LIMIT)), number(FILTER_LIMIT))
                 if row == 0 and column + MARGIN < n_columns + MARGIN:

@@ -82,7 +82,7 @@ def _mix(n: int, n_sets: int = 2) -> Any:
             for lane, place in enumerate(places):
                 state = builder.load(place)
                 index = builder.zext(builder.lshr(state, ir.Constant(_INT32, 20)), _INT64)
-                value = builder.load(builder.gep(table, [index]))
+                value = builder.sext(builder.load(builder.gep(table, [index])), _INT32)
                 found = builder.insert_element(found, state, ir.Constant(_INT32, lane))
                 mapped = builder.insert_element(mapped, value, ir.Constant(_INT32, lane))
 
@@ -240,7 +240,25 @@ def _train_plainly(n: int, n_sets: int = 2) -> Any:
     return train_lanes
 
 
+@intrinsic
+def _shift_right(typing_context, value, n_bits):  # type: ignore[no-untyped-def]
+    signature = value(value, value)
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ashr(*arguments)
+
+    return signature, generate
+
+
+def _shift_right_plainly(value, n_bits):  # type: ignore[no-untyped-def]
+    return value >> n_bits
+
+
 _plain = bool(config.DISABLE_JIT)
+
+shift_right = _shift_right_plainly if _plain else _shift_right
+"""Return value >> n_bits of their own type, where Numba would compute in 64 bits."""
+
 
 mix_few = (_mix_plainly if _plain else _mix)(FEW_LANES)
 mix_lanes = (_mix_plainly if _plain else _mix)(LANES)
