@@ -181,7 +181,7 @@ class Model:
             n_known = min(len(known), int(self.offsets[-1]) * self.n_nodes)
             self.states[:n_known] = known[:n_known]
         self.states[n_known:] = 1 << 31
-        squash = tables().squash.astype(np.int32)
+        squash = tables().squash
         curve = np.append(squash[::128], squash[-1])
         assert len(curve) == CURVE_POINTS
         self.curves = np.tile(curve, self._n_curves * self._n_rows)

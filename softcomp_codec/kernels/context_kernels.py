@@ -546,11 +546,11 @@ def _make_code_plane(
                     target = 65535 * bit
                     nearest = knot + np.uint64(weight_right >> 6)
                     old = np.int64(curves[nearest])
-                    curves[nearest] = old + ((target - old) >> 6)
+                    curves[nearest] = np.uint16(old + ((target - old) >> 6))
                     if least:
                         nearest = second_knot + np.uint64(weight_right >> 6)
                         old = np.int64(curves[nearest])
-                        curves[nearest] = old + ((target - old) >> 6)
+                        curves[nearest] = np.uint16(old + ((target - old) >> 6))
                     goal = np.int32(4194303 * bit)
                     if few:
                         train_few(weights, one, two, three, inputs, _U0, error, largest_weight)
