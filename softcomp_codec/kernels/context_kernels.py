@@ -15,9 +15,11 @@ from .jit import inlined, kernel
 from .lanes import (
     FEW_LANES,
     LANES,
+    average_errors,
     mix_few,
     mix_lanes,
     mix_three,
+    note_errors,
     shift_right,
     train_few,
     train_lanes,
@@ -243,13 +245,7 @@ def _make_code_plane(
                     for k in range(N_TAPS):
                         acc += coefficients[k] * wide[k]
                     subs[6] = number(w16 + number(_clip(acc >> 10, span_limit)))
-                for k in range(8):
-                    lane = np.uint64(k)
-                    near = number(errors[here - _U8 + lane] + errors[above + lane])
-                    far = number(errors[above - _U8 + lane] + errors[above + _U8 + lane])
-                    averages[k] = number(
-                        number(near * number(2)) + far + errors[here - _U16 + lane]
-                    ) >> number(3)
+                average_errors(errors, here, above, averages)
                 total = weighted = np.int64(0)
                 for k in range(n_subs):
                     share = np.int64(
@@ -657,8 +653,7 @@ def _make_code_plane(
                 # ---- Adaptation (SPEC 5C.8)
                 biases[bias] += number(((value << 16) - (p << 12)) >> 6)
                 value16 = number(value * 16)
-                for k in range(8):
-                    errors[here + np.uint64(k)] = min(abs(number(value16 - subs[k])), error_limit)
+                note_errors(errors, here, subs, value16, error_limit)
                 if least:
                     target = _clip((np.int64(value) - np.int64(w)) >> short, np.int64(2047))
                     for k in range(N_TAPS):
