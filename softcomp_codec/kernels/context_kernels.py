@@ -34,8 +34,11 @@ MARGIN_ROWS, MARGIN = 3, 4
 N_TAPS = 24
 N_SUBS = 6
 LEAST_CONTEXTS = 13
-"""From so many contexts on, planes have the least-squares predictor, a third set of weights and a
-second curve (SPEC 5C)."""
+
+FEW, SEVERAL, LEAST_SQUARES = range(3)
+"""Variants: below `FEW_LANES` contexts vectors are short and there are no curves; from
+`LEAST_CONTEXTS` on there are the least-squares predictor, a third set of weights and a second curve
+(SPEC 5C)."""
 
 N_LEVELS = 13
 """Classes of energy, and of disagreement between the predictors."""
@@ -86,16 +89,14 @@ def _level(levels, value):
     return np.int64(levels[np.uint64(min(value, np.int64(4095)))])
 
 
-def _make_code_plane(
-    number: Callable[[Any], Any], *, few: bool = False, least: bool = False, tracing: bool = False
-) -> Any:
+def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: bool) -> Any:
     """Return the kernel for planes whose samples and filters are of the type `number`.
 
-    `least`: with the least-squares predictor, a third set of weights and a second curve, from
-    `LEAST_CONTEXTS` contexts on. `tracing`: adds up the bits of each sample in `costs`, of
-    `N_COST_PARTS` a sample (`ZERO_COST`, `SIGN_COST`, `SIZE_COST`). Other kernels never look at
-    it: what the flags leave out is not compiled.
+    `tracing`: adds up the bits of each sample in `costs`, of `N_COST_PARTS` a sample (`ZERO_COST`,
+    `SIGN_COST`, `SIZE_COST`). Other kernels never look at it: what `variant` and `tracing` leave
+    out is not compiled.
     """
+    few, least = variant == FEW, variant == LEAST_SQUARES
 
     @kernel
     def code_plane(
@@ -497,11 +498,14 @@ def _make_code_plane(
                             )  # fmt: skip
                     index = _clip(dot >> 16, np.int64(2047)) + 2048
                     mixed = np.int64(squash[np.uint64(index)])
-                    knot = curve + step * np.uint64(CURVE_POINTS) + np.uint64(index >> 7)
+                    chance = mixed
+                    knot = second_knot = _U0
                     weight_right = index & 127
-                    left, right = np.int64(curves[knot]), np.int64(curves[knot + _U1])
-                    refined = (left * (128 - weight_right) + right * weight_right) >> 7
-                    second_knot = knot
+                    if not few:
+                        knot = curve + step * np.uint64(CURVE_POINTS) + np.uint64(index >> 7)
+                        left, right = np.int64(curves[knot]), np.int64(curves[knot + _U1])
+                        refined = (left * (128 - weight_right) + right * weight_right) >> 7
+                        chance = (mixed + refined) >> 1
                     if least:
                         second_knot = second_curve + step * np.uint64(CURVE_POINTS)
                         second_knot += np.uint64(index >> 7)
@@ -509,8 +513,6 @@ def _make_code_plane(
                         right = np.int64(curves[second_knot + _U1])
                         other = (left * (128 - weight_right) + right * weight_right) >> 7
                         chance = (2 * mixed + refined + other) >> 2
-                    else:
-                        chance = (mixed + refined) >> 1
                     chance = min(max(chance, np.int64(32)), np.int64(65504))
                     span = high - low
                     middle = low + (span >> 16) * chance + (((span & 0xFFFF) * chance) >> 16)
@@ -540,9 +542,10 @@ def _make_code_plane(
                         costs[cost_place + part] -= np.log2(share)
                     error = np.int32((((bit << 16) - mixed) * pace) >> 6)
                     target = 65535 * bit
-                    nearest = knot + np.uint64(weight_right >> 6)
-                    old = np.int64(curves[nearest])
-                    curves[nearest] = np.uint16(old + ((target - old) >> 6))
+                    if not few:
+                        nearest = knot + np.uint64(weight_right >> 6)
+                        old = np.int64(curves[nearest])
+                        curves[nearest] = np.uint16(old + ((target - old) >> 6))
                     if least:
                         nearest = second_knot + np.uint64(weight_right >> 6)
                         old = np.int64(curves[nearest])
@@ -713,13 +716,19 @@ def _make_code_plane(
     return code_plane
 
 
-CODE_PLANE: dict[tuple[bool, int, bool], Any] = {}
-FEW, SEVERAL, LEAST_SQUARES = range(3)
-for wide_, number_ in ((False, np.int32), (True, np.int64)):
-    for tr in (False, True):
-        CODE_PLANE[wide_, FEW, tr] = _make_code_plane(number_, few=True, tracing=tr)
-        CODE_PLANE[wide_, SEVERAL, tr] = _make_code_plane(number_, tracing=tr)
-        CODE_PLANE[wide_, LEAST_SQUARES, tr] = _make_code_plane(number_, least=True, tracing=tr)
-code_few_plane = CODE_PLANE[False, FEW, False]
-code_plane = CODE_PLANE[False, SEVERAL, False]
-code_wide_plane = CODE_PLANE[True, SEVERAL, False]
+def variant_of(n_contexts: int) -> int:
+    """Return which of the kernels codes with so many contexts."""
+    if n_contexts < FEW_LANES:
+        return FEW
+    return SEVERAL if n_contexts < LEAST_CONTEXTS else LEAST_SQUARES
+
+
+CODE_PLANE: dict[tuple[int, bool, bool], Any] = {
+    (variant, wide, tracing): _make_code_plane(
+        np.int64 if wide else np.int32, variant, tracing=tracing
+    )
+    for variant in (FEW, SEVERAL, LEAST_SQUARES)
+    for wide in (False, True)
+    for tracing in (False, True)
+}
+"""The kernel by: `variant_of` the contexts, samples of more than 8 bits, tracing."""

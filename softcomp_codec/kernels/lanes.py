@@ -217,9 +217,7 @@ def _average_errors(typing_context, errors, here, above, averages):
         near = builder.add(at(here, LANES), at(above, 0))
         far = builder.add(at(above, LANES), at(above, -LANES))
         total = builder.add(builder.add(builder.add(near, near), far), at(here, 2 * LANES))
-        target = _pointer(
-            context, builder, averages_type, averages, ir.Constant(_INT64, 0), LANES
-        )
+        target = _pointer(context, builder, averages_type, averages, ir.Constant(_INT64, 0), LANES)
         builder.store(builder.ashr(total, _same(total.type, 3)), target, align=n_bytes)
         return context.get_dummy_value()
 
