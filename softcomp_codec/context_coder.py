@@ -20,16 +20,20 @@ from .colour_lattice import lattice_share
 from .container import ByteReader, write_varint
 from .context_tables import tables
 from .errors import CorruptStreamError, TruncatedStreamError
-from .kernels import context_kernels, entropy_kernels, status
+from .kernels import entropy_kernels, status
 from .kernels.context_kernels import (
+    CODE_PLANE,
     CURVE_POINTS,
-    LEAST_CONTEXTS,
+    FEW,
+    LEAST_SQUARES,
     MARGIN,
     MARGIN_ROWS,
     N_COST_PARTS,
     N_LEVELS,
     N_TAPS,
     N_TEXTURES,
+    SEVERAL,
+    variant_of,
 )
 from .kernels.lanes import LANES
 
@@ -154,7 +158,9 @@ class Model:
         sizes = [slots * n_kinds for slots in SLOTS[:n_contexts]]
         self.offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.states: NDArray[np.uint32] = np.empty((self.offsets[-1] + 1) * self.n_nodes, np.uint32)
-        n_sets, self._n_curves = (3, 2) if n_contexts >= LEAST_CONTEXTS else (2, 1)
+        n_sets, self._n_curves = {FEW: (2, 0), SEVERAL: (2, 1), LEAST_SQUARES: (3, 2)}[
+            variant_of(n_contexts)
+        ]
         first: NDArray[np.int32] = np.zeros(n_lanes, np.int32)
         first[:n_contexts] = 2 * START_WEIGHT // (n_sets * n_contexts)
         self._n_rows = n_kinds * N_LEVELS * self.n_nodes
@@ -186,7 +192,7 @@ class Model:
         assert len(curve) == CURVE_POINTS
         self.curves = np.tile(curve, self._n_curves * self._n_rows)
         n_kinds = self.filters.shape[1]
-        self.biases = np.zeros(n_kinds * N_LEVELS * N_TEXTURES, np.int64)
+        self.biases = np.zeros(n_kinds * N_LEVELS * N_TEXTURES, self.filters.dtype)
 
 
 def allowed_transforms(bits_per_sample: int, n_planes: int) -> tuple[int, ...]:
@@ -437,9 +443,9 @@ def _run_planes(
     costs: NDArray[np.float64] = _NOTHING_TRACED,
 ) -> tuple[int, int, int]:
     """Code all planes that are not constant; return (status, plane, row)."""
-    least = model.n_contexts >= LEAST_CONTEXTS
-    code = context_kernels.CODE_PLANE[model.wide, least, len(costs) > 0]
-    rate_limit = LEAST_RATE_LIMIT if least else RATE_LIMIT
+    variant = variant_of(model.n_contexts)
+    code = CODE_PLANE[variant, model.wide, len(costs) > 0]
+    rate_limit = LEAST_RATE_LIMIT if variant == LEAST_SQUARES else RATE_LIMIT
     flat, flat_residuals = samples.reshape(-1), residuals.reshape(-1)
     for index, each in enumerate(ranges):
         if each.lowest == each.highest:

@@ -18,7 +18,7 @@ LEVEL_LIMITS = (0, 1, 2, 4, 7, 11, 18, 30, 50, 80, 128, 200)
 
 
 class Tables(NamedTuple):
-    """Arguments of `context_kernels.code_plane`, all int32.
+    """Arguments of the kernels of `context_kernels`, small since they compete for the cache.
 
     Attributes
     ----------
@@ -36,10 +36,10 @@ class Tables(NamedTuple):
         Reciprocals of the taps' power: 0..4095 in steps of 4, then in steps of 4096.
     """
 
-    stretch: NDArray[np.int32]
-    squash: NDArray[np.int32]
+    stretch: NDArray[np.int16]
+    squash: NDArray[np.uint16]
     rates: NDArray[np.int32]
-    levels: NDArray[np.int32]
+    levels: NDArray[np.uint8]
     blend: NDArray[np.int32]
     norms: NDArray[np.int32]
 
@@ -69,10 +69,10 @@ def tables() -> Tables:
     levels = (numbers[:, None] > np.array(LEVEL_LIMITS)).sum(axis=1)
     norms = np.concatenate([numbers[:1024] * 4 + 22, numbers[:1536] * 4096 + 2068])
     return Tables(
-        stretch,
-        squash,
+        stretch.astype(np.int16),
+        squash.astype(np.uint16),
         (655360 // (10 * numbers[:1024] + 16)).astype(np.int32),
-        levels.astype(np.int32),
+        levels.astype(np.uint8),
         np.maximum(1, (1 << 30) // (numbers[:2048] + 4) ** 4).astype(np.int32),
         ((1 << 22) // norms).astype(np.int32),
     )

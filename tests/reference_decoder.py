@@ -1635,6 +1635,8 @@ class ContextModel:
         j, f = (x + 2048) >> 7, (x + 2048) & 127
         values = [(curve[j] * (128 - f) + curve[j + 1] * f) >> 7 for curve in curves]
         chance = (2 * mixed + sum(values)) >> 2 if self.large else (mixed + values[0]) >> 1
+        if self.contexts < 4:
+            chance = mixed
         yes = arithmetic.decide(min(max(chance, 32), 65504))
         error = (((yes << 16) - mixed) * situation.pace) >> 6
         for those in weights:

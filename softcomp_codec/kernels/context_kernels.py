@@ -15,9 +15,12 @@ from .jit import inlined, kernel
 from .lanes import (
     FEW_LANES,
     LANES,
+    average_errors,
     mix_few,
     mix_lanes,
     mix_three,
+    note_errors,
+    shift_right,
     train_few,
     train_lanes,
     train_three,
@@ -31,8 +34,11 @@ MARGIN_ROWS, MARGIN = 3, 4
 N_TAPS = 24
 N_SUBS = 6
 LEAST_CONTEXTS = 13
-"""From so many contexts on, planes have the least-squares predictor, a third set of weights and a
-second curve (SPEC 5C)."""
+
+FEW, SEVERAL, LEAST_SQUARES = range(3)
+"""Variants: below `FEW_LANES` contexts vectors are short and there are no curves; from
+`LEAST_CONTEXTS` on there are the least-squares predictor, a third set of weights and a second curve
+(SPEC 5C)."""
 
 N_LEVELS = 13
 """Classes of energy, and of disagreement between the predictors."""
@@ -83,16 +89,14 @@ def _level(levels, value):
     return np.int64(levels[np.uint64(min(value, np.int64(4095)))])
 
 
-def _make_code_plane(
-    number: Callable[[Any], Any], *, least: bool = False, tracing: bool = False
-) -> Any:
+def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: bool) -> Any:
     """Return the kernel for planes whose samples and filters are of the type `number`.
 
-    `least`: with the least-squares predictor, a third set of weights and a second curve, from
-    `LEAST_CONTEXTS` contexts on. `tracing`: adds up the bits of each sample in `costs`, of
-    `N_COST_PARTS` a sample (`ZERO_COST`, `SIGN_COST`, `SIZE_COST`). Other kernels never look at
-    it: what the flags leave out is not compiled.
+    `tracing`: adds up the bits of each sample in `costs`, of `N_COST_PARTS` a sample (`ZERO_COST`,
+    `SIGN_COST`, `SIZE_COST`). Other kernels never look at it: what `variant` and `tracing` leave
+    out is not compiled.
     """
+    few, least = variant == FEW, variant == LEAST_SQUARES
 
     @kernel
     def code_plane(
@@ -143,7 +147,7 @@ def _make_code_plane(
         masks[:n_contexts] = -1
         masks[2 * LANES + n_contexts] = 256
         eight = np.uint64(LANES)
-        few, many = n_contexts < FEW_LANES, n_contexts >= LANES
+        many = n_contexts >= LANES
         count_limit = np.int32(rate_limit)
         north_west, north_east, north_north = stride + _U1, stride - _U1, stride + stride
         error_limit = number(np.int64(4080) << scale)
@@ -242,13 +246,7 @@ def _make_code_plane(
                     for k in range(N_TAPS):
                         acc += coefficients[k] * wide[k]
                     subs[6] = number(w16 + number(_clip(acc >> 10, span_limit)))
-                for k in range(8):
-                    lane = np.uint64(k)
-                    near = number(errors[here - _U8 + lane] + errors[above + lane])
-                    far = number(errors[above - _U8 + lane] + errors[above + _U8 + lane])
-                    averages[k] = number(
-                        number(near * number(2)) + far + errors[here - _U16 + lane]
-                    ) >> number(3)
+                average_errors(errors, here, above, averages)
                 total = weighted = np.int64(0)
                 for k in range(n_subs):
                     share = np.int64(
@@ -268,7 +266,7 @@ def _make_code_plane(
                     fine += 1
                 fine_row = kind * N_LEVELS + fine * 13 // 24
                 bias = np.uint64((kind * N_LEVELS + activity) * N_TEXTURES + texture)
-                p = blended + (biases[bias] >> 12)
+                p = blended + (np.int64(biases[bias]) >> 12)
                 predicted = min(max((p + 8) >> 4, lowest), highest)
                 s0, s2, s5 = np.int64(subs[0]), np.int64(subs[2]), np.int64(subs[5])
                 s1, s3 = np.int64(subs[1]), np.int64(subs[3])
@@ -304,7 +302,7 @@ def _make_code_plane(
                             + 31
                         ) * 8 + (((p + 8) & 15) >> 1)
                     slots[2] = np.uint64(offsets[2] + kind * 1573 + index) * nodes
-                if n_contexts > 3:
+                if not few and n_contexts > 3:
                     if plane == 0:
                         index = (texture * 4 + (((p + 8) & 15) >> 2)) * 4 + min(
                             activity // 3, np.int64(3)
@@ -312,7 +310,7 @@ def _make_code_plane(
                     else:
                         index = (predicted - lowest) >> position_shift
                     slots[3] = np.uint64(offsets[3] + kind * 1024 + index) * nodes
-                if n_contexts > 4:
+                if not few and n_contexts > 4:
                     if plane == 0:
                         index = (
                             (
@@ -332,25 +330,25 @@ def _make_code_plane(
                             + 5
                         ) * 13 + doubt
                     slots[4] = np.uint64(offsets[4] + kind * 6561 + index) * nodes
-                if n_contexts > 5:
+                if not few and n_contexts > 5:
                     if plane == 0:
                         index = _fine(s5 - p, 2 + scale) * 32 + _fine(s6 - p, 2 + scale)
                     else:
                         index = _pair(rw, rn, scale)
                     slots[5] = np.uint64(offsets[5] + kind * 1024 + index) * nodes
-                if n_contexts > 6:
+                if not few and n_contexts > 6:
                     if plane == 0:
                         index = _pair(np.int64(ww) - predicted, np.int64(nn) - predicted, scale)
                     else:
                         index = _pair(np.int64(ne) - predicted, np.int64(nw) - predicted, scale)
                     slots[6] = np.uint64(offsets[6] + kind * 1024 + index) * nodes
-                if n_contexts > 7:
+                if not few and n_contexts > 7:
                     if plane == 0:
                         index = _pair(np.int64(ne) - predicted, np.int64(nw) - predicted, scale)
                     else:
                         index = _fine(s3 - p, 3 + scale) * 32 + _fine(s1 - p, 3 + scale)
                     slots[7] = np.uint64(offsets[7] + kind * 1024 + index) * nodes
-                if n_contexts > 8:
+                if not few and n_contexts > 8:
                     if plane == 0:
                         index = _pair(rw, rn, scale)
                     else:
@@ -358,7 +356,7 @@ def _make_code_plane(
                         if least:
                             index = _fine(s0 - p, 2 + scale) * 32 + _fine(s6 - p, 2 + scale)
                     slots[8] = np.uint64(offsets[8] + kind * 1024 + index) * nodes
-                if n_contexts > 9:
+                if not few and n_contexts > 9:
                     if plane == 0:
                         index = _fine(s0 - p, 2 + scale) * 32 + _fine(s4 - p, 3 + scale)
                     else:
@@ -366,7 +364,7 @@ def _make_code_plane(
                             activity // 3, np.int64(3)
                         )
                     slots[9] = np.uint64(offsets[9] + kind * 1024 + index) * nodes
-                if n_contexts > 10:
+                if not few and n_contexts > 10:
                     if plane == 0:
                         index = (_clip((s1 - p + half) >> (3 + scale), 20) + 20) * 13 + activity
                     else:
@@ -374,7 +372,7 @@ def _make_code_plane(
                             _signed_log(taps[11] >> scale) * 13 + _signed_log(taps[12] >> scale)
                         ) * 13 + activity
                     slots[10] = np.uint64(offsets[10] + kind * 2197 + index) * nodes
-                if n_contexts > 11:
+                if not few and n_contexts > 11:
                     if plane == 0:
                         index = (
                             _clip(
@@ -395,7 +393,7 @@ def _make_code_plane(
                             + 4
                         )
                     slots[11] = np.uint64(offsets[11] + kind * 6561 + index) * nodes
-                if n_contexts > 12:
+                if not few and n_contexts > 12:
                     if plane == 0:
                         index = (
                             (predicted & 127) * 16
@@ -405,13 +403,13 @@ def _make_code_plane(
                     else:
                         index = _pair(np.int64(r1[at]), rw, scale)
                     slots[12] = np.uint64(offsets[12] + kind * 2048 + index) * nodes
-                if n_contexts > 13:
+                if not few and n_contexts > 13:
                     if plane == 0:
                         index = _pair(np.int64(n) - np.int64(ne), np.int64(w) - np.int64(nw), scale)
                     else:
                         index = _pair(np.int64(ww) - predicted, np.int64(nn) - predicted, scale)
                     slots[13] = np.uint64(offsets[13] + kind * 1024 + index) * nodes
-                if n_contexts > 14:
+                if not few and n_contexts > 14:
                     index = fine * 8 + (((p + 8) & 15) >> 1)
                     slots[14] = np.uint64(offsets[14] + kind * 2048 + index) * nodes
                 third = np.uint64((2 * set_rows + fine_row) * n_nodes) * n_lanes
@@ -500,11 +498,14 @@ def _make_code_plane(
                             )  # fmt: skip
                     index = _clip(dot >> 16, np.int64(2047)) + 2048
                     mixed = np.int64(squash[np.uint64(index)])
-                    knot = curve + step * np.uint64(CURVE_POINTS) + np.uint64(index >> 7)
+                    chance = mixed
+                    knot = second_knot = _U0
                     weight_right = index & 127
-                    left, right = np.int64(curves[knot]), np.int64(curves[knot + _U1])
-                    refined = (left * (128 - weight_right) + right * weight_right) >> 7
-                    second_knot = knot
+                    if not few:
+                        knot = curve + step * np.uint64(CURVE_POINTS) + np.uint64(index >> 7)
+                        left, right = np.int64(curves[knot]), np.int64(curves[knot + _U1])
+                        refined = (left * (128 - weight_right) + right * weight_right) >> 7
+                        chance = (mixed + refined) >> 1
                     if least:
                         second_knot = second_curve + step * np.uint64(CURVE_POINTS)
                         second_knot += np.uint64(index >> 7)
@@ -512,8 +513,6 @@ def _make_code_plane(
                         right = np.int64(curves[second_knot + _U1])
                         other = (left * (128 - weight_right) + right * weight_right) >> 7
                         chance = (2 * mixed + refined + other) >> 2
-                    else:
-                        chance = (mixed + refined) >> 1
                     chance = min(max(chance, np.int64(32)), np.int64(65504))
                     span = high - low
                     middle = low + (span >> 16) * chance + (((span & 0xFFFF) * chance) >> 16)
@@ -543,13 +542,14 @@ def _make_code_plane(
                         costs[cost_place + part] -= np.log2(share)
                     error = np.int32((((bit << 16) - mixed) * pace) >> 6)
                     target = 65535 * bit
-                    nearest = knot + np.uint64(weight_right >> 6)
-                    old = np.int64(curves[nearest])
-                    curves[nearest] = old + ((target - old) >> 6)
+                    if not few:
+                        nearest = knot + np.uint64(weight_right >> 6)
+                        old = np.int64(curves[nearest])
+                        curves[nearest] = np.uint16(old + ((target - old) >> 6))
                     if least:
                         nearest = second_knot + np.uint64(weight_right >> 6)
                         old = np.int64(curves[nearest])
-                        curves[nearest] = old + ((target - old) >> 6)
+                        curves[nearest] = np.uint16(old + ((target - old) >> 6))
                     goal = np.int32(4194303 * bit)
                     if few:
                         train_few(weights, one, two, three, inputs, _U0, error, largest_weight)
@@ -654,10 +654,9 @@ def _make_code_plane(
                 value = predicted + residual
                 r[at] = number(residual)
                 # ---- Adaptation (SPEC 5C.8)
-                biases[bias] += ((value << 16) - (p << 12)) >> 6
+                biases[bias] += number(((value << 16) - (p << 12)) >> 6)
                 value16 = number(value * 16)
-                for k in range(8):
-                    errors[here + np.uint64(k)] = min(abs(number(value16 - subs[k])), error_limit)
+                note_errors(errors, here, subs, value16, error_limit)
                 if least:
                     target = _clip((np.int64(value) - np.int64(w)) >> short, np.int64(2047))
                     for k in range(N_TAPS):
@@ -695,8 +694,8 @@ def _make_code_plane(
                 shift = number(6 + scale)
                 for k in range(N_TAPS):
                     tap = taps[k]
-                    a = number(fast[k] + number(number(g_fast * tap) >> shift))
-                    b = number(slow[k] + number(number(g_slow * tap) >> shift))
+                    a = number(fast[k] + shift_right(number(g_fast * tap), shift))
+                    b = number(slow[k] + shift_right(number(g_slow * tap), shift))
                     fast[k] = min(max(a, number(-FILTER_LIMIT)), number(FILTER_LIMIT))
                     slow[k] = min(max(b, number(-FILTER_LIMIT)), number(FILTER_LIMIT))
                 if row == 0 and column + MARGIN < n_columns + MARGIN:
@@ -717,23 +716,19 @@ def _make_code_plane(
     return code_plane
 
 
-code_plane = _make_code_plane(np.int32)
-code_wide_plane = _make_code_plane(np.int64)
-code_plane_by_least_squares = _make_code_plane(np.int32, least=True)
-code_wide_plane_by_least_squares = _make_code_plane(np.int64, least=True)
-trace_plane = _make_code_plane(np.int32, tracing=True)
-trace_wide_plane = _make_code_plane(np.int64, tracing=True)
-trace_plane_by_least_squares = _make_code_plane(np.int32, least=True, tracing=True)
-trace_wide_plane_by_least_squares = _make_code_plane(np.int64, least=True, tracing=True)
+def variant_of(n_contexts: int) -> int:
+    """Return which of the kernels codes with so many contexts."""
+    if n_contexts < FEW_LANES:
+        return FEW
+    return SEVERAL if n_contexts < LEAST_CONTEXTS else LEAST_SQUARES
 
-CODE_PLANE: dict[tuple[bool, bool, bool], Any] = {
-    (False, False, False): code_plane,
-    (True, False, False): code_wide_plane,
-    (False, True, False): code_plane_by_least_squares,
-    (True, True, False): code_wide_plane_by_least_squares,
-    (False, False, True): trace_plane,
-    (True, False, True): trace_wide_plane,
-    (False, True, True): trace_plane_by_least_squares,
-    (True, True, True): trace_wide_plane_by_least_squares,
+
+CODE_PLANE: dict[tuple[int, bool, bool], Any] = {
+    (variant, wide, tracing): _make_code_plane(
+        np.int64 if wide else np.int32, variant, tracing=tracing
+    )
+    for variant in (FEW, SEVERAL, LEAST_SQUARES)
+    for wide in (False, True)
+    for tracing in (False, True)
 }
-"""The kernel by: samples of more than 8 bits, the least-squares predictor, tracing."""
+"""The kernel by: `variant_of` the contexts, samples of more than 8 bits, tracing."""

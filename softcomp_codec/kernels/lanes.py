@@ -29,7 +29,8 @@ def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
 
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, n: int) -> Any:
     data = _data(context, builder, array_type, array)
-    return builder.bitcast(builder.gep(data, [index]), ir.VectorType(_INT32, n).as_pointer())
+    vector = ir.VectorType(ir.IntType(array_type.dtype.bitwidth), n)
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
 
 
 def _splat(builder: Any, value: Any, n: int) -> Any:
@@ -82,7 +83,7 @@ def _mix(n: int, n_sets: int = 2) -> Any:
             for lane, place in enumerate(places):
                 state = builder.load(place)
                 index = builder.zext(builder.lshr(state, ir.Constant(_INT32, 20)), _INT64)
-                value = builder.load(builder.gep(table, [index]))
+                value = builder.sext(builder.load(builder.gep(table, [index])), _INT32)
                 found = builder.insert_element(found, state, ir.Constant(_INT32, lane))
                 mapped = builder.insert_element(mapped, value, ir.Constant(_INT32, lane))
 
@@ -199,6 +200,66 @@ def _train(n: int, n_sets: int = 2) -> Any:
     return train_lanes
 
 
+@intrinsic
+def _average_errors(typing_context, errors, here, above, averages):
+    signature = types.void(errors, types.uint64, types.uint64, averages)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        errors, here, above, averages = arguments
+        errors_type, averages_type = signature.args[0], signature.args[3]
+        n_bytes = errors_type.dtype.bitwidth // 8
+
+        def at(place: Any, lanes_before: int) -> Any:
+            index = builder.sub(place, ir.Constant(_INT64, lanes_before))
+            pointer = _pointer(context, builder, errors_type, errors, index, LANES)
+            return builder.load(pointer, align=n_bytes)
+
+        near = builder.add(at(here, LANES), at(above, 0))
+        far = builder.add(at(above, LANES), at(above, -LANES))
+        total = builder.add(builder.add(builder.add(near, near), far), at(here, 2 * LANES))
+        target = _pointer(context, builder, averages_type, averages, ir.Constant(_INT64, 0), LANES)
+        builder.store(builder.ashr(total, _same(total.type, 3)), target, align=n_bytes)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _note_errors(typing_context, errors, here, predictions, value, limit):
+    signature = types.void(errors, types.uint64, predictions, errors.dtype, errors.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        errors, here, predictions, value, limit = arguments
+        errors_type, _, predictions_type = signature.args[:3]
+        n_bytes = errors_type.dtype.bitwidth // 8
+        source = _pointer(
+            context, builder, predictions_type, predictions, ir.Constant(_INT64, 0), LANES
+        )
+        gaps = builder.sub(_splat(builder, value, LANES), builder.load(source, align=n_bytes))
+        negative = builder.icmp_signed("<", gaps, _same(gaps.type, 0))
+        sizes = builder.select(negative, builder.neg(gaps), gaps)
+        highest = _splat(builder, limit, LANES)
+        sizes = builder.select(builder.icmp_signed("<", sizes, highest), sizes, highest)
+        target = _pointer(context, builder, errors_type, errors, here, LANES)
+        builder.store(sizes, target, align=n_bytes)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _average_errors_plainly(errors, here, above, averages):
+    here, above = int(here), int(above)
+    for lane in range(LANES):
+        near = int(errors[here - LANES + lane]) + int(errors[above + lane])
+        far = int(errors[above - LANES + lane]) + int(errors[above + LANES + lane])
+        averages[lane] = (2 * near + far + int(errors[here - 2 * LANES + lane])) >> 3
+
+
+def _note_errors_plainly(errors, here, predictions, value, limit):
+    for lane in range(LANES):
+        errors[int(here) + lane] = min(abs(int(value) - int(predictions[lane])), int(limit))
+
+
 def _mix_plainly(n: int, n_sets: int = 2) -> Any:
     def mix_lanes(
         states, slots, start, step, stretch, masks, weights, one, two, three, inputs, seen
@@ -240,7 +301,25 @@ def _train_plainly(n: int, n_sets: int = 2) -> Any:
     return train_lanes
 
 
+@intrinsic
+def _shift_right(typing_context, value, n_bits):
+    signature = value(value, value)
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ashr(*arguments)
+
+    return signature, generate
+
+
+def _shift_right_plainly(value, n_bits):
+    return value >> n_bits
+
+
 _plain = bool(config.DISABLE_JIT)
+
+shift_right = _shift_right_plainly if _plain else _shift_right
+"""Return value >> n_bits of their own type, where Numba would compute in 64 bits."""
+
 
 mix_few = (_mix_plainly if _plain else _mix)(FEW_LANES)
 mix_lanes = (_mix_plainly if _plain else _mix)(LANES)
@@ -263,4 +342,18 @@ train_three = (_train_plainly if _plain else _train)(LANES, 3)
 
 Arguments: weights, first and second offset (uint64) into them, inputs (int32) and the offset of
 their first lane (uint64), error (int32), largest (int32).
+"""
+
+average_errors = _average_errors_plainly if _plain else _average_errors
+"""Fill `averages` with (2 (W + N) + NE + NW + WW) >> 3 of the errors of eight predictions.
+
+Arguments: errors (any integers), the place of the sample's own (uint64) and of those above it
+(uint64), averages.
+"""
+
+note_errors = _note_errors_plainly if _plain else _note_errors
+"""Put min(|value - prediction|, limit) of eight predictions into the errors from a place on.
+
+Arguments: errors (any integers), the place (uint64), predictions, value and limit, all of the
+type of the errors.
 """
