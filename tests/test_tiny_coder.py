@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import naive_tiny
 import numpy as np
 import pytest
 from file_builder import checksum, file_of
@@ -13,6 +14,7 @@ from small_codebooks import made_tiny_prior, small_codebook, tiny_book, tiny_cod
 import softcomp_codec
 from softcomp_codec import container, tiny_coder, tracing
 from softcomp_codec.container import MODES, Header
+from softcomp_codec.context_tables import tables
 from softcomp_codec.errors import (
     CorruptStreamError,
     ScfError,
@@ -104,6 +106,23 @@ def test_what_was_learned_is_small():
     own = sum(len(softcomp_codec.encode(array, codebook=book)) for array in images)
     plain = sum(len(softcomp_codec.encode(array, codebook=None)) for array in images)
     assert 10 * own < 9 * plain
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_the_plain_decoder_agrees(inverted):
+    priors = [
+        (made_tiny_prior(size, seed=seed, inverted=inverted), noise(size, n_values, seed))
+        for seed, size in enumerate([(1, 1), (5, 9), (9, 5), (2, 64), (12, 13)])
+        for n_values in (3, 256)
+    ]
+    trained_prior = tiny_codebook(SIDE).tiny[SIDE, SIDE]
+    priors += [(trained_prior, picture) for picture in (natural(9), slope(SIDE, SIDE))]
+    for prior, picture in priors:
+        array = picture.astype(np.uint8)
+        payload = check_round_trip(array, prior)
+        assert payload is not None
+        plain = naive_tiny.Decoder(payload, prior, tables().squash).picture()
+        assert plain == array.tolist()
 
 
 def test_shape_with_an_axis_of_one():
