@@ -161,6 +161,8 @@ class Codebook:
         """Names of the kinds of images that it serves."""
         names = [KIND_NAMES[kind] for kind in sorted({*self.parts, *self.reference})]
         others = [self.priors[key].mode_name for key in sorted(self.priors)]
+        if self.few_colour is not None:
+            others.append("few colours")
         return tuple(dict.fromkeys([*names, *others]))
 
     def planes_of(self, kind: str) -> tuple[PlaneBook, ...]:

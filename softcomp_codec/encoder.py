@@ -223,7 +223,7 @@ def _encode(
     if palette is not None:
         mode = container.PALETTE
     coders = _coders_to_try(coder, mode, arrays)
-    book = _choose_codebook(codebook, arrays, mode, coders)
+    book = _choose_codebook(codebook, arrays, mode, coders, palette)
     raw_bytes = mode.raw_size(arrays[0].shape[1], arrays[0].shape[0])
     overhead = _codebook_overhead(book, raw_bytes, reference_bytes)
     coded = [_code_frame(array, mode, book, effort, overhead, coders, palette) for array in arrays]
@@ -290,6 +290,7 @@ def _choose_codebook(
     arrays: list[NDArray[Any]],
     mode: container.Mode,
     coders: tuple[int, ...],
+    palette: Palette | None,
 ) -> Codebook | None:
     """Return the codebook to code with; `auto` tries the bundled ones on a part of the samples."""
     if choice is None or choice == "none":
@@ -297,7 +298,8 @@ def _choose_codebook(
     if choice != "auto":
         book = codebook_store.load_codebook(choice)
         return book if book.fits(mode) else None
-    if coders == CODER_CHOICES["context"] and arrays[0].shape[0] * arrays[0].shape[1] > AUTO_PIXELS:
+    large = arrays[0].shape[0] * arrays[0].shape[1] > AUTO_PIXELS
+    if container.SHAPES not in coders and large:
         return None
     fitting: list[Codebook | None] = [
         book for book in codebook_store.bundled_codebooks() if _may_help(book, mode, coders)
@@ -305,10 +307,11 @@ def _choose_codebook(
     fitting.append(None)
     if len(fitting) == 1:
         return None
-    side = TRIAL_SIDE if container.SHAPES in coders else PRIOR_TRIAL_SIDE
+    side = PRIOR_TRIAL_SIDE if container.CONTEXT in coders else TRIAL_SIDE
+    side = TRIAL_SIDE if container.SHAPES in coders else side
     trial = [_middle(array, side) for array in arrays[:: -(-len(arrays) // TRIAL_FRAMES)]]
     sizes = [
-        sum(_trial_size(array, mode, book, coders) for array in trial)
+        sum(_trial_size(array, mode, book, coders, palette) for array in trial)
         + (len(trial) * TINY_REFERENCE if book else 0)
         for book in fitting
     ]
@@ -325,12 +328,20 @@ def _may_help(book: Codebook, mode: container.Mode, coders: tuple[int, ...]) -> 
 
 
 def _trial_size(
-    array: NDArray[Any], mode: container.Mode, book: Codebook | None, coders: tuple[int, ...]
+    array: NDArray[Any],
+    mode: container.Mode,
+    book: Codebook | None,
+    coders: tuple[int, ...],
+    palette: Palette | None,
 ) -> int:
     """Return the bytes of a part of an image by the best of the coders that a codebook helps."""
     sizes = []
     if container.SHAPES in coders and (book is None or mode.kind in book.parts):
         sizes.append(len(shapes_coder.encode_payload(array, mode, book)))
+    prior = book.few_colour if book else None
+    if container.FEW_COLOUR in coders and (book is None or prior is not None):
+        few = few_colour_coder.encode_payload(array, mode, palette=palette, prior=prior)
+        sizes.append(array.nbytes if few is None else len(few))
     priors = book.context_priors(mode) if book else None
     if container.CONTEXT in coders and (book is None or priors):
         context = context_coder.encode_payload(array, mode, priors=priors)

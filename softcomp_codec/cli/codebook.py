@@ -142,6 +142,8 @@ def summary(book: Codebook) -> dict[str, Any]:
             prior.label: {"parts": prior.part_names, "known_states": len(prior.log_odds)}
             for _, prior in sorted(book.priors.items())
         },
+        "few_colour": book.few_colour
+        and {"pictures": len(book.few_colour.outlines), "pixels": book.few_colour.n_pixels},
     }
 
 
@@ -171,6 +173,11 @@ def facts(book: Codebook) -> list[tuple[str, str]]:
         if prior["known_states"]:
             parts += f" ({n_bytes(prior['known_states'])} known)"
         lines.append((f"{label}, context coder", parts))
+    few = described["few_colour"]
+    if few is not None:
+        pictures, pixels = few["pictures"], few["pixels"]
+        text = f"{plural(pictures, 'picture')} of {n_bytes(pixels)} pixels"
+        lines.append(("few-colour coder", text))
     lines += indicator_lines.training_lines(record)
     lines += prior_lines(record)
     lines += report_lines(record)
