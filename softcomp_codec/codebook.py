@@ -174,6 +174,8 @@ class Codebook:
         names = [KIND_NAMES[kind] for kind in sorted({*self.parts, *self.reference})]
         others = [self.priors[key].mode_name for key in sorted(self.priors)]
         others += [KIND_NAMES[0]] * bool(self.bilevel_priors) + [KIND_NAMES[1]] * bool(self.tiny)
+        if self.few_colour is not None:
+            others.append("few colours")
         return tuple(dict.fromkeys([*names, *others]))
 
     def planes_of(self, kind: str) -> tuple[PlaneBook, ...]:

@@ -130,7 +130,8 @@ def choose_codebook(
     if not fitting:
         return None
     fitting.append(None)
-    side = TRIAL_SIDE if SHAPES in coders else min(coder.trial_side for coder in coders)
+    sides = [coder.trial_side or TRIAL_SIDE for coder in coders]
+    side = TRIAL_SIDE if SHAPES in coders else min(sides, default=TRIAL_SIDE)
     step = -(-len(pictures) // TRIAL_FRAMES)
     trial = [middle_of(picture, side) for picture in pictures[::step]]
     sizes = [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from threading import Lock
+from dataclasses import dataclass, field
+from threading import RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from . import few_colour_coder
 from .container import ByteReader, write_varint
 from .errors import CorruptStreamError, TruncatedStreamError
-from .few_colour_coder import COMPONENTS, EXPLICIT, LARGEST_TRIED, Model
+from .few_colour_coder import COMPONENTS, EXPLICIT, LARGEST_TRIED, RATE_LIMIT, Model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_PICTURES = 1 << 12
 MAX_PIXELS = 1 << 20
 """Of all pictures together: models of a prior see them before its first image."""
+
+STATES, MATCHES = 1, 2
+ALL_PARTS = STATES | MATCHES
 
 OWN_CONTEXTS = few_colour_coder.CONTEXTS_BY_EFFORT[5]
 """Contexts with which the pictures are stored."""
@@ -58,6 +61,15 @@ class _Outline:
     n_colours: int
 
 
+class _Seen:
+    """Pictures once they are decoded, and models that have seen them, by their contexts."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.pictures: tuple[Picture, ...] | None = None
+        self.models: dict[int, Model] = {}
+
+
 @dataclass(frozen=True, eq=False)
 class FewColourPrior:
     """Pictures of a set, which the few-colour coder codes before any image (SPEC 6.7).
@@ -71,15 +83,22 @@ class FewColourPrior:
         Sizes and colours of the pictures.
     code : bytes
         All pictures, in one code.
+    parts : int
+        What is kept of the models besides weights and curves: `STATES`, `MATCHES`.
+    count_cap : int
+        Largest count of a state at its start.
     """
 
     outlines: tuple[_Outline, ...]
     code: bytes
+    parts: int = STATES | MATCHES
+    count_cap: int = 1
+    _seen: _Seen = field(default_factory=lambda: _Seen(), repr=False)
+    _starts: dict[int, Model] = field(default_factory=dict, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_models", {})
-        object.__setattr__(self, "_pictures", None)
-        object.__setattr__(self, "_lock", Lock())
+    def variant(self, parts: int, count_cap: int = 1) -> FewColourPrior:
+        """Return a prior of the same pictures that keeps other parts of the models."""
+        return FewColourPrior(self.outlines, self.code, parts, count_cap, self._seen)
 
     @property
     def n_pixels(self) -> int:
@@ -109,7 +128,7 @@ class FewColourPrior:
 
     def to_bytes(self) -> bytes:
         """Return the canonical serialisation (SPEC 6.7); inverse of `from_bytes`."""
-        out = bytearray(write_varint(len(self.outlines)))
+        out = bytearray([self.parts, self.count_cap]) + write_varint(len(self.outlines))
         for each in self.outlines:
             out.append(each.kind << 4 | each.n_planes)
             out += write_varint(each.height) + write_varint(each.width)
@@ -127,6 +146,9 @@ class FewColourPrior:
             The pictures themselves may be found corrupt when they are used.
         """
         reader = ByteReader(data, "few-colour prior")
+        parts, count_cap = reader.take(2, "parts and count cap")
+        if parts > ALL_PARTS or not 1 <= count_cap <= RATE_LIMIT:
+            raise CorruptStreamError(f"few-colour prior: parts {parts:02x}h, count cap {count_cap}")
         outlines = []
         left = MAX_PIXELS
         n_pictures = reader.varint("number of pictures", MAX_PICTURES)
@@ -147,38 +169,54 @@ class FewColourPrior:
             outlines.append(_Outline(kind, n_planes, height, width, n_colours))
         if not outlines:
             raise CorruptStreamError("few-colour prior: no pictures")
-        return cls(tuple(outlines), data[reader.offset :])
+        return cls(tuple(outlines), data[reader.offset :], parts, count_cap)
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
         """The pictures; `CorruptStreamError` where their code is damaged."""
-        with self._lock:  # type: ignore[attr-defined]
-            return self._decoded()
+        seen = self._seen
+        with seen.lock:
+            if seen.pictures is None:
+                model = Model(OWN_CONTEXTS, self.n_pixels)
+                coder = few_colour_coder.Coder.to_decode(model, self.code)
+                pictures = tuple(_decode_picture(coder, outline) for outline in self.outlines)
+                if coder.end() != len(self.code):
+                    raise CorruptStreamError("few-colour prior: its code ends elsewhere")
+                seen.models[OWN_CONTEXTS] = model
+                seen.pictures = pictures
+            return seen.pictures
 
     def model(self, n_contexts: int) -> Model:
-        """Return a model that has seen the pictures; the caller's own."""
-        with self._lock:  # type: ignore[attr-defined]
-            models: dict[int, Model] = self._models  # type: ignore[attr-defined]
-            pictures = self._decoded()
-            if n_contexts not in models:
-                model = Model(n_contexts, self.n_pixels)
-                coder = few_colour_coder.Coder.to_encode(model, 16 * self.n_pixels + (1 << 16))
-                for picture in pictures:
-                    _code_picture(coder, picture)
-                models[n_contexts] = model
-            return models[n_contexts].copy()
+        """Return the start of an image's model, which is the caller's own (SPEC 6.7)."""
+        with self._seen.lock:
+            if n_contexts not in self._starts:
+                self._starts[n_contexts] = self._start(self._model_that_saw(n_contexts))
+            return self._starts[n_contexts].copy()
 
-    def _decoded(self) -> tuple[Picture, ...]:
-        if self._pictures is None:  # type: ignore[attr-defined]
-            model = Model(OWN_CONTEXTS, self.n_pixels)
-            coder = few_colour_coder.Coder.to_decode(model, self.code)
-            found = tuple(_decode_picture(coder, outline) for outline in self.outlines)
-            if coder.end() != len(self.code):
-                raise CorruptStreamError("few-colour prior: its code ends elsewhere")
-            self._models[OWN_CONTEXTS] = model  # type: ignore[attr-defined]
-            object.__setattr__(self, "_pictures", found)
-        pictures: tuple[Picture, ...] = self._pictures  # type: ignore[attr-defined]
-        return pictures
+    def _model_that_saw(self, n_contexts: int) -> Model:
+        pictures = self.pictures
+        models = self._seen.models
+        if n_contexts not in models:
+            model = Model(n_contexts, self.n_pixels)
+            coder = few_colour_coder.Coder.to_encode(model, 16 * self.n_pixels + (1 << 16))
+            for picture in pictures:
+                _code_picture(coder, picture)
+            models[n_contexts] = model
+        return models[n_contexts]
+
+    def _start(self, seen: Model) -> Model:
+        start = seen.copy()
+        start.progress[:] = 0
+        if self.parts & STATES:
+            counts = np.minimum(start.states & np.uint32(1023), np.uint32(self.count_cap))
+            start.states = start.states & ~np.uint32(1023) | counts
+        else:
+            start.states[:] = 1 << 31
+        if not self.parts & MATCHES:
+            start.matches[:] = 0
+            start.guesses[:] = 0
+            start.history = start.history[:0]
+        return start
 
 
 def _code_picture(coder: few_colour_coder.Coder, picture: Picture) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import few_colour_coder
-from .few_colour_prior import FewColourPrior
+from .few_colour_prior import ALL_PARTS, MATCHES, STATES, FewColourPrior
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -46,8 +46,16 @@ HELD_OUT_SIDE = 512
 SHARES = (1, 2, 4, 8)
 """Priors of all pixels, of half of them and so on are tried."""
 
-LEAST_GAIN = 50
+LEAST_GAIN = 100
 """A prior must save one byte of so many."""
+
+PARTS = {
+    ALL_PARTS: "all",
+    STATES: "no matches",
+    MATCHES: "no states",
+    0: "weights alone",
+}
+"""What is kept of the models that saw the pictures; all of it is tried with the most pictures."""
 
 FEWEST_IMAGES = 4
 
@@ -90,22 +98,30 @@ def train_few_colour_prior(
     held_out = candidates[HELD_OUT - 1 :: HELD_OUT][:MAX_HELD_OUT]
     shown = [each for i, each in enumerate(candidates) if i % HELD_OUT != HELD_OUT - 1]
     tried = {"none": sum(pool.map(lambda each: _cost(each, None), held_out))}
-    best, lowest = 0, tried["none"] - tried["none"] // LEAST_GAIN
+    best, lowest = (0, 0), tried["none"] - tried["none"] // LEAST_GAIN
+    variants = PARTS
     for done, share in enumerate(SHARES, 1):
         progress("few colours: pictures", done, len(SHARES) + 2)
         prior = _prior_of(shown, PRIOR_PIXELS // share)
         if prior is None:
             continue
-        prior.model(few_colour_coder.CONTEXTS_BY_EFFORT[5])  # once, not in every thread
-        cost = sum(pool.map(lambda each, prior=prior: _cost(each, prior), held_out))
-        tried[f"{prior.n_pixels} pixels"] = cost
-        if 1000 * cost < 995 * lowest:
-            best, lowest = share, cost
+        for parts, name in variants.items():
+            with_parts = prior.variant(parts)
+            with_parts.model(few_colour_coder.CONTEXTS_BY_EFFORT[5])  # once for all threads
+            cost = sum(pool.map(lambda each, p=with_parts: _cost(each, p), held_out))
+            tried[f"{prior.n_pixels} pixels, {name}"] = cost
+            if 1000 * cost < 998 * lowest:
+                best, lowest = (share, parts), cost
+        if best[0]:
+            variants = {best[1]: PARTS[best[1]]}
     progress("few colours: pictures", len(SHARES) + 1, len(SHARES) + 2)
-    final = _prior_of(candidates, PRIOR_PIXELS // best) if best else None
+    share, parts = best
+    final = _prior_of(candidates, PRIOR_PIXELS // share) if share else None
+    final = final and final.variant(parts)
     report["few-colour"] = {
         "held_out_images": len(held_out),
         "bytes": tried,
+        "parts": PARTS[final.parts] if final else "none",
         "pictures": len(final.outlines) if final else 0,
         "pixels": final.n_pixels if final else 0,
     }

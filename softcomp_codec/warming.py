@@ -12,6 +12,7 @@ from . import (
     codebook_store,
     container,
     context_coder,
+    few_colour_coder,
     planes,
     shapes,
     shapes_coder,
@@ -107,6 +108,11 @@ def _warm_coder(array: NDArray[Any], mode: Mode, book: Codebook | None) -> None:
         colours = planes.split_planes(array, mode)
         lattice = planes.transform_colours(colours, planes.LATTICE)
         _check(np.array_equal(planes.restore_colours(lattice, planes.LATTICE), colours))
+    if mode.bits_per_sample == 8:
+        few = few_colour_coder.encode_payload(array // 64, mode)
+        assert few is not None  # four values a component
+        header = Header(mode, _SIDE, _SIDE, container.FEW_COLOUR, b"", 0)
+        _check(np.array_equal(few_colour_coder.decode_payload(few, header)[0], array // 64))
     if mode.kind is None:
         return
     for effort in (1, 9):

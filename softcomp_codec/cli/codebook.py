@@ -149,6 +149,8 @@ def summary(book: Codebook) -> dict[str, Any]:
         "tiny": {
             prior.label: {"known_states": prior.n_known} for _, prior in sorted(book.tiny.items())
         },
+        "few_colour": book.few_colour
+        and {"pictures": len(book.few_colour.outlines), "pixels": book.few_colour.n_pixels},
     }
 
 
@@ -183,6 +185,11 @@ def facts(book: Codebook) -> list[tuple[str, str]]:
         lines.append((f"{label}, bilevel coder", known))
     for label, tiny in described["tiny"].items():
         lines.append((f"{label}, tiny coder", f"{n_bytes(tiny['known_states'])} known states"))
+    few = described["few_colour"]
+    if few is not None:
+        pictures, pixels = few["pictures"], few["pixels"]
+        text = f"{plural(pictures, 'picture')} of {n_bytes(pixels)} pixels"
+        lines.append(("few-colour coder", text))
     lines += indicator_lines.training_lines(record)
     lines += prior_lines(record)
     lines += tiny_lines(record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +19,7 @@ from .pictures import picture_suffixes, read_picture
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from ..encoder import ImageLike
 
 SUFFIX = ".scfb"
 MAX_NAMED = 10
@@ -107,9 +107,9 @@ def train(
 
 def read_images(
     sources: Sequence[Path], threshold: int | None, threads: int, *, any_mode: bool = True
-) -> list[NDArray[Any]]:
+) -> list[ImageLike]:
     """Return the pictures of folders and files; what is left out is reported."""
-    images: list[NDArray[Any]] = []
+    images: list[ImageLike] = []
     skipped: list[tuple[Path, str]] = []
     paths = _paths(sources)
     for path, result in run_all(
@@ -124,11 +124,17 @@ def read_images(
     if len(skipped) > MAX_NAMED:
         note(f"left out {plural(len(skipped) - MAX_NAMED, 'more file')}")
     if threshold is not None:
-        return [
-            image > threshold if image.dtype.kind == "u" and image.ndim == 2 else image
-            for image in images
-        ]
+        return [_thresholded(image, threshold) for image in images]
     return images
+
+
+def _thresholded(image: ImageLike, threshold: int) -> ImageLike:
+    """Return gray images as bilevel ones, others as they are."""
+    import numpy as np
+
+    if isinstance(image, np.ndarray) and image.dtype.kind == "u" and image.ndim == 2:
+        return image > threshold
+    return image
 
 
 def _check_output(output: Path, *, force: bool) -> None:
@@ -148,7 +154,7 @@ def _paths(sources: Sequence[Path]) -> list[Path]:
     return paths
 
 
-def _read_file(path: Path, *, any_mode: bool) -> list[NDArray[Any]]:
+def _read_file(path: Path, *, any_mode: bool) -> list[ImageLike]:
     import numpy as np
 
     if is_idx_file(path):
@@ -161,4 +167,4 @@ def _read_file(path: Path, *, any_mode: bool) -> list[NDArray[Any]]:
         if frame.mode not in trainable:
             names = ", ".join(filter(None, trainable))
             raise OSError(f"mode {frame.mode} is not trained on; these codebooks are for {names}")
-    return [np.asarray(frame) for frame in frames]
+    return [frame if frame.mode == "P" else np.asarray(frame) for frame in frames]
