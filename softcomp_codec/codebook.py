@@ -45,13 +45,16 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 0
 
-SECTION_RECORD = 0x01
-SECTION_SHAPES = 0x02
-SECTION_REFERENCE = 0x03
-SECTION_PRIOR = 0x04
-SECTION_BILEVEL_PRIOR = 0x05
-SECTION_TINY = 0x06
-SECTION_FEW_COLOUR = 0x07
+SECTIONS = range(1, 8)
+(
+    SECTION_RECORD,
+    SECTION_SHAPES,
+    SECTION_REFERENCE,
+    SECTION_PRIOR,
+    SECTION_BILEVEL_PRIOR,
+    SECTION_TINY,
+    SECTION_FEW_COLOUR,
+) = SECTIONS
 RAW, XZ = 0, 1
 
 MAX_CODEBOOK_BYTES = 1 << 26
@@ -301,45 +304,24 @@ class Codebook:
 
     @classmethod
     def _parse(cls, serialised: bytes) -> Codebook:
-        reader = ByteReader(serialised, "codebook")
-        record: dict[str, Any] | None = None
-        parts: dict[int, KindBook] = {}
-        reference: dict[int, ReferencePart] = {}
-        priors: dict[Key, ContextPrior] = {}
-        bilevel_priors: dict[tuple[int, int], BilevelPrior] = {}
-        tiny: dict[TinyKey, TinyPrior] = {}
-        few_colour: FewColourPrior | None = None
-        while reader.offset < len(serialised):
-            section = reader.take(1, "section")[0]
-            length = reader.varint("section length", MAX_CODEBOOK_BYTES)
-            data = reader.take(length, f"section {section}")
-            if section == SECTION_RECORD:
-                record = _read_record(data)
-            elif section == SECTION_SHAPES:
-                kind, part = _read_part(data)
-                parts[kind] = part
-            elif section == SECTION_REFERENCE:
-                reference_part = ReferencePart.from_bytes(data)
-                reference[reference_part.kind] = reference_part
-            elif section == SECTION_PRIOR:
-                prior = ContextPrior.from_bytes(data)
-                priors[prior.key] = prior
-            elif section == SECTION_BILEVEL_PRIOR:
-                bilevel_prior = BilevelPrior.from_bytes(data)
-                bilevel_priors[bilevel_prior.key] = bilevel_prior
-            elif section == SECTION_FEW_COLOUR:
-                few_colour = FewColourPrior.from_bytes(data)
-            elif section == SECTION_TINY:
-                tiny_prior = TinyPrior.from_bytes(data)
-                tiny[tiny_prior.key] = tiny_prior
-            elif section < 0x80:
-                raise UnsupportedStreamError(f"codebook: critical section {section} is unknown")
-            else:
-                raise CorruptStreamError(f"codebook: section {section} is reserved")
-        known = (parts, reference, priors, bilevel_priors, tiny, few_colour)
-        if record is None or not any(known):
+        sections = _split_sections(serialised)
+        records = [_read_record(data) for data in sections[SECTION_RECORD]]
+        references = [ReferencePart.from_bytes(data) for data in sections[SECTION_REFERENCE]]
+        priors = [ContextPrior.from_bytes(data) for data in sections[SECTION_PRIOR]]
+        bilevel = [BilevelPrior.from_bytes(data) for data in sections[SECTION_BILEVEL_PRIOR]]
+        tiny = [TinyPrior.from_bytes(data) for data in sections[SECTION_TINY]]
+        few_colours = [FewColourPrior.from_bytes(data) for data in sections[SECTION_FEW_COLOUR]]
+        known = (
+            dict(_read_part(data) for data in sections[SECTION_SHAPES]),
+            {part.kind: part for part in references},
+            {prior.key: prior for prior in priors},
+            {prior.key: prior for prior in bilevel},
+            {prior.key: prior for prior in tiny},
+            few_colours[-1] if few_colours else None,
+        )
+        if not records or not any(known):
             raise CorruptStreamError("codebook: a training record and a part are needed")
-        book = cls(record, *known)
+        book = cls(records[-1], *known)
         try:
             canonical = book.serialised == serialised
         except (ValueError, RecursionError) as error:
@@ -347,6 +329,22 @@ class Codebook:
         if not canonical:
             raise CorruptStreamError("codebook: it is not in its canonical form")
         return book
+
+
+def _split_sections(serialised: bytes) -> dict[int, list[bytes]]:
+    """Return the content of each section, by its number."""
+    reader = ByteReader(serialised, "codebook")
+    sections: dict[int, list[bytes]] = {section: [] for section in SECTIONS}
+    while reader.offset < len(serialised):
+        section = reader.take(1, "section")[0]
+        length = reader.varint("section length", MAX_CODEBOOK_BYTES)
+        data = reader.take(length, f"section {section}")
+        if section not in sections:
+            if section < 0x80:
+                raise UnsupportedStreamError(f"codebook: critical section {section} is unknown")
+            raise CorruptStreamError(f"codebook: section {section} is reserved")
+        sections[section].append(data)
+    return sections
 
 
 def _unpack(data: bytes, method: int, length: int) -> bytes:

@@ -148,9 +148,20 @@ def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
         return _few_colour_details(header, payload)
     if header.coder == container.TINY:
         return {"code_bytes": len(payload), "adaptive": False}
-    if header.coder not in (container.SHAPES, container.BILEVEL):
-        return None
-    from .. import bilevel_coder, codebook_store, shapes_coder
+    if header.coder in (container.SHAPES, container.BILEVEL):
+        return _details_by_codebook(named, header, payload, path, books)
+    return None
+
+
+def _details_by_codebook(
+    named: container.Header,
+    header: container.Header,
+    payload: bytes,
+    path: Path,
+    books: Sequence[Codebook],
+) -> dict[str, Any] | None:
+    """Return what a coder did whose payloads only the codebook explains; None without it."""
+    from .. import codebook_store
 
     candidates: Sequence[Codebook | None] = (None,)
     if header.codebook_reference:
@@ -158,11 +169,28 @@ def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
             candidates = codebook_store.find_codebooks(named, source=str(path), extra=books)
         except CodebookNotFoundError:
             return None
+    if header.coder == container.BILEVEL:
+        return _bilevel_details(header, payload, candidates[0])
+    return _shapes_details(header, payload, candidates)
+
+
+def _bilevel_details(
+    header: container.Header, payload: bytes, book: Codebook | None
+) -> dict[str, Any]:
+    from .. import bilevel_coder
+
+    prior = book.bilevel_prior(header.height, header.width) if book else None
+    return bilevel_coder.describe_payload(payload, header, prior)
+
+
+def _shapes_details(
+    header: container.Header, payload: bytes, candidates: Sequence[Codebook | None]
+) -> dict[str, Any]:
+    """Return what the shapes coder did, by the first of the codebooks that explains it."""
+    from .. import shapes_coder
+
     failure: ScfError | None = None
     for book in candidates:
-        if header.coder == container.BILEVEL:
-            prior = book.bilevel_prior(header.height, header.width) if book else None
-            return bilevel_coder.describe_payload(payload, header, prior)
         try:
             statistics = shapes_coder.describe_payload(payload, header, book)
         except ScfError as error:

@@ -241,8 +241,7 @@ def valid_files(books):
         ("stored-la16", noise((1, 6, 2), 65536).astype(np.uint16)),
     ):
         files[label] = stored(array), [array]
-    files.update(context_files() | prior_files() | bilevel_files())
-    files.update(tiny_files(stored_tiny()))
+    files |= context_files() | prior_files() | bilevel_files() | tiny_files(stored_tiny())
     for kind, book in reference_books().items():
         for index, array in enumerate(images(kind, 2, 31)):
             mode = planes.mode_of_array(array)
