@@ -114,7 +114,7 @@ def test_trained_codebooks_come_back(books, kind, tmp_path):
     assert_equal(Codebook.load(str(tmp_path / "x.scfb")), book)
     assert book.kinds == (kind,)
     assert [book.fits(mode) for mode in MODES.values()] == [
-        kind == served for served in ("bilevel", "gray8", "rgb8", "gray8", "bilevel", *[None] * 7)
+        kind == served for served in ("bilevel", "gray8", "rgb8", "gray8", "bilevel", *[None] * 8)
     ]
 
 
@@ -355,7 +355,7 @@ CANONICAL = "it is not in its canonical form"
         (section(1, RECORD) * 2 + section(2, part(GRAY)), CorruptStreamError, CANONICAL),
         (serialised(part(GRAY), part(GRAY)), CorruptStreamError, CANONICAL),
         (serialised(RGB, part(GRAY)), CorruptStreamError, CANONICAL),
-        (PLAIN + section(5, b""), UnsupportedStreamError, "critical section 5 is unknown"),
+        (PLAIN + section(8, b""), UnsupportedStreamError, "critical section 8 is unknown"),
         (PLAIN + section(0, b""), UnsupportedStreamError, "critical section 0 is unknown"),
         (PLAIN + section(0x7F, b"x"), UnsupportedStreamError, "critical section 127 is unknown"),
         (PLAIN + section(0x80, b""), CorruptStreamError, "section 128 is reserved"),
