@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_images import figure
 from PIL import Image, features
+from small_codebooks import tiny_codebook
 
 import softcomp_codec
 from softcomp_codec import codebook_store
@@ -616,6 +618,21 @@ def test_explain_of_the_context_coder(tmp_path):
     Image.fromarray(array).save(path.with_suffix(".png"))
     explained = json.loads(run("explain", path.with_suffix(".png"), "--json"))
     assert explained["coder"] == "shapes"
+
+
+def test_files_of_the_tiny_coder(tmp_path):
+    tiny = tiny_codebook(12)
+    tiny.save(tmp_path / "tiny.scfb")
+    path = tmp_path / "figure.scf"
+    array = figure(12, 12, 5001)
+    path.write_bytes(softcomp_codec.encode(array, codebook=tiny, coder="tiny"))
+    facts = json.loads(run("info", "--json", path))
+    assert facts["coder"] == "tiny"
+    assert facts["details"] == {"code_bytes": facts["payload_bytes"], "adaptive": False}
+    assert "by the codebook's frozen tables" in " ".join(run("info", path).split())
+    text = run("explain", path, code=1)
+    assert "files of the tiny coder cannot be explained" in " ".join(text.split())
+    assert "known states" in run("codebook", "show", tmp_path / "tiny.scfb")
 
 
 @pytest.mark.parametrize("coder", ["auto", "context", "shapes"])

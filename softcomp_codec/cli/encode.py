@@ -55,7 +55,7 @@ def encode(
     ] = "auto",
     effort: Annotated[int, typer.Option(min=1, max=9, help="1 is fast, 9 is small.")] = 5,
     coder: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, context, or shapes: for comparisons.")
+        str, typer.Option(metavar="NAME", help="auto, context, shapes or tiny: for comparisons.")
     ] = "auto",
     embed_codebook: Annotated[
         bool, typer.Option("--embed-codebook", help="Put the codebook into each file.")
