@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_images import figure
 from PIL import Image, features
+from small_codebooks import tiny_codebook
 
 import softcomp_codec
 from softcomp_codec import codebook_store
@@ -605,6 +607,21 @@ def test_info_details_of_the_context_coder(tmp_path):
     data = softcomp_codec.encode(deep)
     path.write_bytes(data[: softcomp_codec.read_header(data).payload_offset + 1])
     assert "payload, byte 1" in run("info", path, code=1)
+
+
+def test_files_of_the_tiny_coder(tmp_path):
+    tiny = tiny_codebook(12)
+    tiny.save(tmp_path / "tiny.scfb")
+    path = tmp_path / "figure.scf"
+    array = figure(12, 12, 5001)
+    path.write_bytes(softcomp_codec.encode(array, codebook=tiny, coder="tiny"))
+    facts = json.loads(run("info", "--json", path))
+    assert facts["coder"] == "tiny"
+    assert facts["details"] == {"code_bytes": facts["payload_bytes"], "adaptive": False}
+    assert "by the codebook's frozen tables" in " ".join(run("info", path).split())
+    text = run("explain", path, code=1)
+    assert "files of the tiny coder cannot be explained" in " ".join(text.split())
+    assert "known states" in run("codebook", "show", tmp_path / "tiny.scfb")
 
 
 @pytest.mark.parametrize("coder", ["auto", "context", "shapes"])
