@@ -423,7 +423,9 @@ def _check_coder(coder: int, mode: Mode, where: str) -> None:
             f"{where}: coder {coder} ({CODER_NAMES.get(coder, 'unregistered')}) cannot be read by "
             "this release"
         )
-    if coder in KIND_CODERS and mode.kind is None:
+    if (coder in KIND_CODERS and mode.kind is None) or (
+        coder == FEW_COLOUR and mode.bits_per_sample != 8
+    ):
         raise UnsupportedStreamError(
             f"{where}: coder {coder} ({CODER_NAMES[coder]}) does not code {mode.name} pictures"
         )
