@@ -93,7 +93,7 @@ class FewColourPrior:
     code: bytes
     parts: int = STATES | MATCHES
     count_cap: int = 1
-    _seen: _Seen = field(default_factory=lambda: _Seen(), repr=False)
+    _seen: _Seen = field(default_factory=_Seen, repr=False)
     _starts: dict[int, Model] = field(default_factory=dict, repr=False)
 
     def variant(self, parts: int, count_cap: int = 1) -> FewColourPrior:

@@ -97,8 +97,8 @@ def train_few_colour_prior(
     progress("few colours: pictures", 0, len(SHARES) + 2)
     held_out = candidates[HELD_OUT - 1 :: HELD_OUT][:MAX_HELD_OUT]
     shown = [each for i, each in enumerate(candidates) if i % HELD_OUT != HELD_OUT - 1]
-    tried = {"none": sum(pool.map(lambda each: _cost(each, None), held_out))}
-    best, lowest = (0, 0), tried["none"] - tried["none"] // LEAST_GAIN
+    tried = {"untrained": sum(pool.map(lambda each: _cost(each, None), held_out))}
+    best, lowest = (0, 0), tried["untrained"] - tried["untrained"] // LEAST_GAIN
     variants = PARTS
     for done, share in enumerate(SHARES, 1):
         progress("few colours: pictures", done, len(SHARES) + 2)
@@ -121,6 +121,7 @@ def train_few_colour_prior(
     report["few-colour"] = {
         "held_out_images": len(held_out),
         "bytes": tried,
+        "chosen_bytes": lowest if share else tried["untrained"],
         "parts": PARTS[final.parts] if final else "none",
         "pictures": len(final.outlines) if final else 0,
         "pixels": final.n_pixels if final else 0,

@@ -55,7 +55,7 @@ class Parts(TypedDict, total=False):
     few_colour: FewColourPrior | None
 
 
-TRAINER_VERSION = 3
+TRAINER_VERSION = 4
 
 FEWEST_TO_HOLD_OUT = 2
 """Sets of fewer images are not reported on."""
