@@ -34,7 +34,9 @@ TRUSTED = (4, 2, 0)
 
 CURVE_POINTS = 33
 RUN_LIMIT = 255
-LARGEST_WEIGHT = 65536
+LARGEST_WEIGHT = 43690
+"""So that the sum of eight lanes of three sets fits 32 bits."""
+
 LEAST_CHANCE = 8
 
 ADAPT_STATES, ADAPT_WEIGHTS = 1, 2

@@ -319,7 +319,7 @@ def bilevel_files():
     files = {}
     for label, array, settings, prior in (
         ("five", glyphs(33, 47, 13), bilevel_coder.Settings(5), None),
-        ("fourteen", glyphs(33, 47, 13)[:, :, None], bilevel_coder.Settings(14), None),
+        ("fifteen", glyphs(33, 47, 13)[:, :, None], bilevel_coder.Settings(15), None),
         ("seven-inverted", ~glyphs(20, 90, 14), bilevel_coder.Settings(7, inverted=True), None),
         ("eight-blocks", page, bilevel_coder.Settings(8, by_blocks=True), None),
         ("twelve-blocks-inverted", ~page, bilevel_coder.Settings(12, True, True), None),
