@@ -2,8 +2,9 @@
 
     python codebooks/build.py --data DIR --fashion-mnist DIR [--only NAME] [--check]
 
-``--data`` holds ``mnist/*.gz`` and ``drive/train/*.png``, ``--fashion-mnist`` the IDX files of
-Debian's package dataset-fashion-mnist. ``--check`` compares IDs and writes nothing.
+``--data`` holds ``mnist/*.gz`` and the folders of PNG images that are named below,
+``--fashion-mnist`` the IDX files of Debian's package dataset-fashion-mnist. ``--check`` compares
+IDs and writes nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ DEFAULT_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
 LARGE_SETS = (
-    ("retina", "drive/train", "DRIVE, 20 training images (research use)"),
     ("dermoscopy", "ph2/train", "PH2, 30 training images (research use)"),
     ("photographs", "kodak", "Kodak, 12 photographs (free use)"),
     ("electron-microscopy", "em-membrane/train", "ISBI 2012, 20 training images (research use)"),
@@ -39,8 +39,14 @@ LARGE_SETS = (
     ("cells-gray", "cells-gray/train", "DSB 2018, 60 gray training images (CC0)"),
     ("cells-rgb", "cells-rgb/train", "DSB 2018, 40 RGB training images (CC0)"),
     ("ultrasound", "ultrasound/train", "BUSI, 60 training images, resized (research use)"),
+    ("bilevel-lines", "bilevel-lines/train", "400 scanned lines of Fraktur (ocropus)"),
+    ("bilevel-pages", "bilevel-docs", "4 ITU fax test pages, 30 pages of DIBCO"),
+    ("map-tiles", "maptiles-berlin/train", "150 map tiles of Berlin (OpenStreetMap)"),
+    ("charts", "charts/train", "70 plots (plotnine, MIT)"),
+    ("screenshots", "screenshots/train", "40 screenshots (JupyterLab, BSD)"),
+    ("icons", "icons/train", "150 Oxygen icons, 48 x 48 (LGPL-3+)"),
 )
-"""Sets of images too large for shapes to pay: priors of the context coder alone."""
+"""Sets for which shapes do not pay: priors of the other coders alone."""
 
 
 def digits(folder: Path, threshold: int) -> list[NDArray[Any]]:
@@ -48,9 +54,14 @@ def digits(folder: Path, threshold: int) -> list[NDArray[Any]]:
     return list(read_idx_file(folder / "mnist" / "train-images-idx3-ubyte.gz") > threshold)
 
 
-def pictures(folder: Path) -> list[NDArray[Any]]:
-    """Return all PNG images of a folder."""
-    return [np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))]
+def pictures(folder: Path) -> list[Image.Image]:
+    """Return all PNG images of a folder and of those in it."""
+    images = []
+    for path in sorted(folder.rglob("*.png")):
+        with Image.open(path) as image:
+            image.load()
+        images.append(image)
+    return images
 
 
 def recipes(data: Path, fashion: Path) -> dict[str, tuple[Callable[[], list[Any]], dict[str, Any]]]:
@@ -60,6 +71,17 @@ def recipes(data: Path, fashion: Path) -> dict[str, tuple[Callable[[], list[Any]
         "fashion-mnist": (
             lambda: list(read_idx_file(fashion / "train-images-idx3-ubyte.gz")),
             {"source": "Fashion-MNIST, 60,000 training images (MIT)", "options": many},
+        ),
+        "mnist": (
+            lambda: list(read_idx_file(data / "mnist" / "train-images-idx3-ubyte.gz")),
+            {
+                "source": "MNIST, 60,000 training images",
+                "options": TrainingOptions(train_shapes=False),
+            },
+        ),
+        "retina": (
+            lambda: pictures(data / "drive/train"),
+            {"source": "DRIVE, 20 training images (research use)"},
         ),
         "mnist-binary": (
             lambda: digits(data, 0),

@@ -1,4 +1,4 @@
-"""Finding a codebook by name, ID or reference (SPEC 6.6)."""
+"""Finding a codebook by name, ID or reference (SPEC 6.8)."""
 
 from __future__ import annotations
 
