@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 
-TRAINER_VERSION = 4
+TRAINER_VERSION = 3
 
 FEWEST_TO_HOLD_OUT = 2
 """Sets of fewer images are not reported on."""

@@ -31,6 +31,7 @@ from made_images import (
     slope,
     typical,
 )
+from PIL import Image
 from small_codebooks import (
     codebook_file,
     made_prior,
@@ -40,7 +41,14 @@ from small_codebooks import (
 )
 
 import softcomp_codec
-from softcomp_codec import container, context_coder, decoder, planes, shapes_coder
+from softcomp_codec import (
+    container,
+    context_coder,
+    decoder,
+    few_colour_coder,
+    planes,
+    shapes_coder,
+)
 from softcomp_codec.codebook import Codebook
 from softcomp_codec.container import Segment
 from softcomp_codec.decoder import decode_file
@@ -122,6 +130,19 @@ class Corpus:
                 self._add_context(array, effort)
         for array in (slope(24, 24, 97), colours(20, 20, 97)):
             self._add_frames([array, array[::-1], array[::-1, ::-1]], coder="context")
+        for array in (
+            glyphs(30, 30).astype(np.uint8) * 200,
+            np.repeat(glyphs(20, 24)[:, :, None], 3, axis=2) * np.uint8([9, 80, 255]),
+            typical((12, 9, 4), np.uint8) & np.uint8(0xC0),
+        ):
+            for effort in (1, 5, 9):
+                self._add_few_colours(array, effort)
+        page = Image.fromarray(glyphs(24, 26).astype(np.uint8) * 3)
+        for mode, transparency in (("RGB", 3), ("RGBA", None), ("RGB", b"\0\1\2")):
+            page.putpalette(bytes(range(24)), mode)
+            page.info["transparency"] = transparency
+            data = softcomp_codec.encode(page, codebook=None)
+            self.files.append((data, [np.asarray(page)]))
         deep = [typical((8, 11), np.uint16, seed) for seed in range(3)]
         self._add_frames(deep, codebook=None, file_check=True)
         self._add_frames([typical((6, 5, 4), np.uint8, seed) for seed in range(2)])
@@ -141,6 +162,12 @@ class Corpus:
         mode = planes.mode_of_array(array)
         payload = context_coder.encode_payload(array, mode, effort=effort)
         data = file_of(array, payload, coder=container.CONTEXT, file_check=effort == 9)
+        self.files.append((data, [array]))
+
+    def _add_few_colours(self, array, effort):
+        mode = planes.mode_of_array(array)
+        payload = few_colour_coder.encode_payload(array, mode, effort=effort)
+        data = file_of(array, payload, coder=container.FEW_COLOUR, file_check=effort == 9)
         self.files.append((data, [array]))
 
     def _add(self, array, **options):

@@ -24,7 +24,15 @@ from made_images import KINDS, colours, glyphs, images, jpeg_colours, noise, slo
 from small_codebooks import QUICK, codebook_file, named, section  # noqa: E402
 
 import softcomp_codec  # noqa: E402
-from softcomp_codec import arithmetic, container, context_coder, planes, reference_coder, residuals  # noqa: E402
+from softcomp_codec import (  # noqa: E402
+    arithmetic,
+    container,
+    context_coder,
+    few_colour_coder,
+    planes,
+    reference_coder,
+    residuals,
+)
 from softcomp_codec.bitstream import BitWriter  # noqa: E402
 from softcomp_codec.codebook import Codebook, built_in_part, kind_of  # noqa: E402
 from softcomp_codec.container import (  # noqa: E402
@@ -37,7 +45,9 @@ from softcomp_codec.container import (  # noqa: E402
     write_segment,
     write_varint,
 )
+from softcomp_codec.few_colour_prior import FewColourPrior  # noqa: E402
 from softcomp_codec.kernels.entropy_kernels import N_ENERGIES  # noqa: E402
+from softcomp_codec.palettes import Palette  # noqa: E402
 
 NONE, MED, GAP = range(3)
 DEFAULT = {
@@ -174,7 +184,7 @@ def valid_files(books):
         ("stored-la16", noise((1, 6, 2), 65536).astype(np.uint16)),
     ):
         files[label] = stored(array), [array]
-    files.update(context_files())
+    files |= context_files() | few_colour_files() | palette_files()
     for kind, book in reference_books().items():
         for index, array in enumerate(images(kind, 2, 31)):
             mode = planes.mode_of_array(array)
@@ -209,6 +219,86 @@ def context_files():
             files[f"context-{label}-{effort}"] = (
                 file_of(array, payload, coder=container.CONTEXT), [array]
             )  # fmt: skip
+    return files
+
+
+def few_picture(height, width, n_planes, seed):
+    """Rectangles and repeats of a few colours."""
+    table = noise((9, n_planes), 256, seed).astype(np.uint8)
+    tile = noise((5, 6), 9, seed + 1) * (noise((5, 6), 3, seed + 2) == 0)
+    indices = np.tile(tile, (height // 5 + 1, width // 6 + 1))[:height, :width].copy()
+    indices[height // 3 : height // 2] = 7
+    indices[:, width // 2 : width // 2 + 4] = noise((height, 4), 9, seed + 3)
+    return table[indices]
+
+
+def few_colour_files():
+    """Files of the few-colour coder, of both kinds, some at several efforts, and with a prior."""
+    files = {}
+    shaded = (noise((26, 31), 3)[:, :, None] == 0) * colours(26, 31, 2)
+    pictures = [few_picture(26, 31, n_planes, 5) for n_planes in (1, 2, 3, 4)]
+    for label, array, efforts in (
+        ("gray", pictures[0][:, :, 0], (1, 5, 9)),
+        ("gray-axis", pictures[0], (3,)),
+        ("la", pictures[1], (2, 8)),
+        ("rgb", pictures[2], (1, 5, 9)),
+        ("rgba", pictures[3], (4, 6, 7)),
+        ("rgb-shaded", shaded, (1, 5, 9)),
+        ("rgba-shaded", np.dstack([shaded, slope(26, 31, 3)]), (5,)),
+        ("la-shaded", np.dstack([slope(26, 31, 1), slope(26, 31, 3)]), (5,)),
+        ("gray-many", slope(40, 40, 1), (5,)),
+    ):
+        mode = planes.mode_of_array(array)
+        for effort in efforts:
+            payload = few_colour_coder.encode_payload(array, mode, effort=effort)
+            files[f"few-colour-{label}-{effort}"] = (
+                file_of(array, payload, coder=container.FEW_COLOUR), [array]
+            )  # fmt: skip
+    keys = [(n, few_colour_coder.keys_of(few_picture(20, 22, n, 8))) for n in (1, 2, 3, 4)]
+    keys.append((3, few_colour_coder.keys_of(colours(9, 8, 2))))
+    prior = FewColourPrior.of(keys)
+    array = few_picture(30, 28, 3, 8)
+    for parts in range(4):
+        book = Codebook({"name": "few"}, {}, {}, {}, prior.variant(parts, 1 + 3 * parts))
+        for effort in (5, 9) if parts == 3 else (5,):
+            payload = few_colour_coder.encode_payload(
+                array, planes.mode_of_array(array), effort=effort, prior=book.few_colour
+            )
+            embedded = Segment(container.SEGMENT_CODEBOOK, uncompressed(book))
+            files[f"few-colour-prior-{parts}-{effort}"] = (
+                file_of(array, payload, coder=container.FEW_COLOUR, book=book,
+                        segments=(embedded,)), [array]
+            )  # fmt: skip
+    return files
+
+
+def palette_files():
+    """Palette images with every form of palette and transparency."""
+    files = {}
+    indices = noise((24, 23), 40, 3) * (noise((24, 23), 4, 4) == 0)
+    indices[9:, 11:] = 39
+    indices = indices.astype(np.uint8)
+    smooth = bytes(min(3 * i + k, 255) for i in range(40) for k in range(3))
+    rough = noise((40, 4), 256, 9).astype(np.uint8).tobytes()
+    for label, palette in (
+        ("smooth", Palette("RGB", smooth)),
+        ("short", Palette("RGB", smooth[:30], 7)),
+        ("equal", Palette("RGB", bytes(120), b"\0\x80\xff\xff")),
+        ("alpha", Palette("RGBA", rough)),
+        ("none", Palette("RGB", b"", b"")),
+    ):
+        crc = container.checksum(container.PALETTE, 23, 24, indices.tobytes(), palette)
+        for coder in (container.STORED, container.CONTEXT, container.FEW_COLOUR):
+            payload = {
+                container.STORED: indices.tobytes,
+                container.CONTEXT: lambda: context_coder.encode_payload(indices, container.PALETTE),
+                container.FEW_COLOUR: lambda palette=palette: few_colour_coder.encode_payload(
+                    indices, container.PALETTE, palette=palette
+                ),
+            }[coder]()
+            header = Header(container.PALETTE, 23, 24, coder, b"", crc, palette.to_segments())
+            name = f"palette-{label}-{container.CODER_NAMES[coder]}"
+            files[name] = write_file(header, payload), [indices]
     return files
 
 
