@@ -32,6 +32,7 @@ from made_images import (
     slope,
     typical,
 )
+from PIL import Image
 from small_codebooks import (
     bilevel_book,
     codebook_file,
@@ -51,6 +52,7 @@ from softcomp_codec import (
     container,
     context_coder,
     decoder,
+    few_colour_coder,
     planes,
     shapes_coder,
     tiny_coder,
@@ -105,16 +107,7 @@ class Corpus:
         for array in (slope(20, 24), colours(24, 20), slope(20, 20).astype(np.uint16) << 4):
             self._add(array, codebook=priors, coder="context", effort=1)
             self._add(array, codebook=priors, coder="context", effort=5)
-        learned = tiny_codebook(12)
-        made = tiny_book(made_tiny_prior((9, 7)), made_tiny_prior((64, 3), inverted=True))
-        self.books += [learned, made]
-        for array in (figure(12, 12, 900), figure(12, 12, 901)[:, :, None]):
-            self._add(array, codebook=learned, coder="tiny")
-            self._add_tiny(array, learned)
-        self._add(figure(12, 12, 902), codebook=learned, embed_codebook=True, file_check=True)
-        self._add_frames([figure(12, 12, seed) for seed in (3, 4, 5)], codebook=learned)
-        for array in (slope(9, 7), noise((9, 7)).astype(np.uint8), slope(64, 3)):
-            self._add_tiny(array, made)
+        self._add_all_tiny()
         for array in (
             glyphs(20, 20)[:, :, None],
             slope(20, 20)[:, :, None],
@@ -147,6 +140,19 @@ class Corpus:
         for array in (slope(24, 24, 97), colours(20, 20, 97)):
             self._add_frames([array, array[::-1], array[::-1, ::-1]], coder="context")
         self._add_bilevel()
+        for array in (
+            glyphs(30, 30).astype(np.uint8) * 200,
+            np.repeat(glyphs(20, 24)[:, :, None], 3, axis=2) * np.uint8([9, 80, 255]),
+            typical((12, 9, 4), np.uint8) & np.uint8(0xC0),
+        ):
+            for effort in (1, 5, 9):
+                self._add_few_colours(array, effort)
+        page = Image.fromarray(glyphs(24, 26).astype(np.uint8) * 3)
+        for mode, transparency in (("RGB", 3), ("RGBA", None), ("RGB", b"\0\1\2")):
+            page.putpalette(bytes(range(24)), mode)
+            page.info["transparency"] = transparency
+            data = softcomp_codec.encode(page, codebook=None)
+            self.files.append((data, [np.asarray(page)]))
         deep = [typical((8, 11), np.uint16, seed) for seed in range(3)]
         self._add_frames(deep, codebook=None, file_check=True)
         self._add_frames([typical((6, 5, 4), np.uint8, seed) for seed in range(2)])
@@ -183,12 +189,31 @@ class Corpus:
                     data = file_of(array, payload, book=owner, coder=container.BILEVEL)
                     self.files.append((data, [array]))
 
+    def _add_all_tiny(self):
+        """By the tiny coder with a trained and a made prior."""
+        learned = tiny_codebook(12)
+        made = tiny_book(made_tiny_prior((9, 7)), made_tiny_prior((64, 3), inverted=True))
+        self.books += [learned, made]
+        for array in (figure(12, 12, 900), figure(12, 12, 901)[:, :, None]):
+            self._add(array, codebook=learned, coder="tiny")
+            self._add_tiny(array, learned)
+        self._add(figure(12, 12, 902), codebook=learned, embed_codebook=True, file_check=True)
+        self._add_frames([figure(12, 12, seed) for seed in (3, 4, 5)], codebook=learned)
+        for array in (slope(9, 7), noise((9, 7)).astype(np.uint8), slope(64, 3)):
+            self._add_tiny(array, made)
+
     def _add_tiny(self, array, book):
         """By the tiny coder, even where it codes as if others were meant."""
         payload = tiny_coder.encode_payload(array, book.tiny[array.shape[:2]])
         if payload is not None:
             data = file_of(array, payload, coder=container.TINY, book=book, reference_bytes=4)
             self.files.append((data, [array]))
+
+    def _add_few_colours(self, array, effort):
+        mode = planes.mode_of_array(array)
+        payload = few_colour_coder.encode_payload(array, mode, effort=effort)
+        data = file_of(array, payload, coder=container.FEW_COLOUR, file_check=effort == 9)
+        self.files.append((data, [array]))
 
     def _add(self, array, **options):
         self.files.append((softcomp_codec.encode(array, **options), [array]))

@@ -50,6 +50,7 @@ from softcomp_codec import (  # noqa: E402
     bilevel_coder,
     container,
     context_coder,
+    few_colour_coder,
     planes,
     reference_coder,
     residuals,
@@ -68,7 +69,9 @@ from softcomp_codec.container import (  # noqa: E402
     write_varint,
 )
 from softcomp_codec.context_prior import ContextPrior  # noqa: E402
+from softcomp_codec.few_colour_prior import FewColourPrior  # noqa: E402
 from softcomp_codec.kernels.entropy_kernels import N_ENERGIES  # noqa: E402
+from softcomp_codec.palettes import Palette  # noqa: E402
 from softcomp_codec.tiny_training import train_prior  # noqa: E402
 
 NONE, MED, GAP = range(3)
@@ -241,7 +244,7 @@ def valid_files(books):
         ("stored-la16", noise((1, 6, 2), 65536).astype(np.uint16)),
     ):
         files[label] = stored(array), [array]
-    files |= context_files() | prior_files() | bilevel_files() | tiny_files(stored_tiny())
+    files |= files_of_mixing_coders()
     for kind, book in reference_books().items():
         for index, array in enumerate(images(kind, 2, 31)):
             mode = planes.mode_of_array(array)
@@ -254,6 +257,12 @@ def valid_files(books):
     files["frames-one"] = framed([slope(5, 6, 1)], None)
     files["frames-gray16"] = stored_frames(noise((3, 4, 5), 65536).astype(np.uint16))
     return files
+
+
+def files_of_mixing_coders():
+    """Files of the coders that mix the predictions of contexts."""
+    files = context_files() | prior_files() | bilevel_files() | tiny_files(stored_tiny())
+    return files | few_colour_files() | palette_files()
 
 
 def context_files():
@@ -300,6 +309,7 @@ def prior_files():
             files[f"context-prior-{label}-{effort}"] = (
                 file_of(array, payload, coder=container.CONTEXT, book=books[book]), [array]
             )  # fmt: skip
+    return files
 
 
 def prior_of_noise():
@@ -352,6 +362,86 @@ def tiny_files(book):
         files[f"tiny-{label}"] = (
             file_of(array, payload, coder=container.TINY, book=book, reference_bytes=4), [array]
         )  # fmt: skip
+    return files
+
+
+def few_picture(height, width, n_planes, seed):
+    """Rectangles and repeats of a few colours."""
+    table = noise((9, n_planes), 256, seed).astype(np.uint8)
+    tile = noise((5, 6), 9, seed + 1) * (noise((5, 6), 3, seed + 2) == 0)
+    indices = np.tile(tile, (height // 5 + 1, width // 6 + 1))[:height, :width].copy()
+    indices[height // 3 : height // 2] = 7
+    indices[:, width // 2 : width // 2 + 4] = noise((height, 4), 9, seed + 3)
+    return table[indices]
+
+
+def few_colour_files():
+    """Files of the few-colour coder, of both kinds, some at several efforts, and with a prior."""
+    files = {}
+    shaded = (noise((26, 31), 3)[:, :, None] == 0) * colours(26, 31, 2)
+    pictures = [few_picture(26, 31, n_planes, 5) for n_planes in (1, 2, 3, 4)]
+    for label, array, efforts in (
+        ("gray", pictures[0][:, :, 0], (1, 5, 9)),
+        ("gray-axis", pictures[0], (3,)),
+        ("la", pictures[1], (2, 8)),
+        ("rgb", pictures[2], (1, 5, 9)),
+        ("rgba", pictures[3], (4, 6, 7)),
+        ("rgb-shaded", shaded, (1, 5, 9)),
+        ("rgba-shaded", np.dstack([shaded, slope(26, 31, 3)]), (5,)),
+        ("la-shaded", np.dstack([slope(26, 31, 1), slope(26, 31, 3)]), (5,)),
+        ("gray-many", slope(40, 40, 1), (5,)),
+    ):
+        mode = planes.mode_of_array(array)
+        for effort in efforts:
+            payload = few_colour_coder.encode_payload(array, mode, effort=effort)
+            files[f"few-colour-{label}-{effort}"] = (
+                file_of(array, payload, coder=container.FEW_COLOUR), [array]
+            )  # fmt: skip
+    keys = [(n, few_colour_coder.keys_of(few_picture(20, 22, n, 8))) for n in (1, 2, 3, 4)]
+    keys.append((3, few_colour_coder.keys_of(colours(9, 8, 2))))
+    prior = FewColourPrior.of(keys)
+    array = few_picture(30, 28, 3, 8)
+    for parts in range(4):
+        book = Codebook({"name": "few"}, {}, few_colour=prior.variant(parts, 1 + 3 * parts))
+        for effort in (5, 9) if parts == 3 else (5,):
+            payload = few_colour_coder.encode_payload(
+                array, planes.mode_of_array(array), effort=effort, prior=book.few_colour
+            )
+            embedded = Segment(container.SEGMENT_CODEBOOK, uncompressed(book))
+            files[f"few-colour-prior-{parts}-{effort}"] = (
+                file_of(array, payload, coder=container.FEW_COLOUR, book=book,
+                        segments=(embedded,)), [array]
+            )  # fmt: skip
+    return files
+
+
+def palette_files():
+    """Palette images with every form of palette and transparency."""
+    files = {}
+    indices = noise((24, 23), 40, 3) * (noise((24, 23), 4, 4) == 0)
+    indices[9:, 11:] = 39
+    indices = indices.astype(np.uint8)
+    smooth = bytes(min(3 * i + k, 255) for i in range(40) for k in range(3))
+    rough = noise((40, 4), 256, 9).astype(np.uint8).tobytes()
+    for label, palette in (
+        ("smooth", Palette("RGB", smooth)),
+        ("short", Palette("RGB", smooth[:30], 7)),
+        ("equal", Palette("RGB", bytes(120), b"\0\x80\xff\xff")),
+        ("alpha", Palette("RGBA", rough)),
+        ("none", Palette("RGB", b"", b"")),
+    ):
+        crc = container.checksum(container.PALETTE, 23, 24, indices.tobytes(), palette)
+        for coder in (container.STORED, container.CONTEXT, container.FEW_COLOUR):
+            payload = {
+                container.STORED: indices.tobytes,
+                container.CONTEXT: lambda: context_coder.encode_payload(indices, container.PALETTE),
+                container.FEW_COLOUR: lambda palette=palette: few_colour_coder.encode_payload(
+                    indices, container.PALETTE, palette=palette
+                ),
+            }[coder]()
+            header = Header(container.PALETTE, 23, 24, coder, b"", crc, palette.to_segments())
+            name = f"palette-{label}-{container.CODER_NAMES[coder]}"
+            files[name] = write_file(header, payload), [indices]
     return files
 
 
