@@ -154,9 +154,8 @@ def encode_many(
     **options
         Those of `encode`.
     """
-    if isinstance(choice := options.get("codebook", "auto"), str | None):
-        options["codebook"] = choice
-    else:
+    choice = options.get("codebook", "auto")
+    if choice not in (None, "none", "auto"):  # looked for once
         options["codebook"] = codebook_store.load_codebook(choice)
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         return list(pool.map(lambda image: encode(image, **options), images))
