@@ -87,7 +87,17 @@ def digits(data: Path, n_images: int, threshold: int) -> list[NDArray[Any]]:
 
 def pictures(folder: Path) -> list[NDArray[Any]]:
     """Return all PNG images of a folder as arrays."""
+    return [np.asarray(image) for image in opened_pictures(folder)]
+
+
+def opened_pictures(folder: Path) -> list[Image.Image]:
+    """Return all PNG images of a folder, loaded."""
     paths = sorted(folder.glob("*.png"))
     if not paths:
         sys.exit(f"{folder} holds no PNG images")
-    return [np.asarray(Image.open(path)) for path in paths]
+    images = []
+    for path in paths:
+        with Image.open(path) as image:
+            image.load()
+        images.append(image)
+    return images
