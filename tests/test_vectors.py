@@ -192,7 +192,13 @@ def test_valid(path, vector_books):
     assert np.array_equal(softcomp_codec.decode(data, codebooks=vector_books), arrays[0])
 
 
-@pytest.mark.parametrize("path", [path for path in VALID if "frames" not in path])
+NOT_BY_THE_REFERENCE_DECODER = ("frames", "few-colour", "palette")
+"""What it does not know: several frames, coder 4 and mode 12."""
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in VALID if not any(n in path for n in NOT_BY_THE_REFERENCE_DECODER)]
+)
 def test_valid_by_the_reference_decoder(path, vector_books):
     books = [book.to_bytes() for book in vector_books]
     picture = reference_decoder.decode((VECTORS / path).read_bytes(), books)
