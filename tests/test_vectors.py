@@ -192,9 +192,12 @@ def test_valid(path, vector_books):
     assert np.array_equal(softcomp_codec.decode(data, codebooks=vector_books), arrays[0])
 
 
+NOT_BY_THE_REFERENCE_DECODER = ("frames", "bilevel-coder", "few-colour", "palette", "tiny")
+"""What it does not know: several frames, coders 3, 4 and 6, mode 12."""
+
+
 @pytest.mark.parametrize(
-    "path",
-    [path for path in VALID if not any(n in path for n in ("frames", "bilevel-coder", "tiny"))],
+    "path", [path for path in VALID if not any(n in path for n in NOT_BY_THE_REFERENCE_DECODER)]
 )
 def test_valid_by_the_reference_decoder(path, vector_books):
     """That decoder does not know the tiny coder yet."""
