@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from . import codebook_store, container, context_coder, planes, reference_coder, shapes_coder
+from . import (
+    codebook_store,
+    container,
+    context_coder,
+    planes,
+    prior_choice,
+    reference_coder,
+    shapes_coder,
+)
 from .codebook import Codebook, kind_of, reference_part_for
 from .container import Frame, Header, Segment
 
@@ -42,11 +50,12 @@ TRIAL_FRAMES = 4
 """`auto` compares codebooks on the middle of this size of at most so many frames."""
 
 AUTO_PIXELS = 1 << 18
-"""In larger images a prior saves less than trying several would cost time."""
+"""In larger images priors are chosen on small parts, since they save little there."""
 
 PRIOR_TRIAL_SIDE = 160
 PRIOR_TRIAL_EFFORT = 5
-"""From this effort on, the middle of an image tells whether a context prior pays."""
+"""From this effort on, the middle of an image tells whether a context prior pays; below it, `auto`
+takes none in large images."""
 
 
 def encode(
@@ -174,7 +183,7 @@ def _encode(
     _check_options(effort, reference_bytes, embed_codebook, file_check)
     mode = planes.mode_of_array(arrays[0])
     coders = _coders_to_try(coder, mode, arrays[0].shape)
-    book = _choose_codebook(codebook, arrays, mode, coders)
+    book = _choose_codebook(codebook, arrays, mode, coders, effort)
     raw_bytes = mode.raw_size(arrays[0].shape[1], arrays[0].shape[0])
     overhead = _codebook_overhead(book, raw_bytes, reference_bytes)
     coded = [_code_frame(array, mode, book, effort, overhead, coders) for array in arrays]
@@ -228,6 +237,7 @@ def _choose_codebook(
     arrays: list[NDArray[Any]],
     mode: container.Mode,
     coders: tuple[int, ...],
+    effort: int,
 ) -> Codebook | None:
     """Return the codebook to code with; `auto` tries the bundled ones on a part of the samples."""
     if choice is None or choice == "none":
@@ -235,8 +245,11 @@ def _choose_codebook(
     if choice != "auto":
         book = codebook_store.load_codebook(choice)
         return book if book.fits(mode) else None
-    if coders == CODER_CHOICES["context"] and arrays[0].shape[0] * arrays[0].shape[1] > AUTO_PIXELS:
-        return None
+    some = arrays[:: -(-len(arrays) // TRIAL_FRAMES)]
+    if coders == CODER_CHOICES["context"] and _is_large(arrays[0]):
+        if effort < PRIOR_TRIAL_EFFORT:
+            return None
+        return prior_choice.likely_codebook(some, mode, codebook_store.bundled_codebooks())
     fitting: list[Codebook | None] = [
         book for book in codebook_store.bundled_codebooks() if _may_help(book, mode, coders)
     ]
@@ -244,7 +257,7 @@ def _choose_codebook(
     if len(fitting) == 1:
         return None
     side = TRIAL_SIDE if container.SHAPES in coders else PRIOR_TRIAL_SIDE
-    trial = [_middle(array, side) for array in arrays[:: -(-len(arrays) // TRIAL_FRAMES)]]
+    trial = [prior_choice.middle_of(array, side) for array in some]
     sizes = [
         sum(_trial_size(array, mode, book, coders) for array in trial)
         + (len(trial) * TINY_REFERENCE if book else 0)
@@ -274,9 +287,9 @@ def _trial_size(
     return min(sizes, default=array.nbytes)
 
 
-def _middle(array: NDArray[Any], side: int) -> NDArray[Any]:
-    top, left = ((length - min(length, side)) // 2 for length in array.shape[:2])
-    return np.ascontiguousarray(array[top : top + side, left : left + side])
+def _is_large(array: NDArray[Any]) -> bool:
+    """Whether the tests of a codebook must be small, beside the time that the image takes."""
+    return bool(array.shape[0] * array.shape[1] > AUTO_PIXELS)
 
 
 def _codebook_overhead(book: Codebook | None, raw_bytes: int, reference_bytes: int | None) -> int:
@@ -358,9 +371,11 @@ def _code_by_context(
     priors = book.context_priors(mode) if book else {}
     starts = [priors, {}] if priors else [{}]
     if len(starts) > 1:
-        middle = _middle(array, PRIOR_TRIAL_SIDE)
+        middle = prior_choice.middle_of(array, PRIOR_TRIAL_SIDE)
         if effort < PRIOR_TRIAL_EFFORT:
             starts = [priors]
+        elif _is_large(array):
+            starts = [priors if prior_choice.prior_pays(array, mode, priors) else {}]
         elif middle.shape != array.shape:
             sizes = [
                 len(context_coder.encode_payload(middle, mode, effort=effort, priors=start) or b"")
