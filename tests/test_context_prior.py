@@ -371,7 +371,7 @@ def large_images(monkeypatch):
     monkeypatch.setattr(encoder, "AUTO_PIXELS", 150 * 150 - 1)
     bad = prior_book(made_prior(n_known=100_000), made_prior((8, 3, 3), n_known=100_000))
     bundled = (bad, *map(trained, MODES))
-    monkeypatch.setattr(codebook_store, "bundled_codebooks", lambda: bundled)
+    bundle(monkeypatch, bundled)
     return bundled
 
 
