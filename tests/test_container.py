@@ -173,8 +173,7 @@ def test_headers_cut_at_every_byte(header):
         *[
             ({"coder_mode": bytes([coder << 5 | 1])}, UnsupportedStreamError,
              rf"byte 4: coder {coder} \({name}\) cannot be read")
-            for coder, name in ((3, "bilevel"),
-                                (6, "unregistered"), (7, "unregistered"))
+            for coder, name in ((7, "unregistered"),)
         ],
         ({"width": b"\0"}, CorruptStreamError, r"width 0 is outside 1\.\.2147483647"),
         ({"height": b"\0"}, CorruptStreamError, r"height 0 is outside 1\.\.2147483647"),
@@ -483,7 +482,7 @@ def test_frame_tables_that_cannot_be(table, message):
     assert not isinstance(caught.value, TruncatedStreamError)  # the segment is whole
 
 
-@pytest.mark.parametrize("coder", [3, 6, 7])
+@pytest.mark.parametrize("coder", [7])
 def test_a_frame_of_a_reserved_coder(coder):
     with pytest.raises(UnsupportedStreamError, match=f"frame 1: coder {coder}"):
         read_header(framed(frame_table(FIRST, (coder << 5, 1, 5))))
@@ -507,6 +506,15 @@ def test_a_stored_frame_of_the_built_in_prior():
     data = framed(frame_table(FIRST, (0x01, 1, 5)), version=b"\x05", reference=bytes(4))
     with pytest.raises(CorruptStreamError, match="frame 1 has coder byte 0x01"):
         read_header(data)
+
+
+def test_a_frame_of_the_tiny_coder_by_the_built_in_prior():
+    """SPEC 3.4: it always needs a codebook."""
+    for flag, reference in ((0xC1, bytes(4)), (0xC1, b"")):
+        version = b"\x05" if reference else b"\x04"
+        data = framed(frame_table(FIRST, (flag, 1, 5)), version=version, reference=reference)
+        with pytest.raises(CorruptStreamError, match="frame 1 has coder byte 0xc1"):
+            read_header(data)
 
 
 def test_frames_end_where_their_lengths_say():

@@ -667,7 +667,7 @@ OPEN_ERRORS = {
             hostile(b"\2" + A + entry(coder << 5, 20, CRC_B)),
             (CorruptStreamError, UnsupportedStreamError),
         )
-        for coder in (3, 4, 6, 7)
+        for coder in (3, 4, 7)
     },
     **{
         f"table cut to {length}": (hostile((b"\2" + A + B)[:length]), CorruptStreamError)
