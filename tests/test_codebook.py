@@ -114,7 +114,7 @@ def test_trained_codebooks_come_back(books, kind, tmp_path):
     assert_equal(Codebook.load(str(tmp_path / "x.scfb")), book)
     assert book.kinds == (kind,)
     assert [book.fits(mode) for mode in MODES.values()] == [
-        kind == served for served in ("bilevel", "gray8", "rgb8", "gray8", "bilevel", *[None] * 7)
+        kind == served for served in ("bilevel", "gray8", "rgb8", "gray8", "bilevel", *[None] * 8)
     ]
 
 
