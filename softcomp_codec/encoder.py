@@ -39,7 +39,7 @@ TINY_RAW_BYTES = 4096
 TINY_REFERENCE = 4
 
 TINY_PIXELS = 1 << 14
-"""Gray and colour images of up to so many pixels may be smaller by the shapes coder."""
+"""Images of up to so many pixels may be smaller by the shapes coder."""
 
 CODER_CHOICES = {
     "auto": (container.CONTEXT, container.SHAPES),
