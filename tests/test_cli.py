@@ -569,6 +569,22 @@ def test_info_details(coded, book_file, tmp_path):
     assert "none of this coder" not in run("info", "--header", stored)
 
 
+def test_info_details_of_the_bilevel_coder(tmp_path):
+    path = tmp_path / "page.scf"
+    page = np.ones((600, 600), bool)
+    page[300:330, 200:400] = np.indices((30, 200)).sum(axis=0) % 9 < 4
+    path.write_bytes(softcomp_codec.encode(page, codebook=None))
+    text = run("info", path)
+    for line in (
+        r"coder +bilevel",
+        r"contexts +14 a decision",
+        r"background +ones",
+        r"even blocks +at once",
+        r"states at the start +neutral",
+    ):
+        assert re.search(line, text), (line, text)
+
+
 def test_info_details_of_the_context_coder(tmp_path):
     path = tmp_path / "colours.scf"
     array = np.zeros((30, 40, 4), np.uint8)

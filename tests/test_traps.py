@@ -63,7 +63,7 @@ from softcomp_codec.kernels.jit import cache_folder
 # Spots at a distance that only Golomb's code suits, so that its cost decides on the bytes
 picture = np.zeros((90, 91), bool)
 picture.ravel()[::130] = True
-data = softcomp_codec.encode(picture, codebook=None, effort=1)
+data = softcomp_codec.encode(picture, codebook=None, effort=1, coder="shapes")
 assert (softcomp_codec.decode(data) == picture).all()
 header = softcomp_codec.read_header(data)
 print(data[header.payload_offset :].hex(), cache_folder())
