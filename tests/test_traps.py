@@ -349,6 +349,29 @@ for maker in makers:
             head = softcomp_codec.read_header(data).payload_offset
             decoder.decode_file(data[: max(head, len(data) - 9)], allow_truncated=True)
 assert n_coded > 60, n_coded
+
+# The tiny coder, of a codebook just trained and of one from a file
+from made_images import figure
+from softcomp_codec.kernels import tiny_kernels
+frozen = [figure(9, 9, seed) for seed in range(70)]
+for picture in frozen:
+    picture.setflags(write=False)
+for images in (frozen, [np.asfortranarray(picture) for picture in frozen]):
+    book = training.train(images, name="x", holdout=0, options=training.TrainingOptions(
+        train_shapes=False))
+    loaded = softcomp_codec.Codebook.from_bytes(book.to_bytes())
+    for picture in layouts(figure(9, 9, 99)):
+        for choice in (book, loaded):
+            data = softcomp_codec.encode(picture, codebook=choice, coder="tiny")
+            for bytes_ in (data, bytearray(data), memoryview(data)):
+                assert (softcomp_codec.decode(bytes_, codebooks=[choice]) == picture).all()
+    assert book.tiny and softcomp_codec.read_header(
+        softcomp_codec.encode(frozen[3], codebook=book)).coder == container.TINY
+for name in ("code_image", "learn_image"):
+    n_signatures = len(getattr(tiny_kernels, name).signatures)
+    print("tiny_kernels." + name, n_signatures)
+    assert n_signatures == 1, (name, n_signatures)
+
 from softcomp_codec.kernels import context_kernels
 for key, code_plane in context_kernels.CODE_PLANE.items():
     n_signatures = len(code_plane.signatures)
