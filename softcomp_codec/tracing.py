@@ -127,7 +127,7 @@ def trace_file(
 ) -> Trace:
     """Return where the bits of an ``.scf`` file went.
 
-    Files of the context and of the reference coder cannot be explained.
+    Files of the other coders cannot be explained.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def trace_file(
     Raises
     ------
     UnsupportedStreamError
-        The context or the reference coder, or an unknown one, wrote it.
+        Another coder than the shapes coder wrote it.
     ScfError
         It cannot be decoded, or an encoder wrote it that places shapes in another way.
     """

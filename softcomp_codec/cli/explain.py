@@ -41,7 +41,7 @@ def explain(
     """Show where the bits of a picture went, and draw where its shapes were placed.
 
     The picture is encoded in memory, by the shapes coder; of several frames the first one is
-    explained. Files of the context and of the reference coder cannot be explained. Drawing needs
+    explained. Files of the other coders cannot be explained. Drawing needs
     Matplotlib.
     """
     check_plot(plot, force=force)
