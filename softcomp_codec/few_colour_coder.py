@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Keys = NDArray[np.uint32]
 
-CONTEXTS_BY_EFFORT = {1: 3, 2: 4, 3: 5, 4: 7, 5: 10, 6: 11, 7: 12, 8: 13, 9: 14}
+CONTEXTS_BY_EFFORT = {1: 6, 2: 7, 3: 8, 4: 9, 5: 10, 6: 11, 7: 12, 8: 13, 9: 14}
 """Contexts of a pixel."""
 
 COMPONENTS, EXPLICIT = 0, 1

@@ -9,8 +9,14 @@ from made_images import colours, glyphs, noise, slope
 import softcomp_codec
 from softcomp_codec import container, few_colour_coder, planes
 from softcomp_codec.container import Header
-from softcomp_codec.errors import CorruptStreamError, ScfError, TruncatedStreamError
+from softcomp_codec.errors import (
+    CorruptStreamError,
+    ScfError,
+    TruncatedStreamError,
+    UnsupportedStreamError,
+)
 from softcomp_codec.few_colour_coder import COMPONENTS, EXPLICIT, MAX_COLOURS
+from softcomp_codec.tracing import trace_file
 
 SHAPES = {"gray": (), "gray-axis": (1,), "la": (2,), "rgb": (3,), "rgba": (4,)}
 
@@ -163,6 +169,12 @@ def test_the_choice_is_for_8_bits_only():
         data = softcomp_codec.encode(array, codebook=None, coder="few-colour")
         assert container.read_header(data).coder != container.FEW_COLOUR
         assert np.array_equal(softcomp_codec.decode(data), array)
+
+
+def test_files_cannot_be_explained():
+    data = softcomp_codec.encode(content("dithered", 30, 30, 3), codebook=None, coder="few-colour")
+    with pytest.raises(UnsupportedStreamError, match="few-colour coder cannot be explained"):
+        trace_file(data)
 
 
 def test_frames():
