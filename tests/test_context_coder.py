@@ -414,7 +414,8 @@ def coder_of(array, **options):
 
 def test_the_choice_of_coders():
     bilevel = filled((60, 60), "slope", 255) > 99
-    assert coder_of(bilevel) == container.SHAPES
+    assert coder_of(bilevel) == container.BILEVEL
+    assert coder_of(bilevel, coder="shapes") == container.SHAPES
     assert coder_of(bilevel, coder="context") == container.CONTEXT
     large = slope(129, 128)
     assert coder_of(large) == coder_of(large, coder="context") == container.CONTEXT
@@ -447,7 +448,7 @@ def test_coders_that_there_are_not(coder, tmp_path):
         lambda: image.save(io.BytesIO(), "SCF", coder=coder, save_all=True),
         lambda: _write_by_imageio(array, coder=coder),
     ):
-        with pytest.raises(ValueError, match="expected one of auto, context, few-colour, shapes"):
+        with pytest.raises(ValueError, match="expected one of auto, bilevel, context, few-colour"):
             encode()
 
 
@@ -468,12 +469,12 @@ def test_coders_by_the_plugins(coder):
 
 
 WARMED = """
-from softcomp_codec.kernels import context_kernels, lattice_kernels
+from softcomp_codec.kernels import bilevel_kernels, context_kernels, lattice_kernels
 from softcomp_codec.warming import warmup
 warmup()
 for kernel in (
     *(code for key, code in context_kernels.CODE_PLANE.items() if not key[2]),
-    lattice_kernels.split_pixels, lattice_kernels.merge_pixels, lattice_kernels.count_exact,
+    lattice_kernels.split_pixels, lattice_kernels.merge_pixels, lattice_kernels.count_exact, bilevel_kernels.code_bilevel,
 ):
     print(len(kernel.signatures))
 """
@@ -481,7 +482,7 @@ for kernel in (
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="nothing is compiled")
 def test_warmup_compiles_the_kernels():
-    assert run_python(WARMED).split() == ["1"] * 9
+    assert run_python(WARMED).split() == ["1"] * 10
     assert warming.warmup() > 0
 
 
