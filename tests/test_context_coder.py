@@ -474,7 +474,8 @@ from softcomp_codec.warming import warmup
 warmup()
 for kernel in (
     *(code for key, code in context_kernels.CODE_PLANE.items() if not key[2]),
-    lattice_kernels.split_pixels, lattice_kernels.merge_pixels, lattice_kernels.count_exact, bilevel_kernels.code_bilevel,
+    lattice_kernels.split_pixels, lattice_kernels.merge_pixels, lattice_kernels.count_exact,
+    bilevel_kernels.code_bilevel,
 ):
     print(len(kernel.signatures))
 """
