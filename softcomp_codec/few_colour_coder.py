@@ -62,6 +62,10 @@ LEAST_BITS, MOST_BITS = 12, 22
 
 MOST_MATCH_BITS, MOST_GUESS_BITS = 18, 16
 
+SMALLEST_GRAY = 4096
+SMALL_PIXELS = 1 << 14
+"""`auto` leaves out gray images of fewer pixels, and tries most colour images up to the latter."""
+
 OPAQUE = 0xFF000000
 WHITE = 0xFFFFFFFF
 
@@ -474,14 +478,20 @@ def decode_row(data: bytes, n_colours: int, n_values: int) -> NDArray[np.uint8]:
 
 
 def may_win(arrays: Sequence[NDArray[Any]]) -> bool:
-    """Whether images look as if this coder could make them smaller: a test of a sample of pixels.
+    """Whether images look as if this coder could make them smaller: a test of a sample of rows.
 
-    True where at least a quarter of neighbours are equal.
+    The share of equal neighbours tells: a quarter in colour images, a sixteenth in small ones,
+    where trying costs little; half in gray ones, whose neighbours are often equal by chance.
     """
+    height, width, *planes = arrays[0].shape
+    gray = planes in ([], [1])
+    if gray and height * width < SMALLEST_GRAY:
+        return False
+    sixteenths = 8 if gray else 1 if height * width <= SMALL_PIXELS else 4
     n_equal = n_tested = 0
     for array in arrays[:4]:
-        step = max(1, array.shape[0] // 64)
+        step = max(1, height // 64)
         rows = keys_of(array[step // 2 :: step])
         n_equal += int((rows[:, 1:] == rows[:, :-1]).sum())
         n_tested += rows.shape[0] * (rows.shape[1] - 1)
-    return 4 * n_equal >= n_tested
+    return 16 * n_equal >= sixteenths * n_tested
