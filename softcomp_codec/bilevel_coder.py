@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .container import ByteReader, write_varint
-from .context_coder import MAX_TILE_BYTES, on_threads
+from .context_coder import MAX_TILE_BYTES
 from .context_tables import tables
 from .errors import CorruptStreamError, TruncatedStreamError
 from .kernels import bilevel_kernels, entropy_kernels, status
@@ -34,6 +34,7 @@ from .kernels.bilevel_kernels import (
 )
 from .kernels.lanes import LANES
 from .planes import dtype_of
+from .worker_threads import on_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import context_coder, peers
+from . import peers, worker_threads
 from .codebook_store import load_codebook
 from .decoder import decode
 from .encoder import encode
@@ -251,11 +251,11 @@ def _rotated(
 
 @contextmanager
 def _thread_limit(threads: int) -> Iterator[None]:
-    token = context_coder.thread_limit.set(threads)
+    token = worker_threads.thread_limit.set(threads)
     try:
         yield
     finally:
-        context_coder.thread_limit.reset(token)
+        worker_threads.thread_limit.reset(token)
 
 
 def _line_up(

@@ -6,9 +6,6 @@ the same kernel.
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
@@ -36,9 +33,10 @@ from .kernels.context_kernels import (
     variant_of,
 )
 from .kernels.lanes import LANES
+from .worker_threads import on_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -78,9 +76,6 @@ MAX_TILE_BYTES = 1 << 40
 
 FEWEST_TESTED = 256
 """A sample of fewer pixels does not tell whether an image was a JPEG."""
-
-thread_limit: ContextVar[int | None] = ContextVar("thread_limit", default=None)
-"""Most threads that tiles are coded on, for measurements; None: one a core."""
 
 SCALE_BITS = 5
 MAX_SCALE = 8
@@ -572,14 +567,3 @@ def _decode_tile(
             value = each.highest if value is None else min(max(value, each.lowest), each.highest)
             tile[later, row if later == plane else 0 :] = value
     return tile, complete, row if result != status.OK and plane == 0 else shape[0]
-
-
-def on_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """Apply a function to each item; on threads where there are several items and cores."""
-    if len(items) == 1:
-        return [function(items[0])]
-    n_threads = min(len(items), thread_limit.get() or os.cpu_count() or 1)
-    if n_threads < 2:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(n_threads) as pool:
-        return list(pool.map(function, items))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +16,7 @@ from .errors import (
     UnsupportedStreamError,
 )
 from .palettes import Palette
+from .worker_threads import map_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -88,8 +87,7 @@ def decode_many(
     files: Iterable[bytes], *, threads: int | None = None, codebooks: Sequence[Codebook] = ()
 ) -> list[NDArray[Any]]:
     """Decode files on threads, in the same order; see `decode`."""
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        return list(pool.map(lambda data: decode(data, codebooks=codebooks), files))
+    return map_many(lambda data: decode(data, codebooks=codebooks), files, threads)
 
 
 def decode_file(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +12,7 @@ from .coder_choice import choose_codebook, code_at_once, code_samples, coders_fo
 from .coders import Picture
 from .container import Frame, Header, Segment
 from .palettes import palette_of
+from .worker_threads import map_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -157,8 +156,7 @@ def encode_many(
     choice = options.get("codebook", "auto")
     if choice not in (None, "none", "auto"):  # looked for once
         options["codebook"] = codebook_store.load_codebook(choice)
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        return list(pool.map(lambda image: encode(image, **options), images))
+    return map_many(lambda image: encode(image, **options), images, threads)
 
 
 def as_array(image: ImageLike) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from made_images import CONTENTS, SHAPES_OF_MODES, filled, image, noise, top_of,
 from PIL import Image, features
 
 import softcomp_codec
-from softcomp_codec import comparison, context_coder, peers
+from softcomp_codec import comparison, peers, worker_threads
 from softcomp_codec.planes import mode_of_array
 
 typer_testing = pytest.importorskip("typer.testing")
@@ -185,21 +185,21 @@ def test_groups_add_up_even_with_one_name():
 def test_threads_are_limited_while_measuring(monkeypatch):
     array = filled((1100, 1100), "slope", 255).astype(np.uint8)
     numbers = []
-    pool = context_coder.ThreadPoolExecutor
+    pool = worker_threads.ThreadPoolExecutor
 
     def counted(number):
         numbers.append(number)
         return pool(number)
 
-    monkeypatch.setattr(context_coder, "ThreadPoolExecutor", counted)
-    monkeypatch.setattr(context_coder.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(worker_threads, "ThreadPoolExecutor", counted)
+    monkeypatch.setattr(worker_threads.os, "cpu_count", lambda: 4)
     sizes = set()
     for threads in (1, 2):
         group = comparison.compare([array], [comparison.scf(1)], with_peers=False, threads=threads)
         sizes.add(group[0].outcomes[0].total_bytes)
     assert set(numbers) == {2}
     assert len(sizes) == 1
-    assert context_coder.thread_limit.get() is None
+    assert worker_threads.thread_limit.get() is None
 
 
 # ---- The command ---------------------------------------------------------------------------------

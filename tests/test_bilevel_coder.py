@@ -14,7 +14,7 @@ from made_images import colours, glyphs, noise, slope
 from small_codebooks import bilevel_book, made_bilevel_prior
 
 import softcomp_codec
-from softcomp_codec import bilevel_coder, container, context_coder
+from softcomp_codec import bilevel_coder, container, worker_threads
 from softcomp_codec.bilevel_coder import (
     BLOCK_PIXELS,
     CONTEXTS_BY_EFFORT,
@@ -212,11 +212,11 @@ def test_tiles_come_back_with_any_number_of_threads():
     array = glyphs(100, 90)
     payloads = []
     for threads in (1, 2, 5):
-        token = context_coder.thread_limit.set(threads)
+        token = worker_threads.thread_limit.set(threads)
         try:
             payloads.append(comes_back(array))
         finally:
-            context_coder.thread_limit.reset(token)
+            worker_threads.thread_limit.reset(token)
     assert len(set(payloads)) == 1
     said = bilevel_coder.describe_payload(payloads[0], header_of(array), None)
     assert said["tiles"] == 9

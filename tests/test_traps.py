@@ -318,6 +318,10 @@ for kind, maker, n_planes in (("bilevel", glyphs, 1), ("gray8", slope, 1), ("rgb
                     for bytes_ in (data, bytearray(data), memoryview(data)):
                         found = softcomp_codec.decode(bytes_, codebooks=[loaded])
                         assert (found == picture.reshape(shape)).all()
+                    if effort == 5 and choice is None:
+                        few = picture.reshape(shape) // 64 * 64 if n_planes > 1 else picture
+                        data = softcomp_codec.encode(few, codebook=None, coder="few-colour")
+                        assert (softcomp_codec.decode(memoryview(data)) == few).all()
                     if softcomp_codec.read_header(data).coder == container.SHAPES:
                         tracing.trace_file(data, codebooks=[loaded])
     frozen = [picture.copy() for picture in (maker(9, 9), maker(20, 20))]
@@ -405,6 +409,7 @@ def test_kernels_have_few_signatures():
     assert {name: count for name, count in counts.items() if count < 1} == {}
     planes = [n for name, n in counts.items() if name.startswith("context_kernels.code_plane")]
     assert planes == [1] * 6
+    assert counts["few_colour_kernels.code_pixels"] == 1
     lattice = {name: n for name, n in counts.items() if name.startswith("lattice_kernels.")}
     assert lattice.keys() >= {f"lattice_kernels.{name}" for name in LATTICE_KERNELS}
     assert set(lattice.values()) == {1}
