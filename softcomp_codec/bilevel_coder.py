@@ -252,10 +252,11 @@ def encode_payload(
         lambda rows: code_tile(Model(settings, _area(rows, width), prior), pixels[slice(*rows)]),
         tile_rows(height, width),
     )
-    if any(tile is None for tile in tiles):
+    coded = [tile for tile in tiles if tile is not None]
+    if len(coded) < len(tiles):
         return None
-    lengths = b"".join(write_varint(len(tile)) for tile in tiles[:-1])
-    return settings.to_byte() + lengths + b"".join(tiles)
+    lengths = b"".join(write_varint(len(tile)) for tile in coded[:-1])
+    return settings.to_byte() + lengths + b"".join(coded)
 
 
 def pixels_of(array: NDArray[Any]) -> Pixels:

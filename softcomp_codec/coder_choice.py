@@ -58,6 +58,9 @@ TRIAL_REFERENCE = 4
 def coders_for(choice: str, pictures: Sequence[Picture]) -> tuple[Coder, ...]:
     """Return the coders that may be the smallest for such images.
 
+    Images that the chosen coder does not code are left to the context coder; shapes, which are
+    asked for to compare, leave them uncoded.
+
     Raises
     ------
     ValueError
@@ -67,7 +70,7 @@ def coders_for(choice: str, pictures: Sequence[Picture]) -> tuple[Coder, ...]:
         raise ValueError(f"coder is {choice!r}, expected one of {', '.join(CODER_CHOICES)}")
     coders = [coder for coder in CODER_CHOICES[choice] if coder.codes(pictures[0].mode)]
     if choice != "auto":
-        return tuple(coders)
+        return tuple(coders) if coders or choice == "shapes" else (CONTEXT,)
     mode = pictures[0].mode
     dropped = set()
     if mode.bits_per_sample == 1 or mode == PALETTE:

@@ -30,8 +30,8 @@ Progress = Callable[[str, int, int], None]
 PRIOR_PIXELS = 400_000
 """Most pixels of a prior: its models code them before the first image."""
 
-PRIOR_BYTES = 200_000
-"""Largest code of a prior."""
+PRIOR_BYTES = 64_000
+"""Largest code of a prior: half a second is spent on it when a process first uses it."""
 
 CROP_SIDE = 256
 """Of larger images the busiest square of this side is a candidate."""

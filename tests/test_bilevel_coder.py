@@ -444,5 +444,7 @@ def test_a_codebook_for_other_sizes_does_not_decode():
     assert_same(softcomp_codec.decode(data, codebooks=[book]), array)
     other = glyphs(28, 27)
     data = file_of(other, payload, book=book, coder=container.BILEVEL)
-    with pytest.raises(CorruptStreamError, match="no prior for bilevel pictures of 27 x 28"):
+    with pytest.raises(
+        CorruptStreamError, match="no part for bilevel pictures of 27 x 28 by the bilevel coder"
+    ):
         softcomp_codec.decode(data, codebooks=[book])
