@@ -15,6 +15,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from reference_decoder_bilevel import BilevelPrior, decode_bilevel, read_bilevel_prior
+from reference_decoder_few_colour import (
+    FewColourPrior,
+    Palette,
+    decode_few_colour,
+    read_few_colour_prior,
+    read_palette,
+)
 from reference_decoder_numbers import (
     ArithmeticDecoder,
     BitReader,
@@ -33,16 +41,17 @@ from reference_decoder_numbers import (
     stretch_table,
     update_curve,
     update_state,
+    write_varint,  # noqa: F401
 )
-from reference_decoder_numbers import write_varint as write_varint
+from reference_decoder_tiny import TinyPrior, decode_tiny, read_tiny_prior
 
 IMAGE_MAGIC = b"\xf7SC"
 CODEBOOK_MAGIC = b"\xf7SB"
 REFERENCE_BYTES = (0, 4, 8, 32)
-KIND_OF_MODE = (0, 1, 2, 1, 0, None, None, None, None, None, None, None)
-BITS_OF_MODE = (1, 8, 8, 8, 1, 16, 16, 8, 8, 16, 16, 16)
-PLANES_OF_MODE = (1, 1, 3, 1, 1, 1, 1, 2, 4, 3, 4, 2)
-LAST_AXIS_OF_MODE = (None, None, 3, 1, 1, None, 1, 2, 4, 3, 4, 2)
+KIND_OF_MODE = (0, 1, 2, 1, 0, None, None, None, None, None, None, None, None)
+BITS_OF_MODE = (1, 8, 8, 8, 1, 16, 16, 8, 8, 16, 16, 16, 8)
+PLANES_OF_MODE = (1, 1, 3, 1, 1, 1, 1, 2, 4, 3, 4, 2, 1)
+LAST_AXIS_OF_MODE = (None, None, 3, 1, 1, None, 1, 2, 4, 3, 4, 2, None)
 PLANES_OF_KIND = (1, 1, 3)
 GAP_SYMBOLS = 153
 ENERGY_CLASSES = 16
@@ -50,12 +59,22 @@ LOW_CONTEXTS = 256
 ERROR_LIMITS = (5, 15, 25, 42, 60, 85, 140)
 ENERGY_LIMITS = (0, 2, 4, 7, 11, 15, 20, 27, 36, 49, 66, 90, 130, 200, 350)
 
-STORED, SHAPES, CONTEXT, REFERENCE = 0, 1, 2, 5
+PALETTE_MODE = 12
+STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY = range(7)
+MODES_OF_CODER = {
+    SHAPES: range(5),
+    BILEVEL: (0, 4),
+    FEW_COLOUR: [mode for mode, bits in enumerate(BITS_OF_MODE) if bits == 8],
+    REFERENCE: range(5),
+    TINY: (1, 3),
+}
 
 # Limits of this decoder, not of the format (1.3, 6.1).
 MAX_SAMPLES = 1 << 24
 MAX_SERIALISATION = 64 << 20
 
+SEGMENT_PALETTE = 0x01
+SEGMENT_TRANSPARENCY = 0x02
 SEGMENT_FRAMES = 0x05
 SEGMENT_CODEBOOK = 0x86
 SEGMENT_FILE_CHECK = 0x88
@@ -72,6 +91,7 @@ class Picture:
     shape: tuple[int, ...]
     planes: list[list[list[int]]]
     samples: bytes
+    palette: Palette | None = None
 
 
 @dataclass(frozen=True)
@@ -194,6 +214,16 @@ class Codebook:
     parts: dict[int, Part]
     reference_parts: dict[int, ReferencePart]
     priors: list[Prior]
+    bilevel_priors: dict[tuple[int, int], BilevelPrior]
+    tiny_priors: dict[tuple[int, int], TinyPrior]
+    few_colour_prior: FewColourPrior | None
+
+    def bilevel_prior_for(self, height: int, width: int) -> BilevelPrior:
+        """Return the prior of the bilevel coder for images of a size (6.5)."""
+        prior = self.bilevel_priors.get((height, width), self.bilevel_priors.get((0, 0)))
+        if prior is None:
+            raise SpecError("the codebook has no prior for bilevel images of this size")
+        return prior
 
     def priors_for(self, mode: int) -> dict[int, Prior]:
         """Return the priors for images of a mode, by colour transform (6.4)."""
@@ -217,6 +247,7 @@ class Header:
     checksum: int
     embedded: bytes | None
     frame_table: bytes | None
+    palette: Palette | None
     payload: bytes
 
     @property
@@ -243,10 +274,11 @@ def read_segments(file: ByteReader, with_reference: bool) -> dict[int, bytes]:
         end_of_content = file.position
         if file.uint32() != zlib.crc32(file.data[start:end_of_content]):
             raise SpecError("corrupt: the CRC of a segment is wrong")
-        if kind < 0x80 and kind != SEGMENT_FRAMES:
+        known = kind in (SEGMENT_PALETTE, SEGMENT_TRANSPARENCY, SEGMENT_FRAMES)
+        if kind < 0x80 and not known:
             raise SpecError(f"unsupported: critical segment {kind:02X}h")
-        if kind == SEGMENT_FRAMES and kind in first_of_kind:
-            raise SpecError("corrupt: a second frame table")
+        if known and kind in first_of_kind:
+            raise SpecError("corrupt: a second palette, transparency or frame table")
         if kind in (SEGMENT_CODEBOOK, SEGMENT_CODEBOOK_NAME) and not with_reference:
             raise SpecError("corrupt: a codebook segment in a file without a codebook reference")
         if kind == SEGMENT_FILE_CHECK:
@@ -298,6 +330,13 @@ def read_header(data: bytes) -> Header:
     segments = read_segments(file, bool(reference)) if flags & 4 else {}
     if stored_with_reference and SEGMENT_FRAMES not in segments:
         raise SpecError("corrupt: a stored image with a codebook reference")
+    palette = None
+    if (mode == PALETTE_MODE) != (SEGMENT_PALETTE in segments):
+        raise SpecError("corrupt: a palette image without palette, or another with one")
+    if mode == PALETTE_MODE:
+        palette = read_palette(segments[SEGMENT_PALETTE], segments.get(SEGMENT_TRANSPARENCY))
+    elif SEGMENT_TRANSPARENCY in segments:
+        raise SpecError("corrupt: transparency of an image without palette")
     return Header(
         coder=coder,
         mode=mode,
@@ -307,15 +346,16 @@ def read_header(data: bytes) -> Header:
         checksum=checksum,
         embedded=segments.get(SEGMENT_CODEBOOK),
         frame_table=segments.get(SEGMENT_FRAMES),
+        palette=palette,
         payload=file.rest(),
     )
 
 
 def check_coder(coder: int, mode: int) -> None:
     """Refuse the coders that are reserved, and those that do not code the mode (2.4)."""
-    if coder not in (STORED, SHAPES, CONTEXT, REFERENCE):
+    if coder > TINY:
         raise SpecError("unsupported: a reserved coder")
-    if coder in (SHAPES, REFERENCE) and mode > 4:
+    if mode not in MODES_OF_CODER.get(coder, range(13)):
         raise SpecError("unsupported: a mode that this coder does not code")
 
 
@@ -332,7 +372,8 @@ def split_frames(header: Header) -> list[Header]:
         byte, length, checksum = table.byte(), table.varint(), table.uint32()
         coder, by_prior = byte >> 5, bool(byte & 1)
         check_coder(coder, header.mode)
-        if byte & 0b11110 or (by_prior and (coder == STORED or not header.reference)):
+        always = coder in (STORED, REFERENCE, TINY) or not header.reference
+        if byte & 0b11110 or (by_prior and always):
             raise SpecError("corrupt: the byte of a frame")
         reference = b"" if by_prior or coder == STORED else header.reference
         payload = payloads.take(length)
@@ -414,13 +455,30 @@ def decode_frame(header: Header, codebook: Codebook | None) -> Picture:
         raise SpecError(f"more than {MAX_SAMPLES} samples, a limit of this decoder")
     if not header.reference:
         codebook = None
+    return check_picture(header, decode_payload(header, codebook))
+
+
+def decode_payload(header: Header, codebook: Codebook | None) -> list[list[list[int]]]:
+    """Decode a payload that is not stored into component planes (2.4)."""
+    height, width = header.height, header.width
     if header.coder == CONTEXT:
-        priors = codebook.priors_for(header.mode) if codebook else {}
-        return check_picture(header, decode_context(header, priors))
+        return decode_context(header, codebook.priors_for(header.mode) if codebook else {})
     if header.coder == SHAPES:
-        return check_picture(header, decode_shapes(header, codebook.parts if codebook else {}))
-    parts = codebook.reference_parts if codebook else {}
-    return check_picture(header, decode_reference(header, parts))
+        return decode_shapes(header, codebook.parts if codebook else {})
+    if header.coder == BILEVEL:
+        bilevel_prior = codebook.bilevel_prior_for(height, width) if codebook else None
+        return [decode_bilevel(header.payload, width, height, bilevel_prior)]
+    if header.coder == FEW_COLOUR:
+        if codebook and not codebook.few_colour_prior:
+            raise SpecError("the codebook has no prior of the few-colour coder")
+        prior = codebook.few_colour_prior if codebook else None
+        planes = PLANES_OF_MODE[header.mode]
+        return decode_few_colour(header.payload, width, height, planes, header.palette, prior)
+    if header.coder == TINY:
+        if not codebook or (height, width) not in codebook.tiny_priors:
+            raise SpecError("no codebook with a tiny prior for images of this size")
+        return [decode_tiny(header.payload, codebook.tiny_priors[height, width])]
+    return decode_reference(header, codebook.reference_parts if codebook else {})
 
 
 def read_stored(header: Header) -> list[list[list[int]]]:
@@ -467,13 +525,15 @@ def check_picture(header: Header, planes: list[list[list[int]]]) -> Picture:
     """Compare the checksum (2.5) and return the picture."""
     samples = canonical_samples(header, planes)
     description = struct.pack("<BII", header.mode, header.width, header.height)
+    if header.palette:
+        description += header.palette.description()
     if zlib.crc32(description + samples) != header.checksum:
         raise SpecError("corrupt: the checksum differs")
     last_axis = LAST_AXIS_OF_MODE[header.mode]
     shape: tuple[int, ...] = (header.height, header.width)
     if last_axis is not None:
         shape += (last_axis,)
-    return Picture(header.mode, header.width, header.height, shape, planes, samples)
+    return Picture(header.mode, header.width, header.height, shape, planes, samples, header.palette)
 
 
 # The shapes coder (5)
@@ -1742,7 +1802,8 @@ def read_codebook(data: bytes) -> Codebook:
     serialisation = decompress(version_and_compression & 15, file.rest(), length)
     if hashlib.sha256(serialisation).digest() != codebook_id:
         raise SpecError("corrupt: the ID is not that of the content")
-    return Codebook(codebook_id, *read_serialisation(serialisation))
+    sections = read_serialisation(serialisation)
+    return Codebook(codebook_id, **vars(sections))
 
 
 def decompress(compression: int, packed: bytes, length: int) -> bytes:
@@ -1766,54 +1827,67 @@ def decompress(compression: int, packed: bytes, length: int) -> bytes:
     return unpacked
 
 
-def read_serialisation(  # noqa: PLR0912
-    serialisation: bytes,
-) -> tuple[dict[str, Any], dict[int, Part], dict[int, ReferencePart], list[Prior]]:
+@dataclass
+class Sections:
+    """What the sections of a codebook hold (6.2)."""
+
+    record: dict[str, Any] | None
+    parts: dict[int, Part]
+    reference_parts: dict[int, ReferencePart]
+    priors: list[Prior]
+    bilevel_priors: dict[tuple[int, int], BilevelPrior]
+    tiny_priors: dict[tuple[int, int], TinyPrior]
+    few_colour_prior: FewColourPrior | None
+
+
+def read_serialisation(serialisation: bytes) -> Sections:
     """Read the sections of a codebook and check their canonical order (6.2)."""
     file = ByteReader(serialisation)
-    record: dict[str, Any] | None = None
-    parts: dict[int, Part] = {}
-    reference_parts: dict[int, ReferencePart] = {}
-    priors: list[Prior] = []
-    bilevel_priors: list[tuple[int, ...]] = []
+    sections = Sections(None, {}, {}, [], {}, {}, None)
+    last: tuple[Any, ...] = (0,)
     while not file.at_end:
         kind = file.byte()
-        content = file.take(file.varint())
-        if kind == 1:
-            if record is not None or parts or reference_parts or priors or bilevel_priors:
-                raise SpecError("corrupt: the training record is not the first section")
-            record = read_record(content)
-        elif kind == 2:
-            part = read_part(content)
-            late = record is None or bool(reference_parts or priors or bilevel_priors)
-            if late or any(part.kind <= known for known in parts):
-                raise SpecError("corrupt: the sections are not in canonical order")
-            parts[part.kind] = part
-        elif kind == 3:
-            reference_part = read_reference_part(content)
-            image_kind = KIND_OF_SCHEME[reference_part.scheme]
-            late = record is None or bool(priors or bilevel_priors)
-            if late or any(image_kind <= known for known in reference_parts):
-                raise SpecError("corrupt: the sections are not in canonical order")
-            reference_parts[image_kind] = reference_part
-        elif kind == 4:
-            prior = read_prior(content)
-            late = record is None or bool(bilevel_priors)
-            if late or any(prior.key <= known.key for known in priors):
-                raise SpecError("corrupt: the sections are not in canonical order")
-            priors.append(prior)
-        elif kind == 5:  # a prior of the bilevel coder, which this decoder does not know yet
-            size = tuple(ByteReader(content).take(2))
-            if record is None or any(size <= known for known in bilevel_priors):
-                raise SpecError("corrupt: the sections are not in canonical order")
-            bilevel_priors.append(size)
-        elif kind < 0x80:
-            raise SpecError(f"unsupported: critical section {kind:02X}h")
-        else:
-            raise SpecError(f"corrupt: ancillary section {kind:02X}h")
-    if record is None or not (parts or reference_parts or priors or bilevel_priors):
+        key = read_section(kind, file.take(file.varint()), sections)
+        if (kind, key) <= last or (last == (0,)) != (kind == 1):
+            raise SpecError("corrupt: the sections are not in canonical order")
+        last = kind, key
+    if len(last) == 1 or last[0] == 1:
         raise SpecError("corrupt: a codebook without a training record or without parts")
-    return record, parts, reference_parts, priors
+    return sections
+
+
+def read_section(kind: int, content: bytes, sections: Sections) -> tuple[int, ...]:
+    """Read a section and return what the order of its kind goes by (6.2)."""
+    key: tuple[int, ...] = ()
+    if kind == 1:
+        sections.record = read_record(content)
+    elif kind == 2:
+        part = read_part(content)
+        sections.parts[part.kind] = part
+        key = (part.kind,)
+    elif kind == 3:
+        reference_part = read_reference_part(content)
+        key = (KIND_OF_SCHEME[reference_part.scheme],)
+        sections.reference_parts[key[0]] = reference_part
+    elif kind == 4:
+        prior = read_prior(content)
+        sections.priors.append(prior)
+        key = prior.key
+    elif kind == 5:
+        bilevel_prior = read_bilevel_prior(content)
+        sections.bilevel_priors[bilevel_prior.size] = bilevel_prior
+        key = bilevel_prior.size
+    elif kind == 6:
+        tiny_prior = read_tiny_prior(content)
+        sections.tiny_priors[tiny_prior.size] = tiny_prior
+        key = tiny_prior.size
+    elif kind == 7:
+        sections.few_colour_prior = read_few_colour_prior(content)
+    elif kind < 0x80:
+        raise SpecError(f"unsupported: critical section {kind:02X}h")
+    else:
+        raise SpecError(f"corrupt: ancillary section {kind:02X}h")
+    return key
 
 
 def read_record(content: bytes) -> dict[str, Any]:
