@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from . import codebook_store, few_colour_coder
+from . import codebook_store, few_colour_coder, prior_choice
 from .coders import (
     BILEVEL,
     CODERS,
@@ -47,7 +45,8 @@ TRIAL_FRAMES = 4
 """`auto` compares codebooks on the middle of this size of at most so many frames."""
 
 AUTO_PIXELS = 1 << 18
-"""In larger images a prior saves less than trying several would cost time."""
+"""In larger images priors are chosen on small parts, since they save little there; bilevel ones
+take none by themselves."""
 
 TRIAL_EFFORT = 5
 """From this effort on, a codebook is compared with none."""
@@ -112,7 +111,7 @@ def code_at_once(
 
 
 def choose_codebook(
-    choice: CodebookChoice, pictures: Sequence[Picture], coders: Sequence[Coder]
+    choice: CodebookChoice, pictures: Sequence[Picture], coders: Sequence[Coder], effort: int
 ) -> Codebook | None:
     """Return the codebook to code with; `auto` tries the bundled ones on a part of the samples."""
     if choice is None or choice == "none":
@@ -120,11 +119,16 @@ def choose_codebook(
     if choice != "auto":
         book = codebook_store.load_codebook(choice)
         return book if book.fits(pictures[0].mode) else None
-    if SHAPES not in coders and pictures[0].n_pixels > AUTO_PIXELS:
-        return None
+    some = pictures[:: -(-len(pictures) // TRIAL_FRAMES)]
+    mode = pictures[0].mode
+    if pictures[0].n_pixels > AUTO_PIXELS and SHAPES not in coders and FEW_COLOUR not in coders:
+        if effort < TRIAL_EFFORT or CONTEXT not in coders:
+            return None
+        arrays = [picture.array for picture in some]
+        return prior_choice.likely_codebook(arrays, mode, codebook_store.bundled_codebooks(mode))
     fitting: list[Codebook | None] = [
         book
-        for book in codebook_store.bundled_codebooks(pictures[0].mode)
+        for book in codebook_store.bundled_codebooks(mode)
         if any(_prior_of(coder, book, pictures[0]) for coder in [*coders, REFERENCE])
     ]
     if not fitting:
@@ -132,8 +136,7 @@ def choose_codebook(
     fitting.append(None)
     sides = [coder.trial_side or TRIAL_SIDE for coder in coders]
     side = TRIAL_SIDE if SHAPES in coders else min(sides, default=TRIAL_SIDE)
-    step = -(-len(pictures) // TRIAL_FRAMES)
-    trial = [middle_of(picture, side) for picture in pictures[::step]]
+    trial = [middle_of(picture, side) for picture in some]
     sizes = [
         sum(_trial_size(picture, book, coders) for picture in trial)
         + (len(trial) * TRIAL_REFERENCE if book else 0)
@@ -159,10 +162,7 @@ def _trial_size(picture: Picture, book: Codebook | None, coders: Sequence[Coder]
 
 def middle_of(picture: Picture, side: int) -> Picture:
     """Return the middle of an image, of at most so many rows and columns."""
-    array = picture.array
-    top, left = ((length - min(length, side)) // 2 for length in array.shape[:2])
-    middle = np.ascontiguousarray(array[top : top + side, left : left + side])
-    return picture._replace(array=middle)
+    return picture._replace(array=prior_choice.middle_of(picture.array, side))
 
 
 def code_samples(
@@ -208,6 +208,9 @@ def _code_by(
 
 def _starts_to_try(coder: Coder, picture: Picture, prior: Prior, effort: int) -> list[Prior]:
     """Return the prior and none; of a large image, that of both which is smaller on the middle."""
+    if coder is CONTEXT and picture.n_pixels > AUTO_PIXELS:
+        pays = prior_choice.prior_pays(picture.array, picture.mode, prior)
+        return [prior if pays else None]
     starts = [prior, None]
     middle = middle_of(picture, coder.trial_side) if coder.trial_side else picture
     if middle.n_pixels == picture.n_pixels:

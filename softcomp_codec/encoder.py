@@ -197,7 +197,7 @@ def _encode(
         samples, book = at_once
         coded = [_as_frame(first, samples, 0)]
     else:
-        book = choose_codebook(codebook, pictures, coders)
+        book = choose_codebook(codebook, pictures, coders, effort)
         overhead = _codebook_overhead(book, first.raw_size, reference_bytes)
         coded = [
             _as_frame(picture, code_samples(picture, book, effort, overhead, coders), overhead)

@@ -24,6 +24,7 @@ from imageio.core.v3_plugin_api import ImageProperties, PluginV3
 from .atomic_files import write_atomically
 from .container import CODER_NAMES, MAGIC, Header, frame_header, read_header_from
 from .file_objects import path_of, write_all
+from .palettes import Palette
 from .pillow_plugin import header_info
 from .registration import EXTENSION
 from .save_options import SAVE_OPTIONS, save_options
@@ -86,7 +87,8 @@ class ScfPlugin(PluginV3):
         Returns
         -------
         ndarray
-            Exactly the samples, dtype and shape that were written.
+            Exactly the samples, dtype and shape that were written; of palette images their
+            colours, RGB, or RGBA where any may be transparent.
 
         Raises
         ------
@@ -108,13 +110,16 @@ class ScfPlugin(PluginV3):
     def _decode(self, frame: int, codebooks: Sequence[Codebook]) -> NDArray[Any]:
         from .decoder import decode_file
 
-        return decode_file(
+        decoded = decode_file(
             self._read_file(),
             header=self._read_header(),
             frame=frame,
             source=self._source(),
             codebooks=codebooks,
-        ).array
+        )
+        if decoded.palette is None:
+            return decoded.array
+        return decoded.palette.colours_of(decoded.array)
 
     def write(
         self,
@@ -180,8 +185,11 @@ class ScfPlugin(PluginV3):
 
         header = self._read_header()
         stacked = self._frame_of(index) is None
+        shape = header.shape
+        if (palette := Palette.from_header(header)) is not None:
+            shape = (*shape, palette.n_channels)
         return ImageProperties(
-            shape=(header.n_frames, *header.shape) if stacked else header.shape,
+            shape=(header.n_frames, *shape) if stacked else shape,
             dtype=dtype_of(header.mode),
             n_images=header.n_frames if stacked else None,
             is_batch=stacked,

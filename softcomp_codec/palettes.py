@@ -70,6 +70,16 @@ class Palette:
             table[: len(self.transparency), 3] = np.frombuffer(self.transparency, np.uint8)
         return table
 
+    @property
+    def n_channels(self) -> int:
+        """Components of a pixel's colour: 4 where any may be transparent."""
+        return 3 if self.mode == "RGB" and self.transparency is None else 4
+
+    def colours_of(self, indices: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the colours of indices, (H, W) to (H, W, 3), or 4 where any may be transparent."""
+        shown: NDArray[np.uint8] = self.colours()[:, : self.n_channels][indices]
+        return shown
+
     @cached_property
     def _keys(self) -> NDArray[np.uint32]:
         import numpy as np

@@ -447,7 +447,7 @@ def test_coders_that_there_are_not(coder, tmp_path):
         lambda: image.save(io.BytesIO(), "SCF", coder=coder, save_all=True),
         lambda: _write_by_imageio(array, coder=coder),
     ):
-        with pytest.raises(ValueError, match="expected one of auto, context, shapes"):
+        with pytest.raises(ValueError, match="expected one of auto, context, few-colour, shapes"):
             encode()
 
 

@@ -17,7 +17,9 @@ from softcomp_codec import (
     container,
     context_coder,
     context_training,
+    encoder,
     planes,
+    prior_choice,
 )
 from softcomp_codec.codebook import SECTION_PRIOR, SECTION_RECORD, Codebook
 from softcomp_codec.container import read_header
@@ -361,6 +363,57 @@ def test_auto_compares_bundled_codebooks(mode, side, monkeypatch):
     other = noise(array.shape, 200).astype(array.dtype)
     data = softcomp_codec.encode(other)
     assert len(data) <= len(softcomp_codec.encode(other, codebook=None)) + 40
+
+
+@pytest.fixture
+def large_images(monkeypatch):
+    """Images of 150 x 150 count as large; returns the bundled codebooks."""
+    monkeypatch.setattr(encoder, "AUTO_PIXELS", 150 * 150 - 1)
+    bad = prior_book(made_prior(n_known=100_000), made_prior((8, 3, 3), n_known=100_000))
+    bundled = (bad, *map(trained, MODES))
+    bundle(monkeypatch, bundled)
+    return bundled
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_auto_chooses_priors_for_large_images(mode, large_images):
+    array = picture(mode, 110, 150)
+    data = softcomp_codec.encode(array)
+    assert data == softcomp_codec.encode(array, codebook=trained(mode))
+    assert len(data) < len(softcomp_codec.encode(array, codebook=None))
+    assert np.array_equal(softcomp_codec.decode(data), array)
+    below = encoder.PRIOR_TRIAL_EFFORT - 1
+    assert softcomp_codec.encode(array, effort=below) == softcomp_codec.encode(
+        array, codebook=None, effort=below
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_large_images_that_no_prior_suits(mode, large_images):
+    """Of noise, which is stored or nearly so, a part may mislead; by less than a header."""
+    like = picture(mode, 111, 150)
+    for samples, spare in ((noise(like.shape, 200), 40), (np.full(like.shape, 7), 0)):
+        array = samples.astype(like.dtype)
+        plain = softcomp_codec.encode(array, codebook=None)
+        assert len(softcomp_codec.encode(array)) <= len(plain) + spare
+
+
+def test_priors_for_another_transform_are_not_tried(large_images):
+    array = jpeg_colours(150, 150)
+    mode = planes.mode_of_array(array)
+    assert prior_choice.likely_codebook([array], mode, large_images) is None
+    lattice = prior_book(made_prior((8, 3, 4)))
+    assert prior_choice.likely_codebook([array], mode, (*large_images, lattice)) is lattice
+    assert not prior_choice.prior_pays(array, mode, lattice.context_priors(mode))
+    assert softcomp_codec.encode(array) == softcomp_codec.encode(array, codebook=None)
+
+
+def test_large_frames(large_images):
+    arrays = [picture("gray8", seed, 150) for seed in range(112, 118)]
+    data = softcomp_codec.encode_frames(arrays)
+    assert container.read_header(data).codebook_name == "prior-gray8"
+    for found, array in zip(softcomp_codec.decode_frames(data), arrays, strict=True):
+        assert np.array_equal(found, array)
 
 
 def test_frames():

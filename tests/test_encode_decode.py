@@ -308,17 +308,21 @@ def test_codebooks_do_not_fit_other_modes(books, dtype, n_planes):
         softcomp_codec.train([array], name="x", settings="reference")
 
 
+EMPTY_PALETTE = (container.Segment(container.SEGMENT_PALETTE, b"\x06\0"),)
+
+
 @pytest.mark.parametrize("coder", container.KIND_CODERS)
 @pytest.mark.parametrize("mode", [mode for mode in container.MODES.values() if mode.kind is None])
 def test_coders_that_do_not_code_other_modes(books, mode, coder):
     """In the header and in a frame table, with and without a codebook (SPEC 2.4)."""
     message = rf"coder {coder} \({container.CODER_NAMES[coder]}\) does not code {mode.name[:5]}"
+    palette = EMPTY_PALETTE if mode == container.PALETTE else ()
     for reference in (b"", books["gray8"].identifier[:8]):
-        header = container.Header(mode, 3, 2, coder, reference, 0)
+        header = container.Header(mode, 3, 2, coder, reference, 0, palette)
         with pytest.raises(UnsupportedStreamError, match=f"header, byte 4: {message}"):
             softcomp_codec.decode(container.write_file(header, b"x"), codebooks=[books["gray8"]])
         frames = (container.Frame(0, False, 0, 0), container.Frame(coder, False, 0, 0))
-        header = container.Header(mode, 3, 2, 0, reference, 0, (), frames)
+        header = container.Header(mode, 3, 2, 0, reference, 0, palette, frames)
         with pytest.raises(UnsupportedStreamError, match=f"frame table: frame 1: {message}"):
             softcomp_codec.decode(container.write_file(header, b""))
     header = container.Header(mode, 3, 2, coder, b"", 0)
@@ -522,7 +526,8 @@ def test_complete_files_may_be_read_as_truncated():
 )
 def test_more_pixels_than_this_program_decodes(mode, coder):
     for size in ((1 << 15, (1 << 13) + 1), (2**31 - 1, 2**31 - 1), (1, 2**31 - 1)):
-        header = container.Header(container.MODES[mode], *size, coder, b"", 0)
+        palette = EMPTY_PALETTE if mode == container.PALETTE.identifier else ()
+        header = container.Header(container.MODES[mode], *size, coder, b"", 0, palette)
         with pytest.raises(
             UnsupportedStreamError, match=rf"{size[0]} x {size[1]} pixels .* this program's limit"
         ):

@@ -667,7 +667,7 @@ OPEN_ERRORS = {
             hostile(b"\2" + A + entry(coder << 5, 20, CRC_B)),
             (CorruptStreamError, UnsupportedStreamError),
         )
-        for coder in (3, 4, 6, 7)
+        for coder in (7,)
     },
     **{
         f"table cut to {length}": (hostile((b"\2" + A + B)[:length]), CorruptStreamError)
@@ -781,7 +781,7 @@ def test_save_all_from_gif(mode, tmp_path, path):
     first, *others = (Image.fromarray(array).convert("L") for array in arrays)
     first.save(tmp_path / "x.gif", save_all=True, append_images=others)
     with Image.open(tmp_path / "x.gif") as image:
-        with pytest.raises(OSError, match="convert the image first"):
+        with pytest.raises(OSError, match="frames of different sizes or modes"):
             image.save(path, save_all=True)
         assert not path.exists()
         first, *others = (frame.convert(mode) for frame in ImageSequence.Iterator(image))

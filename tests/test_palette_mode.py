@@ -172,13 +172,18 @@ def test_arrays_are_never_palette_images():
     assert decode_file(softcomp_codec.encode(array)).palette is None
 
 
-def test_imageio(tmp_path):
-    """imageio's own Pillow plugin shows colours, ours the indices."""
-    path = tmp_path / "x.scf"
-    IMAGES["plain"].save(path, codebook=None)
-    colours = np.asarray(IMAGES["plain"].convert("RGB"))
-    assert np.array_equal(iio.imread(path, plugin="pillow", mode="RGB"), colours)
-    assert np.array_equal(iio.imread(path), np.asarray(IMAGES["plain"]))
+@pytest.mark.parametrize("name", IMAGES)
+def test_imageio_shows_colours(name, tmp_path):
+    """As of a PNG file: RGB, or RGBA where anything may be transparent."""
+    path, palette = tmp_path / "x.scf", palette_of(IMAGES[name])
+    IMAGES[name].save(path, codebook=None)
+    colours = iio.imread(path)
+    opaque = palette.mode == "RGB" and palette.transparency is None
+    assert colours.shape == (*np.asarray(IMAGES[name]).shape, 3 if opaque else 4)
+    assert iio.improps(path).shape == colours.shape
+    assert iio.improps(path).dtype == colours.dtype
+    mode = "RGB" if opaque else "RGBA"
+    assert np.array_equal(colours, np.asarray(IMAGES[name].convert(mode)))
 
 
 @pytest.mark.parametrize("name", ["plain", "whole", "index", "alphas", "alpha"])

@@ -81,7 +81,7 @@ INVALID = {
     "magic-of-a-codebook.scf": (CorruptStreamError, r"not an \.scf file: .* f7 53 42"),
     "magic-truncated.scf": (TruncatedStreamError, "magic needs 3 bytes, only 2"),
     "mode-31.scf": (UnsupportedStreamError, "mode 31 is unknown"),
-    "mode-12.scf": (UnsupportedStreamError, "mode 12 is unknown"),
+    "mode-12.scf": (CorruptStreamError, "a palette picture without palette"),
     "mode-5-in-a-frame-of-the-shapes-coder.scf": (
         UnsupportedStreamError,
         r"frame 1: coder 1 \(shapes\) does not code gray16",

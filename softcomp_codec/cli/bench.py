@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from PIL import Image
 
     from ..comparison import Group, Outcome
 
@@ -116,6 +117,13 @@ def bench(
         raise typer.Exit(1)
 
 
+def _in_colours(frame: Image.Image) -> Image.Image:
+    """Return a palette image as RGB or RGBA, which every codec can hold, others as they are."""
+    if frame.mode != "P":
+        return frame
+    return frame.convert("RGBA" if frame.has_transparency_data else "RGB")
+
+
 def read_pictures(inputs: Sequence[Path]) -> tuple[list[NDArray[Any]], int]:
     """Return all pictures and frames as arrays, and how many files could not be read."""
     import numpy as np
@@ -138,7 +146,7 @@ def read_pictures(inputs: Sequence[Path]) -> tuple[list[NDArray[Any]], int]:
             complain(result, path)
             failed += 1
         else:
-            images += [np.asarray(frame) for frame in result[0]]
+            images += [np.asarray(_in_colours(frame)) for frame in result[0]]
     if skipped:
         note(f"{plural(skipped, 'file')} in the folders left alone: no picture by name")
     return images, failed
