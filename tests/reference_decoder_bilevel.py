@@ -179,6 +179,7 @@ class BilevelTile:
         self.curves: dict[int, list[int]] = defaultdict(first_curve)
         self.pixels: list[list[int]] = []
         self.plain_in_row: set[int] = set()
+        self.kept = (0, 0)
         self.stretches_in_vain: list[int] = []
 
     def decode(self) -> list[list[int]]:
@@ -186,6 +187,7 @@ class BilevelTile:
         for row in range(self.height):
             self.pixels.append([])
             self.plain_in_row = set()
+            self.kept = (0, 0)
             self.stretches_in_vain = []
             while len(self.pixels[row]) < self.width:
                 if not self.read_block(row, len(self.pixels[row])):
@@ -213,10 +215,15 @@ class BilevelTile:
     # Windows and contexts (5D.2, 5D.3)
 
     def window(self, row: int, column: int) -> int:
-        """Return the window of a pixel (5D.2)."""
-        return sum(
-            self.at(row - above, column + right) << bit for bit, (above, right) in enumerate(WINDOW)
-        )
+        """Return the window of a pixel (5D.2), with what plain blocks leave in it (5D.4)."""
+        window = 0
+        behind, value = self.kept
+        for bit, (above, right) in enumerate(WINDOW):
+            pixel = self.at(row - above, column + right)
+            if self.width <= column + right <= behind + 8 - above and above:
+                pixel = value
+            window |= pixel << bit
+        return window
 
     def changes_left(self, row: int, column: int) -> tuple[int, int]:
         """Return x - a and b (5D.3)."""
@@ -283,6 +290,7 @@ class BilevelTile:
         self.plain_in_row.update(range(block, block + number))
         right = min(16 * (block + number), self.width)
         self.pixels[row] += [value] * (right - len(self.pixels[row]))
+        self.kept = (right, value)
         return True
 
     def read_first_other(self, row: int, block: int, value: int) -> None:
