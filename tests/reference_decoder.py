@@ -15,35 +15,70 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from reference_decoder_bilevel import BilevelPrior, decode_bilevel, read_bilevel_prior
+from reference_decoder_few_colour import (
+    FewColourPrior,
+    Palette,
+    decode_few_colour,
+    read_few_colour_prior,
+    read_palette,
+)
+from reference_decoder_numbers import (
+    ArithmeticDecoder,
+    BitReader,
+    ByteReader,
+    HuffmanCode,
+    Range,
+    SpecError,
+    State,
+    check_code_lengths,
+    clip,
+    curve_value,
+    first_curve,
+    read_golomb,
+    read_known_states,
+    squash,
+    stretch_table,
+    update_curve,
+    update_state,
+    write_varint,  # noqa: F401
+)
+from reference_decoder_tiny import TinyPrior, decode_tiny, read_tiny_prior
+
 IMAGE_MAGIC = b"\xf7SC"
 CODEBOOK_MAGIC = b"\xf7SB"
 REFERENCE_BYTES = (0, 4, 8, 32)
-KIND_OF_MODE = (0, 1, 2, 1, 0, None, None, None, None, None, None, None)
-BITS_OF_MODE = (1, 8, 8, 8, 1, 16, 16, 8, 8, 16, 16, 16)
-PLANES_OF_MODE = (1, 1, 3, 1, 1, 1, 1, 2, 4, 3, 4, 2)
-LAST_AXIS_OF_MODE = (None, None, 3, 1, 1, None, 1, 2, 4, 3, 4, 2)
+KIND_OF_MODE = (0, 1, 2, 1, 0, None, None, None, None, None, None, None, None)
+BITS_OF_MODE = (1, 8, 8, 8, 1, 16, 16, 8, 8, 16, 16, 16, 8)
+PLANES_OF_MODE = (1, 1, 3, 1, 1, 1, 1, 2, 4, 3, 4, 2, 1)
+LAST_AXIS_OF_MODE = (None, None, 3, 1, 1, None, 1, 2, 4, 3, 4, 2, None)
 PLANES_OF_KIND = (1, 1, 3)
 GAP_SYMBOLS = 153
 ENERGY_CLASSES = 16
 LOW_CONTEXTS = 256
-LONGEST_CODEWORD = 24
 ERROR_LIMITS = (5, 15, 25, 42, 60, 85, 140)
 ENERGY_LIMITS = (0, 2, 4, 7, 11, 15, 20, 27, 36, 49, 66, 90, 130, 200, 350)
 
-STORED, SHAPES, CONTEXT, REFERENCE = 0, 1, 2, 5
+PALETTE_MODE = 12
+STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY = range(7)
+MODES_OF_CODER = {
+    SHAPES: range(5),
+    BILEVEL: (0, 4),
+    FEW_COLOUR: [mode for mode, bits in enumerate(BITS_OF_MODE) if bits == 8],
+    REFERENCE: range(5),
+    TINY: (1, 3),
+}
 
 # Limits of this decoder, not of the format (1.3, 6.1).
 MAX_SAMPLES = 1 << 24
 MAX_SERIALISATION = 64 << 20
 
+SEGMENT_PALETTE = 0x01
+SEGMENT_TRANSPARENCY = 0x02
 SEGMENT_FRAMES = 0x05
 SEGMENT_CODEBOOK = 0x86
 SEGMENT_FILE_CHECK = 0x88
 SEGMENT_CODEBOOK_NAME = 0x89
-
-
-class SpecError(ValueError):
-    """What SPEC.md calls corrupt, truncated or unsupported."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +91,7 @@ class Picture:
     shape: tuple[int, ...]
     planes: list[list[list[int]]]
     samples: bytes
+    palette: Palette | None = None
 
 
 @dataclass(frozen=True)
@@ -178,6 +214,16 @@ class Codebook:
     parts: dict[int, Part]
     reference_parts: dict[int, ReferencePart]
     priors: list[Prior]
+    bilevel_priors: dict[tuple[int, int], BilevelPrior]
+    tiny_priors: dict[tuple[int, int], TinyPrior]
+    few_colour_prior: FewColourPrior | None
+
+    def bilevel_prior_for(self, height: int, width: int) -> BilevelPrior:
+        """Return the prior of the bilevel coder for images of a size (6.5)."""
+        prior = self.bilevel_priors.get((height, width), self.bilevel_priors.get((0, 0)))
+        if prior is None:
+            raise SpecError("the codebook has no prior for bilevel images of this size")
+        return prior
 
     def priors_for(self, mode: int) -> dict[int, Prior]:
         """Return the priors for images of a mode, by colour transform (6.4)."""
@@ -201,6 +247,7 @@ class Header:
     checksum: int
     embedded: bytes | None
     frame_table: bytes | None
+    palette: Palette | None
     payload: bytes
 
     @property
@@ -209,83 +256,7 @@ class Header:
         return KIND_OF_MODE[self.mode]
 
 
-@dataclass(frozen=True)
-class Range:
-    """Lowest and highest value of a plane (5.2)."""
-
-    lowest: int
-    highest: int
-
-    @property
-    def span(self) -> int:
-        """Highest minus lowest."""
-        return self.highest - self.lowest
-
-    @property
-    def sample_bits(self) -> int:
-        """Number of binary digits of highest minus lowest (5.2)."""
-        return self.span.bit_length()
-
-    def clamp(self, value: int) -> int:
-        """Return the nearest value inside the range."""
-        return min(max(value, self.lowest), self.highest)
-
-
 # Bytes and numbers (1.2)
-
-
-class ByteReader:
-    """Takes fields from the front of a byte string (1.2)."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.position = 0
-
-    @property
-    def at_end(self) -> bool:
-        """Whether all bytes are taken."""
-        return self.position == len(self.data)
-
-    def take(self, count: int) -> bytes:
-        """Return the next `count` bytes."""
-        if count > len(self.data) - self.position:
-            raise SpecError("truncated: a field reaches behind the end")
-        self.position += count
-        return self.data[self.position - count : self.position]
-
-    def byte(self) -> int:
-        """Return the next byte as a number."""
-        return self.take(1)[0]
-
-    def uint32(self) -> int:
-        """Return the next four bytes as a little-endian number."""
-        return int(struct.unpack("<I", self.take(4))[0])
-
-    def varint(self) -> int:
-        """Return the next varint (1.2)."""
-        value = 0
-        for index in range(9):
-            byte = self.byte()
-            value |= (byte & 0x7F) << (7 * index)
-            if byte < 0x80:
-                if byte == 0 and index > 0:
-                    raise SpecError("corrupt: a varint is not in its shortest form")
-                return value
-        raise SpecError("corrupt: a varint has more than 9 bytes")
-
-    def rest(self) -> bytes:
-        """Return all bytes that are left."""
-        return self.take(len(self.data) - self.position)
-
-
-def write_varint(value: int) -> bytes:
-    """Return the varint of a number (1.2)."""
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 # The container (2, 3)
@@ -303,10 +274,11 @@ def read_segments(file: ByteReader, with_reference: bool) -> dict[int, bytes]:
         end_of_content = file.position
         if file.uint32() != zlib.crc32(file.data[start:end_of_content]):
             raise SpecError("corrupt: the CRC of a segment is wrong")
-        if kind < 0x80 and kind != SEGMENT_FRAMES:
+        known = kind in (SEGMENT_PALETTE, SEGMENT_TRANSPARENCY, SEGMENT_FRAMES)
+        if kind < 0x80 and not known:
             raise SpecError(f"unsupported: critical segment {kind:02X}h")
-        if kind == SEGMENT_FRAMES and kind in first_of_kind:
-            raise SpecError("corrupt: a second frame table")
+        if known and kind in first_of_kind:
+            raise SpecError("corrupt: a second palette, transparency or frame table")
         if kind in (SEGMENT_CODEBOOK, SEGMENT_CODEBOOK_NAME) and not with_reference:
             raise SpecError("corrupt: a codebook segment in a file without a codebook reference")
         if kind == SEGMENT_FILE_CHECK:
@@ -358,6 +330,13 @@ def read_header(data: bytes) -> Header:
     segments = read_segments(file, bool(reference)) if flags & 4 else {}
     if stored_with_reference and SEGMENT_FRAMES not in segments:
         raise SpecError("corrupt: a stored image with a codebook reference")
+    palette = None
+    if (mode == PALETTE_MODE) != (SEGMENT_PALETTE in segments):
+        raise SpecError("corrupt: a palette image without palette, or another with one")
+    if mode == PALETTE_MODE:
+        palette = read_palette(segments[SEGMENT_PALETTE], segments.get(SEGMENT_TRANSPARENCY))
+    elif SEGMENT_TRANSPARENCY in segments:
+        raise SpecError("corrupt: transparency of an image without palette")
     return Header(
         coder=coder,
         mode=mode,
@@ -367,15 +346,16 @@ def read_header(data: bytes) -> Header:
         checksum=checksum,
         embedded=segments.get(SEGMENT_CODEBOOK),
         frame_table=segments.get(SEGMENT_FRAMES),
+        palette=palette,
         payload=file.rest(),
     )
 
 
 def check_coder(coder: int, mode: int) -> None:
     """Refuse the coders that are reserved, and those that do not code the mode (2.4)."""
-    if coder not in (STORED, SHAPES, CONTEXT, REFERENCE):
+    if coder > TINY:
         raise SpecError("unsupported: a reserved coder")
-    if coder in (SHAPES, REFERENCE) and mode > 4:
+    if mode not in MODES_OF_CODER.get(coder, range(13)):
         raise SpecError("unsupported: a mode that this coder does not code")
 
 
@@ -392,7 +372,8 @@ def split_frames(header: Header) -> list[Header]:
         byte, length, checksum = table.byte(), table.varint(), table.uint32()
         coder, by_prior = byte >> 5, bool(byte & 1)
         check_coder(coder, header.mode)
-        if byte & 0b11110 or (by_prior and (coder == STORED or not header.reference)):
+        always = coder in (STORED, REFERENCE, TINY) or not header.reference
+        if byte & 0b11110 or (by_prior and always):
             raise SpecError("corrupt: the byte of a frame")
         reference = b"" if by_prior or coder == STORED else header.reference
         payload = payloads.take(length)
@@ -474,13 +455,30 @@ def decode_frame(header: Header, codebook: Codebook | None) -> Picture:
         raise SpecError(f"more than {MAX_SAMPLES} samples, a limit of this decoder")
     if not header.reference:
         codebook = None
+    return check_picture(header, decode_payload(header, codebook))
+
+
+def decode_payload(header: Header, codebook: Codebook | None) -> list[list[list[int]]]:
+    """Decode a payload that is not stored into component planes (2.4)."""
+    height, width = header.height, header.width
     if header.coder == CONTEXT:
-        priors = codebook.priors_for(header.mode) if codebook else {}
-        return check_picture(header, decode_context(header, priors))
+        return decode_context(header, codebook.priors_for(header.mode) if codebook else {})
     if header.coder == SHAPES:
-        return check_picture(header, decode_shapes(header, codebook.parts if codebook else {}))
-    parts = codebook.reference_parts if codebook else {}
-    return check_picture(header, decode_reference(header, parts))
+        return decode_shapes(header, codebook.parts if codebook else {})
+    if header.coder == BILEVEL:
+        bilevel_prior = codebook.bilevel_prior_for(height, width) if codebook else None
+        return [decode_bilevel(header.payload, width, height, bilevel_prior)]
+    if header.coder == FEW_COLOUR:
+        if codebook and not codebook.few_colour_prior:
+            raise SpecError("the codebook has no prior of the few-colour coder")
+        prior = codebook.few_colour_prior if codebook else None
+        planes = PLANES_OF_MODE[header.mode]
+        return decode_few_colour(header.payload, width, height, planes, header.palette, prior)
+    if header.coder == TINY:
+        if not codebook or (height, width) not in codebook.tiny_priors:
+            raise SpecError("no codebook with a tiny prior for images of this size")
+        return [decode_tiny(header.payload, codebook.tiny_priors[height, width])]
+    return decode_reference(header, codebook.reference_parts if codebook else {})
 
 
 def read_stored(header: Header) -> list[list[list[int]]]:
@@ -527,181 +525,15 @@ def check_picture(header: Header, planes: list[list[list[int]]]) -> Picture:
     """Compare the checksum (2.5) and return the picture."""
     samples = canonical_samples(header, planes)
     description = struct.pack("<BII", header.mode, header.width, header.height)
+    if header.palette:
+        description += header.palette.description()
     if zlib.crc32(description + samples) != header.checksum:
         raise SpecError("corrupt: the checksum differs")
     last_axis = LAST_AXIS_OF_MODE[header.mode]
     shape: tuple[int, ...] = (header.height, header.width)
     if last_axis is not None:
         shape += (last_axis,)
-    return Picture(header.mode, header.width, header.height, shape, planes, samples)
-
-
-# Bits and codes (4)
-
-
-class BitReader:
-    """Takes bits, most significant first (4.1)."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.position = 0
-
-    def bit(self) -> int:
-        """Return the next bit."""
-        index, offset = divmod(self.position, 8)
-        if index >= len(self.data):
-            raise SpecError("truncated: the payload ends inside its bits")
-        self.position += 1
-        return self.data[index] >> (7 - offset) & 1
-
-    def bit_or_zero(self) -> int:
-        """Return the next bit, 0 behind the end (5R.7)."""
-        if self.position < 8 * len(self.data):
-            return self.bit()
-        self.position += 1
-        return 0
-
-    def number(self, bits: int) -> int:
-        """Return a number of so many bits, most significant first."""
-        value = 0
-        for _ in range(bits):
-            value = 2 * value + self.bit()
-        return value
-
-    def rest_after_padding(self) -> bytes:
-        """Check the bits 0 up to a whole byte and return the bytes behind them (5.1)."""
-        while self.position % 8:
-            if self.bit():
-                raise SpecError("corrupt: a padding bit is 1")
-        return self.data[self.position // 8 :]
-
-
-class HuffmanCode:
-    """A canonical Huffman code, given by its lengths (4.2)."""
-
-    def __init__(self, lengths: Sequence[int]) -> None:
-        self.symbols: dict[tuple[int, int], int] = {}
-        codeword = -1
-        last_length = 0
-        for length, symbol in sorted((length, symbol) for symbol, length in enumerate(lengths)):
-            codeword = (codeword + 1) << (length - last_length)
-            last_length = length
-            self.symbols[length, codeword] = symbol
-
-    def read(self, bits: BitReader) -> int:
-        """Return the next symbol."""
-        codeword = 0
-        for length in range(1, LONGEST_CODEWORD + 1):
-            codeword = 2 * codeword + bits.bit()
-            symbol = self.symbols.get((length, codeword))
-            if symbol is not None:
-                return symbol
-        raise SpecError("corrupt: no codeword")
-
-
-def check_code_lengths(lengths: Sequence[int]) -> None:
-    """Check the lengths of a code (4.2)."""
-    if not all(1 <= length <= LONGEST_CODEWORD for length in lengths):
-        raise SpecError("corrupt: a code length is not 1..24")
-    if sum(1 << (LONGEST_CODEWORD - length) for length in lengths) > 1 << LONGEST_CODEWORD:
-        raise SpecError("corrupt: the code lengths are no prefix code")
-
-
-def read_golomb(bits: BitReader, parameter: int) -> int:
-    """Read a number in Golomb's code (4.3)."""
-    quotient = 0
-    while bits.bit():
-        quotient += 1
-    digits = (parameter - 1).bit_length()
-    if digits == 0:
-        return quotient
-    shorter = (1 << digits) - parameter
-    remainder = bits.number(digits - 1)
-    if remainder >= shorter:
-        remainder = 2 * remainder + bits.bit() - shorter
-    return quotient * parameter + remainder
-
-
-class State:
-    """An adaptive probability (22 bits) of a 1, and a count (4.4)."""
-
-    def __init__(self, probability: int, count: int) -> None:
-        self.probability = probability
-        self.count = count
-
-    def update(self, bit: int) -> None:
-        """Learn from a bit."""
-        target = 4194303 if bit else 0
-        rate = 131072 // (2 * self.count + 3)
-        self.probability += ((target - self.probability) * rate) >> 16
-        self.count = min(self.count + 1, 255)
-
-
-class ArithmeticDecoder:
-    """The adaptive binary arithmetic decoder (4.4)."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.low = 0
-        self.high = 0xFFFFFFFF
-        self.dropped = 0
-        self.code = int.from_bytes((data[:4] + bytes(4))[:4], "big")
-
-    def bit(self, state: State) -> int:
-        """Decode a bit with a state and let the state learn from it."""
-        bit = self.decide(min(max(state.probability >> 6, 32), 65504))
-        state.update(bit)
-        return bit
-
-    def decide(self, probability: int) -> int:
-        """Decode a bit with the p of 4.4."""
-        width = self.high - self.low
-        return self.split(
-            self.low + (width >> 16) * probability + (((width & 0xFFFF) * probability) >> 16)
-        )
-
-    def even_bit(self) -> int:
-        """Decode a bit without a model (5C.5)."""
-        return self.split(self.low + ((self.high - self.low) >> 1))
-
-    def split(self, middle: int) -> int:
-        """Decode a bit that is 1 up to the middle."""
-        bit = int(self.code <= middle)
-        if bit:
-            self.high = middle
-        else:
-            self.low = middle + 1
-        while self.low >> 24 == self.high >> 24:
-            self.drop_byte()
-        return bit
-
-    def drop_byte(self) -> None:
-        """Drop the leading byte and take in the next, 0 behind the end of the payload."""
-        if self.dropped >= len(self.data):
-            raise SpecError("truncated: the arithmetic code ends too early")
-        following = self.dropped + 4
-        next_byte = self.data[following] if following < len(self.data) else 0
-        self.low = (self.low << 8) & 0xFFFFFFFF
-        self.high = (self.high << 8 | 0xFF) & 0xFFFFFFFF
-        self.code = (self.code << 8 | next_byte) & 0xFFFFFFFF
-        self.dropped += 1
-
-    def end(self) -> int:
-        """Return where the encoder ended the code."""
-        for last_bytes in range(5):
-            zero_bits = 32 - 8 * last_bytes
-            least = -(-self.low >> zero_bits) << zero_bits
-            if least <= self.high:
-                break
-        return self.dropped + last_bytes
-
-    def finish(self) -> None:
-        """Check that the code ends where the encoder ended it."""
-        end = self.end()
-        if len(self.data) < end:
-            raise SpecError("truncated: the arithmetic code ends too early")
-        if len(self.data) > end:
-            raise SpecError("corrupt: bytes behind the arithmetic code")
+    return Picture(header.mode, header.width, header.height, shape, planes, samples, header.palette)
 
 
 # The shapes coder (5)
@@ -1347,52 +1179,12 @@ TAPS_BEFORE = ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, 1), (1, 0))
 TAPS_TWO_BEFORE = ((0, -1), (-1, 0), (0, 1), (1, 0))
 MOST_TAPS = 21
 PRIOR_SLOTS = (1024, 1024, 1573, 1024, 6561, 1024, 1024)
-PRIOR_COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 255)
 NO_PRIOR = Prior((8, 1, 0), {}, {}, {}, {})
-
-
-def clip(value: int, most: int) -> int:
-    """Return the nearest number of -most..most (5C)."""
-    return min(max(value, -most), most)
 
 
 def med(u: int, v: int, w: int) -> int:
     """Return the median of three numbers (5C.3)."""
     return min(max(w, min(u, v)), max(u, v))
-
-
-def powers() -> list[int]:
-    """Return E (5C.2)."""
-    table = [1 << 96]
-    for _ in range(4096):
-        table.append((table[-1] * 0xFF801FFAAB554445B04105B0) >> 96)
-    return table
-
-
-@lru_cache
-def squash_table() -> list[int]:
-    """Return squash(-2048..2047) (5C.2)."""
-    e = powers()
-    upper = [min(((2**113 // (2**96 + e[2 * d])) + 1) >> 1, 65504) for d in range(2049)]
-    return [65536 - value for value in reversed(upper[1:])] + upper[:2048]
-
-
-def squash(x: int) -> int:
-    """Return a probability of 16 bits (5C.2)."""
-    return squash_table()[x + 2048]
-
-
-@lru_cache
-def stretch_table() -> list[int]:
-    """Return stretch(0..4095) (5C.2)."""
-    e = powers()
-    upper = []
-    j = 0
-    for i in range(2048, 4096):
-        while j < 4094 and (8191 - 2 * i) << 96 <= (2 * i + 1) * e[j + 1]:
-            j += 1
-        upper.append(min((j + 1) >> 1, 2047))
-    return [-value for value in reversed(upper)] + upper
 
 
 def level(value: int) -> int:
@@ -1591,12 +1383,11 @@ class ContextModel:
         self.large = contexts >= 13
         self.bound = 65536 if contexts < 8 else 32768
         weights = [58982 // ((3 if self.large else 2) * contexts)] * contexts + [0]
-        curve = [squash(128 * j - 2048) for j in range(32)] + [squash(2047)]
         self.biases: dict[tuple[int, int], int] = defaultdict(int)
         self.standard_weights = weights
         self.states: dict[tuple[int, int, int], list[int]] = {}
         self.weights: dict[tuple[int, int, int], list[int]] = {}
-        self.curves: dict[tuple[int, int, int], list[int]] = defaultdict(lambda: list(curve))
+        self.curves: dict[tuple[int, int, int], list[int]] = defaultdict(first_curve)
 
     def coefficients(self, activity: int) -> list[int]:
         """Return L of an activity (5C.3)."""
@@ -1632,8 +1423,7 @@ class ContextModel:
         total = sum(i * sum(w) for i, w in zip(inputs, zip(*weights, strict=True), strict=True))
         x = clip(total >> 16, 2047)
         mixed = squash(x)
-        j, f = (x + 2048) >> 7, (x + 2048) & 127
-        values = [(curve[j] * (128 - f) + curve[j + 1] * f) >> 7 for curve in curves]
+        values = [curve_value(curve, x) for curve in curves]
         chance = (2 * mixed + sum(values)) >> 2 if self.large else (mixed + values[0]) >> 1
         if self.contexts < 4:
             chance = mixed
@@ -1642,13 +1432,10 @@ class ContextModel:
         for those in weights:
             for k, i in enumerate(inputs):
                 those[k] = clip(those[k] + ((error * i + 8192) >> 14), self.bound)
-        nearest = j if f < 64 else j + 1
         for curve in curves:
-            curve[nearest] += (65535 * yes - curve[nearest]) >> 6
+            update_curve(curve, x, yes)
         for state in states:
-            rate = 655360 // (10 * state[1] + 16)
-            state[0] += (((4194303 * yes - state[0]) >> 3) * rate) >> 13
-            state[1] = min(state[1] + 1, 120 if self.large else 60)
+            update_state(state, yes, 120 if self.large else 60)
         return yes
 
 
@@ -2015,7 +1802,8 @@ def read_codebook(data: bytes) -> Codebook:
     serialisation = decompress(version_and_compression & 15, file.rest(), length)
     if hashlib.sha256(serialisation).digest() != codebook_id:
         raise SpecError("corrupt: the ID is not that of the content")
-    return Codebook(codebook_id, *read_serialisation(serialisation))
+    sections = read_serialisation(serialisation)
+    return Codebook(codebook_id, **vars(sections))
 
 
 def decompress(compression: int, packed: bytes, length: int) -> bytes:
@@ -2039,54 +1827,67 @@ def decompress(compression: int, packed: bytes, length: int) -> bytes:
     return unpacked
 
 
-def read_serialisation(  # noqa: PLR0912
-    serialisation: bytes,
-) -> tuple[dict[str, Any], dict[int, Part], dict[int, ReferencePart], list[Prior]]:
+@dataclass
+class Sections:
+    """What the sections of a codebook hold (6.2)."""
+
+    record: dict[str, Any] | None
+    parts: dict[int, Part]
+    reference_parts: dict[int, ReferencePart]
+    priors: list[Prior]
+    bilevel_priors: dict[tuple[int, int], BilevelPrior]
+    tiny_priors: dict[tuple[int, int], TinyPrior]
+    few_colour_prior: FewColourPrior | None
+
+
+def read_serialisation(serialisation: bytes) -> Sections:
     """Read the sections of a codebook and check their canonical order (6.2)."""
     file = ByteReader(serialisation)
-    record: dict[str, Any] | None = None
-    parts: dict[int, Part] = {}
-    reference_parts: dict[int, ReferencePart] = {}
-    priors: list[Prior] = []
-    bilevel_priors: list[tuple[int, ...]] = []
+    sections = Sections(None, {}, {}, [], {}, {}, None)
+    last: tuple[Any, ...] = (0,)
     while not file.at_end:
         kind = file.byte()
-        content = file.take(file.varint())
-        if kind == 1:
-            if record is not None or parts or reference_parts or priors or bilevel_priors:
-                raise SpecError("corrupt: the training record is not the first section")
-            record = read_record(content)
-        elif kind == 2:
-            part = read_part(content)
-            late = record is None or bool(reference_parts or priors or bilevel_priors)
-            if late or any(part.kind <= known for known in parts):
-                raise SpecError("corrupt: the sections are not in canonical order")
-            parts[part.kind] = part
-        elif kind == 3:
-            reference_part = read_reference_part(content)
-            image_kind = KIND_OF_SCHEME[reference_part.scheme]
-            late = record is None or bool(priors or bilevel_priors)
-            if late or any(image_kind <= known for known in reference_parts):
-                raise SpecError("corrupt: the sections are not in canonical order")
-            reference_parts[image_kind] = reference_part
-        elif kind == 4:
-            prior = read_prior(content)
-            late = record is None or bool(bilevel_priors)
-            if late or any(prior.key <= known.key for known in priors):
-                raise SpecError("corrupt: the sections are not in canonical order")
-            priors.append(prior)
-        elif kind == 5:  # a prior of the bilevel coder, which this decoder does not know yet
-            size = tuple(ByteReader(content).take(2))
-            if record is None or any(size <= known for known in bilevel_priors):
-                raise SpecError("corrupt: the sections are not in canonical order")
-            bilevel_priors.append(size)
-        elif kind < 0x80:
-            raise SpecError(f"unsupported: critical section {kind:02X}h")
-        else:
-            raise SpecError(f"corrupt: ancillary section {kind:02X}h")
-    if record is None or not (parts or reference_parts or priors or bilevel_priors):
+        key = read_section(kind, file.take(file.varint()), sections)
+        if (kind, key) <= last or (last == (0,)) != (kind == 1):
+            raise SpecError("corrupt: the sections are not in canonical order")
+        last = kind, key
+    if len(last) == 1 or last[0] == 1:
         raise SpecError("corrupt: a codebook without a training record or without parts")
-    return record, parts, reference_parts, priors
+    return sections
+
+
+def read_section(kind: int, content: bytes, sections: Sections) -> tuple[int, ...]:
+    """Read a section and return what the order of its kind goes by (6.2)."""
+    key: tuple[int, ...] = ()
+    if kind == 1:
+        sections.record = read_record(content)
+    elif kind == 2:
+        part = read_part(content)
+        sections.parts[part.kind] = part
+        key = (part.kind,)
+    elif kind == 3:
+        reference_part = read_reference_part(content)
+        key = (KIND_OF_SCHEME[reference_part.scheme],)
+        sections.reference_parts[key[0]] = reference_part
+    elif kind == 4:
+        prior = read_prior(content)
+        sections.priors.append(prior)
+        key = prior.key
+    elif kind == 5:
+        bilevel_prior = read_bilevel_prior(content)
+        sections.bilevel_priors[bilevel_prior.size] = bilevel_prior
+        key = bilevel_prior.size
+    elif kind == 6:
+        tiny_prior = read_tiny_prior(content)
+        sections.tiny_priors[tiny_prior.size] = tiny_prior
+        key = tiny_prior.size
+    elif kind == 7:
+        sections.few_colour_prior = read_few_colour_prior(content)
+    elif kind < 0x80:
+        raise SpecError(f"unsupported: critical section {kind:02X}h")
+    else:
+        raise SpecError(f"corrupt: ancillary section {kind:02X}h")
+    return key
 
 
 def read_record(content: bytes) -> dict[str, Any]:
@@ -2149,10 +1950,7 @@ def read_prior_states(
     file: ByteReader, kinds: int, nodes: int
 ) -> dict[tuple[int, int, int, int], tuple[int, int]]:
     """Read the known states of a prior, by context, kind, node and slot (6.4)."""
-    cap = file.byte()
-    if cap == 0:
-        raise SpecError("corrupt: a count cap of 0")
-    bits = file.take(sum(PRIOR_SLOTS) * kinds * nodes // 8)
+    known = read_known_states(file, sum(PRIOR_SLOTS) * kinds * nodes)
     places = (
         (context, kind, node, slot)
         for context, slots in enumerate(PRIOR_SLOTS)
@@ -2160,17 +1958,7 @@ def read_prior_states(
         for node in range(nodes)
         for slot in range(slots)
     )
-    known = [place for index, place in enumerate(places) if bits[index >> 3] >> (7 - index % 8) & 1]
-    odds = struct.unpack(f"{len(known)}b", file.take(len(known)))
-    classes = file.take(len(known))
-    if any(abs(value) > 63 for value in odds):
-        raise SpecError("corrupt: log-odds of a state")
-    if any(value >= len(PRIOR_COUNTS) for value in classes):
-        raise SpecError("corrupt: count class of a state")
-    return {
-        place: (64 * squash(32 * value), min(cap, PRIOR_COUNTS[count]))
-        for place, value, count in zip(known, odds, classes, strict=True)
-    }
+    return {place: known[index] for index, place in enumerate(places) if index in known}
 
 
 def read_part(content: bytes) -> Part:
