@@ -14,10 +14,10 @@ from small_codebooks import GRAY, bundle, codebook_file, made_prior, prior_book,
 import softcomp_codec
 from softcomp_codec import (
     CodebookNotFoundError,
+    coder_choice,
     container,
     context_coder,
     context_training,
-    encoder,
     planes,
     prior_choice,
 )
@@ -368,7 +368,7 @@ def test_auto_compares_bundled_codebooks(mode, side, monkeypatch):
 @pytest.fixture
 def large_images(monkeypatch):
     """Images of 150 x 150 count as large; returns the bundled codebooks."""
-    monkeypatch.setattr(encoder, "AUTO_PIXELS", 150 * 150 - 1)
+    monkeypatch.setattr(coder_choice, "AUTO_PIXELS", 150 * 150 - 1)
     bad = prior_book(made_prior(n_known=100_000), made_prior((8, 3, 3), n_known=100_000))
     bundled = (bad, *map(trained, MODES))
     bundle(monkeypatch, bundled)
@@ -382,7 +382,7 @@ def test_auto_chooses_priors_for_large_images(mode, large_images):
     assert data == softcomp_codec.encode(array, codebook=trained(mode))
     assert len(data) < len(softcomp_codec.encode(array, codebook=None))
     assert np.array_equal(softcomp_codec.decode(data), array)
-    below = encoder.PRIOR_TRIAL_EFFORT - 1
+    below = coder_choice.TRIAL_EFFORT - 1
     assert softcomp_codec.encode(array, effort=below) == softcomp_codec.encode(
         array, codebook=None, effort=below
     )
