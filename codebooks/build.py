@@ -42,7 +42,6 @@ LARGE_SETS = (
     ("bilevel-pages", "bilevel-docs", "4 ITU fax test pages, 30 pages of DIBCO"),
     ("map-tiles", "maptiles-berlin/train", "150 map tiles of Berlin (OpenStreetMap)"),
     ("charts", "charts/train", "70 plots (plotnine, MIT)"),
-    ("screenshots", "screenshots/train", "40 screenshots (JupyterLab, BSD)"),
     ("icons", "icons/train", "150 Oxygen icons, 48 x 48 (LGPL-3+)"),
 )
 """Sets for which shapes do not pay: priors of the other coders alone."""
