@@ -469,8 +469,6 @@ def decode_payload(header: Header, codebook: Codebook | None) -> list[list[list[
         bilevel_prior = codebook.bilevel_prior_for(height, width) if codebook else None
         return [decode_bilevel(header.payload, width, height, bilevel_prior)]
     if header.coder == FEW_COLOUR:
-        if codebook and not codebook.few_colour_prior:
-            raise SpecError("the codebook has no prior of the few-colour coder")
         prior = codebook.few_colour_prior if codebook else None
         planes = PLANES_OF_MODE[header.mode]
         return decode_few_colour(header.payload, width, height, planes, header.palette, prior)

@@ -567,3 +567,74 @@ def test_flags_of_frames():
             file += b"\x00" + payload
             expected = (array.shape, samples) if bool(flag) == good else None
             assert both(file, [book]) == (expected, expected)
+
+
+# --- sections of codebooks ----------------------------------------------------------------------
+
+
+def sections_to_damage(rng):
+    """Return a section of each kind, and where its first fields and its last bytes lie."""
+    bilevel, number = any_bilevel_prior(rng, rng.choice([(0, 0), (3, 4)]))
+    few = any_few_colour_prior(rng)
+    return [(5, bilevel, 3 + 13 * number + 1), (6, any_tiny_prior(rng), 4), (7, few, 8)]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_damaged_sections(seed):
+    """Both read a damaged prior, or both refuse it."""
+    rng = random.Random(seed)
+    for kind, content, first in sections_to_damage(rng):
+        position = rng.choice([rng.randrange(first), rng.randrange(len(content))])
+        byte = rng.choice([b"", b"\x00", b"\x80", b"\xff", rng.randbytes(1), b"\x01\x01"])
+        damaged = content[:position] + byte + content[position + 1 :]
+        record = section(1, b'{"name":"any"}')
+        file = codebook_file(record + section(kind, damaged))
+        read = []
+        for reader in (reference.read_codebook, Codebook.from_bytes):
+            with suppress(reference.SpecError, softcomp_codec.ScfError):
+                reader(file)
+                read.append(reader)
+        assert len(read) != 1, (kind, position, byte, read)
+
+
+def test_order_of_sections():
+    """Kinds ascend, and sizes within a kind; the few-colour prior is there once."""
+    rng = random.Random(5)
+    sections = [(kind, content) for kind, content, _ in sections_to_damage(rng)]
+    other = any_bilevel_prior(rng, (5, 4))[0]
+    bilevel, tiny, few = sections
+    orders = {
+        (bilevel, tiny, few): True,
+        (bilevel, (5, other), tiny): True,
+        ((5, other), bilevel, tiny): False,
+        (bilevel, bilevel): False,
+        (tiny, bilevel): False,
+        (few, few): False,
+        (few, tiny): False,
+        (few,): True,
+        (): False,
+    }
+    for order, good in orders.items():
+        record = section(1, b'{"name":"any"}')
+        file = codebook_file(record + b"".join(section(*each) for each in order))
+        read = 0
+        for reader in (reference.read_codebook, Codebook.from_bytes):
+            with suppress(reference.SpecError, softcomp_codec.ScfError):
+                reader(file)
+                read += 1
+        assert read == 2 * good
+
+
+def test_codebooks_that_do_not_fit():
+    """Coder 3 needs its prior, coder 4 starts as without a codebook."""
+    book = tiny_book(made_tiny_prior((6, 5)))
+    page = glyphs(6, 5)
+    gray = page.astype(np.uint8)
+    for array, coder, payload in (
+        (page, BILEVEL, bilevel_coder.encode_payload(page)),
+        (gray, FEW_COLOUR, few_colour_coder.encode_payload(gray, planes.mode_of_array(gray))),
+    ):
+        without = both(file_of(array, payload, coder=coder))
+        assert without[0] is not None
+        with_book = both(file_of(array, payload, coder=coder, book=book), [book])
+        assert with_book == ((None, None) if coder == BILEVEL else without)
