@@ -2,6 +2,9 @@
 
 It shares no code with the package and needs the standard library only. The numbers in the
 docstrings are the sections of SPEC.md. Plain statements come before speed everywhere.
+
+This module has the container, codebooks and coders 0, 1, 2 and 5; coders 3, 4 and 6 and their
+priors have modules of their own, and what they share is in reference_decoder_numbers.py.
 """
 
 import hashlib
@@ -469,8 +472,6 @@ def decode_payload(header: Header, codebook: Codebook | None) -> list[list[list[
         bilevel_prior = codebook.bilevel_prior_for(height, width) if codebook else None
         return [decode_bilevel(header.payload, width, height, bilevel_prior)]
     if header.coder == FEW_COLOUR:
-        if codebook and not codebook.few_colour_prior:
-            raise SpecError("the codebook has no prior of the few-colour coder")
         prior = codebook.few_colour_prior if codebook else None
         planes = PLANES_OF_MODE[header.mode]
         return decode_few_colour(header.payload, width, height, planes, header.palette, prior)

@@ -281,10 +281,10 @@ class BilevelTile:
     def read_plain(self, row: int, block: int, number: int, size: int, value: int) -> bool:
         """Decode whether blocks are plain, and fill them if they are (5D.4, step 1)."""
         skipped = 0
-        while block - 1 - skipped in self.plain_in_row:
+        while skipped < 3 and block - 1 - skipped in self.plain_in_row:
             skipped += 1
         depth = sum(self.other(b, value, row) < row - 18 for b in (block, block + number))
-        state = 1 + 2 * (3 * (3 * min(skipped, 3) + depth) + size) + value
+        state = 1 + 2 * (3 * (3 * skipped + depth) + size) + value
         if not self.decide(state):
             return False
         self.plain_in_row.update(range(block, block + number))

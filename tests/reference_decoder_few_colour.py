@@ -220,7 +220,7 @@ def decode_few_colour(
     if palette:
         indices = {key: index for index, key in enumerate(palette.keys())}
         return [[[indices[key] for key in row] for row in keys]]
-    order = {1: (1,), 2: (1, 0), 3: (2, 1, 3), 4: (2, 1, 3, 0)}[planes]
+    order = {1: (3,), 2: (3, 0), 3: (2, 1, 3), 4: (2, 1, 3, 0)}[planes]
     return [[[key >> SHIFTS[c] & 255 for key in row] for row in keys] for c in order]
 
 
