@@ -37,6 +37,9 @@ CODER_CHOICES = {
     "tiny": (TINY,),
 }
 
+STORE_OTHERS = ("shapes", "tiny")
+"""Choices by which images that they do not code are stored, not left to the context coder."""
+
 THOROUGH_EFFORT = 7
 """From this effort on, tiny images are coded in every way, whatever their looks."""
 
@@ -58,8 +61,7 @@ TRIAL_REFERENCE = 4
 def coders_for(choice: str, pictures: Sequence[Picture]) -> tuple[Coder, ...]:
     """Return the coders that may be the smallest for such images.
 
-    Images that the chosen coder does not code are left to the context coder; shapes, which are
-    asked for to compare, leave them uncoded.
+    Images that the chosen coder does not code are left to the context coder, or to none.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def coders_for(choice: str, pictures: Sequence[Picture]) -> tuple[Coder, ...]:
         raise ValueError(f"coder is {choice!r}, expected one of {', '.join(CODER_CHOICES)}")
     coders = [coder for coder in CODER_CHOICES[choice] if coder.codes(pictures[0].mode)]
     if choice != "auto":
-        return tuple(coders) if coders or choice == "shapes" else (CONTEXT,)
+        return tuple(coders) if coders or choice in STORE_OTHERS else (CONTEXT,)
     mode = pictures[0].mode
     dropped = set()
     if mode.bits_per_sample == 1 or mode == PALETTE:

@@ -56,7 +56,8 @@ def encode(
         1 (fast) to 9 (small).
     coder : {"auto", "bilevel", "context", "few-colour", "shapes", "tiny"}
         ``"auto"`` takes what makes the file smaller; the others are for comparisons. Images that
-        they do not code are coded as by ``"context"``, or stored by ``"shapes"``.
+        they do not code are coded as by ``"context"``, or stored by ``"shapes"`` and
+        ``"tiny"``.
     embed_codebook : bool
         Put the codebook into the file, so that it decodes everywhere.
     reference_bytes : {4, 8, 32}, optional

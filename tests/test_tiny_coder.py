@@ -312,7 +312,7 @@ def test_codebook_without_this_size():
     with pytest.raises(CorruptStreamError, match="no part for gray8 pictures of 12 x 12"):
         softcomp_codec.decode(wrong, codebooks=[other])
     shapes = file_of(natural(8), b"123", coder=container.SHAPES, book=book)
-    with pytest.raises(CorruptStreamError, match="by shapes"):
+    with pytest.raises(CorruptStreamError, match="by the shapes coder"):
         softcomp_codec.decode(shapes, codebooks=[book])
 
 
