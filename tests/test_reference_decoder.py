@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reference_decoder as reference
+from file_builder import file_of
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 import softcomp_codec
+from softcomp_codec import context_coder
+from softcomp_codec.planes import mode_of_array
 from softcomp_codec.reference_training import ReferenceOptions
 from softcomp_codec.training import TrainingOptions
 
@@ -368,13 +371,15 @@ def test_payload_of_any_settings(data):
     [
         (0x10, 0x01, "version"),
         (0x08, 0x01, "set"),
-        (0x00, 0x0C, "mode"),
+        (0x00, 0x0C, "palette"),
+        (0x00, 0x0D, "mode"),
         *[(0x00, 0x20 + mode, "mode") for mode in range(5, 12)],
         *[(0x00, 0xA0 + mode, "mode") for mode in range(5, 12)],
         (0x00, 0x1F, "mode"),
-        (0x00, 0x61, "coder"),
-        (0x00, 0x81, "coder"),
-        (0x00, 0xC1, "coder"),
+        *[(0x00, 0x60 + mode, "mode") for mode in (1, 2, 3, *range(5, 12))],
+        *[(0x00, 0x80 + mode, "mode") for mode in (0, 4, 5, 6, 9, 10, 11)],
+        *[(0x00, 0xC0 + mode, "mode") for mode in (0, 2, *range(4, 12))],
+        (0x00, 0xC1, "codebook"),
         (0x00, 0xE1, "coder"),
         (0x01, 0x01, "reference"),
     ],
@@ -740,10 +745,12 @@ def make_wide_image(style, height, width, planes, dtype):
 
 def encode_context(image, effort=5):
     """Return a file of the context coder, or a stored one where that is shorter."""
-    file = softcomp_codec.encode(image, coder="context", codebook=None, effort=effort)
-    header = reference.read_header(file)
-    assert header.coder == 0 or header.payload[0] % 16 == EFFORTS[effort]
-    return file
+    mode = mode_of_array(image)
+    payload = context_coder.encode_payload(image, mode, effort=effort)
+    if payload is None:
+        return file_of(image, canonical_samples(image), coder=0)
+    assert payload[0] % 16 == EFFORTS[effort]
+    return file_of(image, payload, coder=2)
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
@@ -1055,5 +1062,5 @@ def test_tiles(size):
                 bottom = top + 2
                 patch.setattr(reference.ArithmeticDecoder, "finish", lambda decoder: None)
             sides = right - left, bottom - top
-            rows = reference.decode_tile(payload.codes[number], payload, 8, *sides)[0]
+            rows = reference.decode_tile(payload.codes[number], payload, None, 8, *sides)[0]
         np.testing.assert_array_equal(rows, image[top:bottom, left:right])
