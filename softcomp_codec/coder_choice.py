@@ -47,6 +47,9 @@ TRIAL_SIDE = 384
 TRIAL_FRAMES = 4
 """`auto` compares codebooks on the middle of this size of at most so many frames."""
 
+FEW_COLOURS_SIDE = 128
+"""The same for coders that code larger images with a codebook and without."""
+
 AUTO_PIXELS = 1 << 18
 """In larger images priors are chosen on small parts, since they save little there; bilevel ones
 take none by themselves."""
@@ -139,7 +142,7 @@ def choose_codebook(
     if not fitting:
         return None
     fitting.append(None)
-    sides = [coder.trial_side or TRIAL_SIDE for coder in coders]
+    sides = [coder.trial_side or FEW_COLOURS_SIDE for coder in coders]
     side = TRIAL_SIDE if SHAPES in coders else min(sides, default=TRIAL_SIDE)
     trial = [middle_of(picture, side) for picture in some]
     sizes = [

@@ -9,7 +9,7 @@ from PIL import Image
 from small_codebooks import made_prior, prior_book
 
 import softcomp_codec
-from softcomp_codec import container, context_coder, encoder, tracing
+from softcomp_codec import coder_choice, container, context_coder, tracing
 
 TONE_MODES = [form for form in SHAPES_OF_MODES if form[0] is not np.bool_]
 
@@ -157,7 +157,7 @@ def test_pictures_of_other_coders_are_explained_by_shapes(tmp_path, monkeypatch)
 
 
 def test_info_says_what_the_prior_has(tmp_path, monkeypatch):
-    monkeypatch.setattr(encoder, "PRIOR_TRIAL_EFFORT", 10)  # the prior, whether or not it pays
+    monkeypatch.setattr(coder_choice, "TRIAL_EFFORT", 10)  # the prior, whether or not it pays
     book = prior_book(made_prior())
     for effort, parts in (
         (4, ["least squares", "filters", "states up to count 30"]),
