@@ -12,7 +12,7 @@ import typer
 
 from .console import complain, n_bytes, print_table, progress, ratio, say
 from .encode import coded_by
-from .warmup import compile_kernels
+from .warmup import note_compiling
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,7 +41,7 @@ def demo() -> None:
     """
     from ..samples import list_samples
 
-    compile_kernels()
+    note_compiling()
     samples = list_samples()
     trials = []
     with TemporaryDirectory(prefix="scf-demo-") as folder, progress("encoding") as move:

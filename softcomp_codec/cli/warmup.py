@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .console import progress, say
+from .console import note, progress, say
 
 
 def warmup() -> None:
@@ -16,12 +16,18 @@ def warmup() -> None:
 
 def compile_kernels() -> float:
     """Compile what is not compiled yet; say so if it is the first time. Returns seconds."""
-    from ..kernels.jit import has_compiled_kernels
     from ..warming import warmup as warm_up
-    from .console import note
+
+    first = note_compiling()
+    with progress("compiling kernels" if first else "loading kernels") as move:
+        return warm_up(move)
+
+
+def note_compiling() -> bool:
+    """Say so, and return True, if kernels are used for the first time."""
+    from ..kernels.jit import has_compiled_kernels
 
     first = not has_compiled_kernels()
     if first:
         note("compiling kernels, once")
-    with progress("compiling kernels" if first else "loading kernels") as move:
-        return warm_up(move)
+    return first
