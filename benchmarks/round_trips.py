@@ -1,6 +1,7 @@
 """Save and open every image of some folders through Pillow, with several codebooks.
 
-    python benchmarks/round_trips.py FOLDER [FOLDER ...] [--efforts 1 5 9] [-j N]
+    python benchmarks/round_trips.py FOLDER [FOLDER ...] [--efforts 1 5 9] [--codebooks NAME ...]
+                                     [-j N]
 
 A folder, with those in it, holds PNG and JPEG pictures or the IDX files of MNIST; of the latter
 each image is taken, also thresholded. Images of modes that the format does not hold are counted
@@ -104,14 +105,15 @@ def loaded(path: Path) -> Codebook:
 
 
 def check(
-    image: Image.Image, own: Sequence[Path], efforts: Sequence[int]
+    image: Image.Image, own: Sequence[Path], efforts: Sequence[int], named: Sequence[str]
 ) -> tuple[int, list[tuple[str, int]]]:
     """Return how many ways were tried, and those in which the image did not survive."""
-    mode = next(mode for mode in MODES.values() if mode.pillow_mode == image.mode)
-    fitting = [each.book for each in codebook_store.list_codebooks() if each.book.fits(mode)]
-    fitting += [loaded(path) for path in own]
+    choices: list[str | Codebook] = list(named)
+    if not named:
+        mode = next(mode for mode in MODES.values() if mode.pillow_mode == image.mode)
+        fitting = [each.book for each in codebook_store.list_codebooks() if each.book.fits(mode)]
+        choices = ["auto", "none", *fitting, *(loaded(path) for path in own)]
     failed = []
-    choices: list[str | Codebook] = ["auto", "none", *fitting]
     for codebook in choices:
         for effort in efforts:
             buffer = io.BytesIO()
@@ -125,7 +127,10 @@ def check(
 
 
 def check_chunk(
-    chunk: Sequence[Picture], own: dict[str, list[Path]], efforts: Sequence[int]
+    chunk: Sequence[Picture],
+    own: dict[str, list[Path]],
+    efforts: Sequence[int],
+    named: Sequence[str],
 ) -> tuple[Counter[str], int, list[str]]:
     """Return images by mode, ways tried, and a line for each that failed."""
     modes: Counter[str] = Counter()
@@ -134,7 +139,7 @@ def check_chunk(
         modes[image.mode] += 1
         if image.mode not in PILLOW_MODES:
             continue
-        tried, failed = check(image, own[image.mode], efforts)
+        tried, failed = check(image, own.get(image.mode, []), efforts, named)
         n_tried += tried
         lines += [f"  NOT EXACT: {name} with {book}, effort {effort}" for book, effort in failed]
     return modes, n_tried, lines
@@ -152,18 +157,20 @@ def chunks(images: Iterable[Picture]) -> Iterator[list[Picture]]:
         yield group
 
 
-def check_folder(folder: Path, efforts: Sequence[int], pool: ProcessPoolExecutor) -> int:
+def check_folder(
+    folder: Path, efforts: Sequence[int], named: Sequence[str], pool: ProcessPoolExecutor
+) -> int:
     """Check all images of a folder, print a line, and return how many ways failed."""
     start = time.monotonic()
     modes: Counter[str] = Counter()
     n_tried = n_failed = 0
     with TemporaryDirectory(prefix="scf-round-trips-") as scratch:
-        own = own_codebooks(pictures(folder), Path(scratch))
+        own = {} if named else own_codebooks(pictures(folder), Path(scratch))
         waiting = []
         groups = chunks(pictures(folder))
         while True:
             while len(waiting) < 8 and (group := next(groups, None)) is not None:
-                waiting.append(pool.submit(check_chunk, group, own, efforts))
+                waiting.append(pool.submit(check_chunk, group, own, efforts, named))
             if not waiting:
                 break
             found, tried, lines = waiting.pop(0).result()
@@ -187,6 +194,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--efforts", nargs="+", type=int, default=[5], metavar="N")
+    parser.add_argument("--codebooks", nargs="+", default=[], metavar="NAME")
     parser.add_argument("-j", type=int, default=2, metavar="N", help="processes")
     arguments = parser.parse_args()
     if lacking := [str(folder) for folder in arguments.folders if not folder.is_dir()]:
@@ -194,7 +202,10 @@ def main() -> int:
     names = [stored.book.name for stored in codebook_store.list_codebooks()]
     print("bundled codebooks:", ", ".join(names), flush=True)
     with ProcessPoolExecutor(arguments.j, get_context("spawn")) as pool:
-        n_failed = sum(check_folder(each, arguments.efforts, pool) for each in arguments.folders)
+        n_failed = sum(
+            check_folder(each, arguments.efforts, arguments.codebooks, pool)
+            for each in arguments.folders
+        )
     return 1 if n_failed else 0
 
 
