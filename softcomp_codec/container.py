@@ -74,7 +74,7 @@ READABLE_SEGMENTS = (SEGMENT_PALETTE, SEGMENT_TRANSPARENCY, SEGMENT_FRAMES)
 REFERENCE_LENGTHS = (0, 4, 8, 32)
 _FLAG_REFERENCE = 0b0011
 _FLAG_SEGMENTS = 0b0100
-_FLAG_SET = 0b1000
+FLAG_SET = 0b1000
 
 MAX_SIDE = 2**31 - 1
 """Largest width or height of the format (SPEC 2.3)."""
@@ -379,6 +379,16 @@ def _read_segment(reader: ByteReader) -> Segment | None:
     return Segment(kind, data)
 
 
+def read_segments(reader: ByteReader) -> list[Segment]:
+    """Read a list of segments up to its end (SPEC 3)."""
+    segments: list[Segment] = []
+    while (segment := _read_segment(reader)) is not None:
+        segments.append(segment)
+        if len(segments) > MAX_SEGMENTS:
+            raise CorruptStreamError(f"{reader.what}: more than {MAX_SEGMENTS} segments")
+    return segments
+
+
 def _write_frames(frames: tuple[Frame, ...]) -> bytes:
     """Return the data of a frame table (SPEC 3.4); inverse of `_read_frames`."""
     out = bytearray(write_varint(len(frames)))
@@ -410,12 +420,17 @@ def _read_frame_entries(reader: ByteReader, mode: Mode, reference: bytes) -> lis
         kind = reader.take(1, f"coder of frame {index}")[0]
         n_bytes = reader.varint(f"payload length of frame {index}", 1 << 62)
         (frame_crc,) = struct.unpack("<I", reader.take(4, f"checksum of frame {index}"))
-        _check_coder(kind >> 5, mode, f"frame table: frame {index}")
-        built_in_in_vain = kind & 1 and (not reference or kind >> 5 in (STORED, REFERENCE, TINY))
-        if kind & 0b11110 or built_in_in_vain:
-            raise CorruptStreamError(f"frame table: frame {index} has coder byte 0x{kind:02x}")
+        check_coder(kind >> 5, mode, f"frame table: frame {index}")
+        check_coder_byte(kind, bool(reference), f"frame table: frame {index}")
         frames.append(Frame(kind >> 5, bool(kind & 1), n_bytes, frame_crc))
     return frames
+
+
+def check_coder_byte(byte: int, has_reference: bool, where: str) -> None:
+    """Check what goes with a coder in a frame table or group (SPEC 3.4 and 7.2.4)."""
+    built_in_in_vain = byte & 1 and (not has_reference or byte >> 5 in (STORED, REFERENCE, TINY))
+    if byte & 0b11110 or built_in_in_vain:
+        raise CorruptStreamError(f"{where} has coder byte 0x{byte:02x}")
 
 
 def codes_mode(coder: int, mode: Mode) -> bool:
@@ -429,7 +444,8 @@ def codes_mode(coder: int, mode: Mode) -> bool:
     return mode.kind is not None or coder not in KIND_CODERS
 
 
-def _check_coder(coder: int, mode: Mode, where: str) -> None:
+def check_coder(coder: int, mode: Mode, where: str) -> None:
+    """Raise `UnsupportedStreamError` for a coder that does not code images of a mode."""
     if coder not in READABLE_CODERS:
         raise UnsupportedStreamError(
             f"{where}: coder {coder} ({CODER_NAMES.get(coder, 'unregistered')}) cannot be read by "
@@ -462,6 +478,11 @@ def write_header(header: Header) -> bytes:
     return bytes(out)
 
 
+def is_set(data: bytes) -> bool:
+    """Whether a file that starts with these four bytes is a set of images (SPEC 7.2)."""
+    return data.startswith(MAGIC) and len(data) > len(MAGIC) and bool(data[3] & FLAG_SET)
+
+
 def read_header(data: bytes) -> Header:
     """Read the header of a file; inverse of `write_header`.
 
@@ -492,27 +513,24 @@ def read_header(data: bytes) -> Header:
             f"header, byte 3: format version {version_flags >> 4}, this release reads version "
             f"{FORMAT_VERSION}"
         )
-    if version_flags & _FLAG_SET:
-        raise UnsupportedStreamError("header, byte 3: sets of images cannot be read yet")
+    if version_flags & FLAG_SET:
+        raise UnsupportedStreamError(
+            "header, byte 3: a set of images, which softcomp_codec.open_set and scf unpack read"
+        )
     coder, identifier = divmod(reader.take(1, "coder and mode")[0], 32)
     mode = MODES.get(identifier)
     if mode is None:
         raise UnsupportedStreamError(
             f"header, byte 4: mode {identifier} is unknown; known: {sorted(MODES)}"
         )
-    _check_coder(coder, mode, "header, byte 4")
+    check_coder(coder, mode, "header, byte 4")
     width = reader.varint("width", MAX_SIDE)
     height = reader.varint("height", MAX_SIDE)
     reference = reader.take(
         REFERENCE_LENGTHS[version_flags & _FLAG_REFERENCE], "codebook reference"
     )
     (crc,) = struct.unpack("<I", reader.take(4, "checksum"))
-    segments: list[Segment] = []
-    if version_flags & _FLAG_SEGMENTS:
-        while (segment := _read_segment(reader)) is not None:
-            segments.append(segment)
-            if len(segments) > MAX_SEGMENTS:
-                raise CorruptStreamError(f"header: more than {MAX_SEGMENTS} segments")
+    segments = read_segments(reader) if version_flags & _FLAG_SEGMENTS else []
     for index, segment in enumerate(segments):
         if segment.kind == SEGMENT_FILE_CHECK and (index or len(segment.data) != 4):
             raise CorruptStreamError("header: the file check is not 4 bytes in the first segment")

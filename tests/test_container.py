@@ -158,7 +158,7 @@ def test_headers_cut_at_every_byte(header):
              f"header, byte 3: format version {version}, .* version 0")
             for version in (1, 2, 9, 15)
         ],
-        ({"version": b"\x08"}, UnsupportedStreamError, "byte 3: sets of images cannot be read"),
+        ({"version": b"\x08"}, UnsupportedStreamError, "byte 3: a set of images"),
         ({"version": b"\x0f"}, UnsupportedStreamError, "byte 3: sets of images"),
         *[
             ({"coder_mode": bytes([1 << 5 | mode])}, UnsupportedStreamError,
