@@ -69,6 +69,11 @@ class SetHead:
     segments: tuple[Segment, ...] = ()
     n_bytes: int = 0
 
+    def segment_of_codebook(self) -> bytes | None:
+        """Return the codebook file that the set embeds, None where there is none."""
+        kind = container.SEGMENT_CODEBOOK
+        return next((segment.data for segment in self.segments if segment.kind == kind), None)
+
     def codebook_segments(self) -> tuple[Segment, ...]:
         """Return the segments that tell about the codebook."""
         kinds = (container.SEGMENT_CODEBOOK, container.SEGMENT_CODEBOOK_NAME)
@@ -153,8 +158,10 @@ class GroupBlock:
     reference : bytes
     mode : Mode
     width, height : int
-    checksum : int
-        CRC-32 over description and samples of all.
+    share : int
+        So many images have a checksum together, perhaps fewer at the end.
+    checksums : tuple of int
+        CRC-32s over the description and the samples of each share.
     coders : tuple of (int, bool)
         Of each image its coder, and whether it uses the built-in prior all the same.
     payloads : tuple of bytes
@@ -168,9 +175,15 @@ class GroupBlock:
     mode: Mode
     width: int
     height: int
-    checksum: int
+    share: int
+    checksums: tuple[int, ...]
     coders: tuple[tuple[int, bool], ...]
     payloads: tuple[bytes, ...]
+
+    def images_with(self, index: int) -> range:
+        """Return the numbers of the images that have their checksum together with one."""
+        first = index - index % self.share
+        return range(first, min(first + self.share, len(self.coders)))
 
     def header(self, index: int, segments: tuple[Segment, ...] = (), crc: int = 0) -> Header:
         """Return the header of one image as that of a file of its own."""
@@ -384,8 +397,8 @@ def write_group_block(group: GroupBlock) -> bytes:
     out += bytes([flags | _NAMED * (group.names is not None), group.mode.identifier])
     out += write_varint(group.width) + write_varint(group.height)
     out += b"" if group.of_set else group.reference
-    out += struct.pack("<I", group.checksum)
-    out += _write_coders(group.coders)
+    out += _write_coders(group.coders) + write_varint(group.share)
+    out += b"".join(struct.pack("<I", crc) for crc in group.checksums)
     if group.names is not None:
         out += _write_names(group.names)
     out += _write_lengths([len(payload) for payload in group.payloads[:-1]])
@@ -424,8 +437,12 @@ def read_group_block(data: bytes, offset: int, head: SetHead, *, whole: bool = T
         raise CorruptStreamError(
             f"{what}: a group of {mode.name} images of {width} x {height}, flags 0x{flags:02x}"
         )
-    (crc,) = struct.unpack("<I", reader.take(4, "checksum"))
     coders = _read_coders(reader, mode, bool(reference))
+    share = reader.varint("images of a checksum", len(coders))
+    if not share:
+        raise CorruptStreamError(f"{what}: checksums of 0 images")
+    n_checksums = -(-len(coders) // share)
+    checksums = struct.unpack(f"<{n_checksums}I", reader.take(4 * n_checksums, "checksums"))
     names = _read_names(reader, len(coders)) if flags & _NAMED else None
     payloads: tuple[bytes, ...] = ()
     if whole:
@@ -434,8 +451,8 @@ def read_group_block(data: bytes, offset: int, head: SetHead, *, whole: bool = T
             raise CorruptStreamError(f"{what}: payloads of {bounds[-1]} bytes in {len(data)}")
         payloads = tuple(data[start:end] for start, end in pairwise([*bounds, len(data)]))
     return GroupBlock(
-        position, names, bool(flags & _SET_BOOK), reference, mode, width, height, crc, coders,
-        payloads,
+        position, names, bool(flags & _SET_BOOK), reference, mode, width, height, share, checksums,
+        coders, payloads,
     )  # fmt: skip
 
 
@@ -459,7 +476,9 @@ def _read_coders(reader: ByteReader, mode: Mode, has_book: bool) -> tuple[tuple[
         container.check_coder(byte >> 5, mode, reader.what)
         container.check_coder_byte(byte, has_book, reader.what)
         if not n_same or len(coders) + n_same > most:
-            raise CorruptStreamError(f"{reader.what}: a run of {n_same} images behind {len(coders)}")
+            raise CorruptStreamError(
+                f"{reader.what}: a run of {n_same} images behind {len(coders)}"
+            )
         coders += [(byte >> 5, bool(byte & 1))] * n_same
     if not coders:
         raise CorruptStreamError(f"{reader.what}: a group without images")

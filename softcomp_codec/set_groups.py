@@ -14,22 +14,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .codebook import Codebook
-    from .container import Segment
+    from .container import Header, Segment
     from .set_format import GroupBlock
 
 
-def decode_group(
+def decode_share(
     block: GroupBlock,
+    index: int,
     segments: tuple[Segment, ...],
     *,
     source: str | None = None,
     codebooks: Sequence[Codebook] = (),
 ) -> list[NDArray[Any]]:
-    """Return the images of a group.
+    """Return the images of a group that have their checksum together with one of them.
 
     Parameters
     ----------
     block : GroupBlock
+    index : int
+        One of them: 0 up to the number of images of the group - 1.
     segments : tuple of Segment
         What the set says about the codebook that the group refers to.
     source : str, optional
@@ -42,15 +45,16 @@ def decode_group(
     ScfError
         One of its kinds; `CorruptStreamError` where the samples do not match their checksum.
     """
-    headers = [block.header(index, segments) for index in range(len(block.coders))]
-    referring = [header for header in headers if header.codebook_reference]
+    share = block.images_with(index)
+    headers = {number: block.header(number, segments) for number in share}
+    referring = [header for header in headers.values() if header.codebook_reference]
     if not referring:
-        return _checked(block, [_decode(block, headers, index, None) for index in _all(block)])
+        return _decode_checked(block, headers, None)
     found = codebook_store.find_codebooks(referring[0], source=source, extra=codebooks)
     failure: CorruptStreamError | None = None
     for book in found:
         try:
-            return _checked(block, [_decode(block, headers, index, book) for index in _all(block)])
+            return _decode_checked(block, headers, book)
         except CorruptStreamError as error:
             failure = error
     assert failure is not None
@@ -62,15 +66,26 @@ def decode_group(
     raise failure
 
 
-def _all(block: GroupBlock) -> range:
-    return range(len(block.coders))
+def _decode_checked(
+    block: GroupBlock, headers: dict[int, Header], book: Codebook | None
+) -> list[NDArray[Any]]:
+    """Return the images of a share, which match their common checksum."""
+    images = [_decode(block, number, header, book) for number, header in headers.items()]
+    samples = b"".join(planes.canonical_samples(image, block.mode) for image in images)
+    found = container.checksum(block.mode, block.width, block.height, samples)
+    expected = block.checksums[min(headers) // block.share]
+    if found != expected:
+        raise CorruptStreamError(
+            f"checksum of images {block.position + min(headers)} to "
+            f"{block.position + max(headers)} is {found:08x}, the set says {expected:08x}: it is "
+            "damaged, or its codebook is another one"
+        )
+    return images
 
 
-def _decode(
-    block: GroupBlock, headers: list[container.Header], index: int, book: Codebook | None
-) -> NDArray[Any]:
+def _decode(block: GroupBlock, index: int, header: Header, book: Codebook | None) -> NDArray[Any]:
     """Decode one image, without its checksum."""
-    header, payload = headers[index], block.payloads[index]
+    payload = block.payloads[index]
     if header.coder == container.STORED:
         if len(payload) != header.raw_size:
             raise CorruptStreamError(
@@ -99,15 +114,3 @@ def _decode(
         return coder.decode(payload, header, prior, False)[0]
     except CorruptStreamError as error:
         raise CorruptStreamError(f"image {block.position + index}: {error}") from error
-
-
-def _checked(block: GroupBlock, images: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Return the images, which match their common checksum."""
-    samples = b"".join(planes.canonical_samples(image, block.mode) for image in images)
-    found = container.checksum(block.mode, block.width, block.height, samples)
-    if found != block.checksum:
-        raise CorruptStreamError(
-            f"checksum of the decoded group is {found:08x}, the set says {block.checksum:08x}: it "
-            "is damaged, or its codebook is another one"
-        )
-    return images

@@ -77,7 +77,5 @@ class SetImageFile(ImageFile.ImageFile):
         return self._frame
 
     def verify(self) -> None:
-        """Decode all images and compare them with their checksums."""
-        for index in range(self.n_frames):
-            self._set.read(index)
-        super().verify()
+        """Decode all images and compare them with their checksums; see `ImageSet.verify`."""
+        self._set.verify()

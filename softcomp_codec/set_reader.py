@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 _FIRST_READ = 1024
 """Bytes of a block that are read for name and sizes."""
 
-_KEPT_GROUPS = 4
-"""Groups that stay decoded."""
+_KEPT_SHARES = 8
+"""So many shares of groups stay decoded."""
 
 _N_LOCKS = 16
-"""A group is decoded once, whichever threads ask for its images."""
+"""A share is decoded once, whichever threads ask for its images."""
 
 
 class SetFile:
@@ -325,12 +325,12 @@ class ImageSet:
             n_images += entry.n_images
         self._n_images = n_images
         self._by_name: dict[str, int] | None = None
-        self._groups: dict[int, list[NDArray[Any]]] = {}
+        self._shares: dict[tuple[int, int], list[NDArray[Any]]] = {}
         self._make_locks()
 
     def _make_locks(self) -> None:
         self._lock = Lock()
-        self._group_locks = [Lock() for _ in range(_N_LOCKS)]
+        self._share_locks = [Lock() for _ in range(_N_LOCKS)]
 
     # --- as a container of images ---------------------------------------------------------------
 
@@ -370,7 +370,7 @@ class ImageSet:
 
         if block.mode.pillow_mode is None:
             raise OSError(f"Pillow cannot hold {block.mode.name}; use read")
-        samples = planes.canonical_samples(self._group(entry, block)[number], block.mode)
+        samples = planes.canonical_samples(self._of_group(entry, block, number), block.mode)
         single = Image.frombytes(block.mode.pillow_mode, (block.width, block.height), samples)
         single.info["scf_version"] = container.FORMAT_VERSION
         return single
@@ -412,7 +412,7 @@ class ImageSet:
         entry, number = self._place(which)
         block = self._block(entry)
         if isinstance(block, GroupBlock):
-            return self._group(entry, block)[number].copy()
+            return self._of_group(entry, block, number).copy()
         from .decoder import decode_file
 
         header = container.read_header(block.file)
@@ -454,10 +454,26 @@ class ImageSet:
             )
         from . import planes
 
-        samples = planes.canonical_samples(self._group(entry, block)[number], block.mode)
+        samples = planes.canonical_samples(self._of_group(entry, block, number), block.mode)
         crc = container.checksum(block.mode, block.width, block.height, samples)
         header = block.header(number, segments if block.of_set else (), crc)
         return container.write_file(header, block.payloads[number])
+
+    def verify(self) -> None:
+        """Decode everything and compare it with all checksums.
+
+        Raises
+        ------
+        ScfError
+            One of its kinds, of the first image that is not whole.
+        """
+        if self.damage:
+            raise CorruptStreamError(self.damage[0])
+        names = self.names
+        if len(set(names)) != len(names):
+            raise CorruptStreamError("set: several images have one name")
+        for index in range(len(self)):
+            self.read(index)
 
     # --- the file -------------------------------------------------------------------------------
 
@@ -511,6 +527,16 @@ class ImageSet:
 
             books = [Codebook.from_bytes(data) for data in state["books"]]
         ImageSet.__init__(self, state["path"], codebooks=books, recover=state["recover"])
+
+    @property
+    def source(self) -> str | None:
+        """The path of the set, beside which codebooks are looked for, too."""
+        return self._source
+
+    def codebooks_of(self, which: int | str) -> tuple[Codebook, ...]:
+        """Return the codebooks with which to try an image first, when it is a file of its own."""
+        entry, number = self._place(which)
+        return self._books_of(self._beginning(entry, number)[0])
 
     def set_source(self, path: str | None) -> None:
         """Say where a file object comes from: codebooks are also looked for beside that."""
@@ -595,8 +621,7 @@ class ImageSet:
 
     def _books_of(self, block: ImageBlock | GroupBlock) -> tuple[Codebook, ...]:
         """Return the codebooks to try first: the one that the set embeds, and then no other."""
-        kinds = [segment.kind for segment in self.head.segments]
-        if block.of_set and container.SEGMENT_CODEBOOK in kinds:
+        if block.of_set and self.head.segment_of_codebook() is not None:
             return self.codebooks()
         return self._codebooks
 
@@ -619,20 +644,24 @@ class ImageSet:
         )  # fmt: skip
         return tuple(find_codebooks(header, source=self._source, extra=self._codebooks))
 
-    def _group(self, number: int, block: GroupBlock) -> list[NDArray[Any]]:
-        """Decode the images of a group, which stay decoded for a while."""
-        with self._group_locks[number % _N_LOCKS]:
-            images = self._groups.get(number)
-            if images is None:
-                from .set_groups import decode_group
+    def _of_group(self, number: int, block: GroupBlock, image: int) -> NDArray[Any]:
+        """Decode an image of a group, with those of the same checksum; they are kept for a while.
 
-                images = decode_group(
-                    block, self.head.codebook_segments() if block.of_set else (),
+        The array is not the caller's to change.
+        """
+        share = block.images_with(image)
+        key = number, share.start
+        with self._share_locks[hash(key) % _N_LOCKS]:
+            images = self._shares.get(key)
+            if images is None:
+                from .set_groups import decode_share
+
+                images = decode_share(
+                    block, image, self.head.codebook_segments() if block.of_set else (),
                     source=self._source, codebooks=self._codebooks,
                 )  # fmt: skip
                 with self._lock:
-                    while len(self._groups) >= _KEPT_GROUPS:
-                        del self._groups[next(iter(self._groups))]
-                    self._groups[number] = images
-        return images
-
+                    while len(self._shares) >= _KEPT_SHARES:
+                        del self._shares[next(iter(self._shares))]
+                    self._shares[key] = images
+        return images[image - share.start]

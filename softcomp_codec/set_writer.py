@@ -32,6 +32,9 @@ BATCH_IMAGES = 256
 BATCH_BYTES = 1 << 26
 """So many images, or raw bytes, are encoded at once; a number that bytes depend on."""
 
+SHARE, BILEVEL_SHARE = 6, 64
+"""Images of a group that have a checksum together: opening one decodes as many."""
+
 VOTERS = 16
 """Images of a kind that decide which bundled codebook the kind is coded with."""
 
@@ -151,7 +154,7 @@ class SetWriter:
         self._options: dict[str, Any] = {"effort": effort, "coder": coder}
         self._embed = embed_codebook
         self._threads = threads
-        self._book = None if codebook in _WITHOUT else codebook_store.load_codebook(codebook)  # type: ignore[arg-type]
+        self._book = None if codebook in _WITHOUT else codebook_store.load_codebook(codebook)
         self._auto = codebook == "auto"
         self._pending: list[_Pending] = []
         self._pending_bytes = 0
@@ -177,8 +180,8 @@ class SetWriter:
                 contents = present._contents
                 if present.damage and not contents.torn:
                     raise CorruptStreamError(
-                        f"{os.fspath(path)}: damaged, not only cut off: {present.damage[0]}; unpack "
-                        "what is whole, and pack it anew"
+                        f"{os.fspath(path)}: damaged, not only cut off: {present.damage[0]}; "
+                        "unpack what is whole, and pack it anew"
                     )
                 self._names = set(present.names)
                 if len(self._names) != len(present):
@@ -324,9 +327,7 @@ class SetWriter:
         headers = [container.read_header(file) for file in files]
         if not self._has_head and (batch or last):
             self._write_head(headers)
-        encoded = [
-            self._as_encoded(*each) for each in zip(batch, files, headers, strict=True)
-        ]
+        encoded = [self._as_encoded(*each) for each in zip(batch, files, headers, strict=True)]
         for group in _groups(encoded):
             if len(group) > 1:
                 block = self._group_block(group)
@@ -378,35 +379,38 @@ class SetWriter:
         book = self._book
         if book is None and self._auto:
             book = _most_wanted([header.codebook_reference for header in headers])
-        reference, segments = b"", ()
+        reference, segments = b"", list[Segment]()
         if book is not None:
             self._identifier = book.identifier
             reference = book.identifier[:REFERENCE_BYTES]
             embed = not _is_bundled(book) if self._embed is None else self._embed
-            segments = (
-                Segment(container.SEGMENT_CODEBOOK, book.to_bytes())
-                if embed
-                else Segment(container.SEGMENT_CODEBOOK_NAME, book.name.encode()[:64]),
-            )
+            if embed:
+                segments.append(Segment(container.SEGMENT_CODEBOOK, book.to_bytes()))
+            else:
+                segments.append(Segment(container.SEGMENT_CODEBOOK_NAME, book.name.encode()))
         self._write(set_format.write_head(reference, segments))
         self._has_head = True
 
     def _group_block(self, group: Sequence[_Encoded]) -> bytes:
         first = group[0]
         mode, pictures = first.header.mode, [each.pending.pictures[0] for each in group]
-        samples = b"".join(planes.canonical_samples(each.array, mode) for each in pictures)
-        crc = checksum(mode, first.header.width, first.header.height, samples)
+        samples = [planes.canonical_samples(each.array, mode) for each in pictures]
+        share = min(len(group), BILEVEL_SHARE if mode.bits_per_sample == 1 else SHARE)
+        checksums = tuple(
+            checksum(
+                mode, first.header.width, first.header.height, b"".join(samples[k : k + share])
+            )
+            for k in range(0, len(group), share)
+        )
         using = [each for each in group if each.header.codebook_reference]
         has_book = bool(using)
-        coders = tuple(
-            (each.header.coder, _says_built_in(each.header, has_book)) for each in group
-        )
+        coders = tuple((each.header.coder, _says_built_in(each.header, has_book)) for each in group)
         names = tuple(each.pending.name for each in group if each.pending.name is not None)
         return set_format.write_group_block(
             GroupBlock(
                 self._n_written, names or None, has_book and using[0].of_set,
                 using[0].header.codebook_reference if has_book else b"",
-                mode, first.header.width, first.header.height, crc, coders,
+                mode, first.header.width, first.header.height, share, checksums, coders,
                 tuple(each.file[each.header.payload_offset :] for each in group),
             )
         )  # fmt: skip
@@ -447,7 +451,11 @@ def _groups(encoded: Sequence[_Encoded]) -> list[list[_Encoded]]:
         last = groups[-1] if groups else []
         reference = {each.header.codebook_reference} - {b""}
         alike = bool(last) and each.key is not None and last[0].key == each.key
-        if alike and len(last) < most_of_group(each.header.mode) and len(references | reference) < 2:
+        if (
+            alike
+            and len(last) < most_of_group(each.header.mode)
+            and len(references | reference) < 2
+        ):
             last.append(each)
             references |= reference
         else:
