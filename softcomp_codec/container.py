@@ -420,17 +420,12 @@ def _read_frame_entries(reader: ByteReader, mode: Mode, reference: bytes) -> lis
         kind = reader.take(1, f"coder of frame {index}")[0]
         n_bytes = reader.varint(f"payload length of frame {index}", 1 << 62)
         (frame_crc,) = struct.unpack("<I", reader.take(4, f"checksum of frame {index}"))
-        check_coder(kind >> 5, mode, f"frame table: frame {index}")
-        check_coder_byte(kind, bool(reference), f"frame table: frame {index}")
+        _check_coder(kind >> 5, mode, f"frame table: frame {index}")
+        built_in_in_vain = kind & 1 and (not reference or kind >> 5 in (STORED, REFERENCE, TINY))
+        if kind & 0b11110 or built_in_in_vain:
+            raise CorruptStreamError(f"frame table: frame {index} has coder byte 0x{kind:02x}")
         frames.append(Frame(kind >> 5, bool(kind & 1), n_bytes, frame_crc))
     return frames
-
-
-def check_coder_byte(byte: int, has_reference: bool, where: str) -> None:
-    """Check what goes with a coder in a frame table or group (SPEC 3.4 and 7.2.4)."""
-    built_in_in_vain = byte & 1 and (not has_reference or byte >> 5 in (STORED, REFERENCE, TINY))
-    if byte & 0b11110 or built_in_in_vain:
-        raise CorruptStreamError(f"{where} has coder byte 0x{byte:02x}")
 
 
 def codes_mode(coder: int, mode: Mode) -> bool:
@@ -444,8 +439,7 @@ def codes_mode(coder: int, mode: Mode) -> bool:
     return mode.kind is not None or coder not in KIND_CODERS
 
 
-def check_coder(coder: int, mode: Mode, where: str) -> None:
-    """Raise `UnsupportedStreamError` for a coder that does not code images of a mode."""
+def _check_coder(coder: int, mode: Mode, where: str) -> None:
     if coder not in READABLE_CODERS:
         raise UnsupportedStreamError(
             f"{where}: coder {coder} ({CODER_NAMES.get(coder, 'unregistered')}) cannot be read by "
@@ -523,7 +517,7 @@ def read_header(data: bytes) -> Header:
         raise UnsupportedStreamError(
             f"header, byte 4: mode {identifier} is unknown; known: {sorted(MODES)}"
         )
-    check_coder(coder, mode, "header, byte 4")
+    _check_coder(coder, mode, "header, byte 4")
     width = reader.varint("width", MAX_SIDE)
     height = reader.varint("height", MAX_SIDE)
     reference = reader.take(

@@ -48,7 +48,8 @@ END_BYTES = 8
 """The last bytes of a whole set: length and CRC-32 of its last index."""
 
 _SEGMENTS, _SET_BOOK, _NAMED = 0b00100, 0b01000, 0b10000
-_SPECIAL_MODES = (12, 31)
+_SPECIAL_MODES = ("P", "PA")
+_ARRAY_MODE = 31
 """Modes that need segments, which images of a group do not have."""
 
 
@@ -387,7 +388,8 @@ def most_of_group(mode: Mode) -> int:
 
 def may_be_grouped(mode: Mode, width: int, height: int) -> bool:
     """Whether images of a mode and size may share a block (SPEC 7.2.4)."""
-    return mode.identifier not in _SPECIAL_MODES and width * height <= MAX_GROUP_PIXELS
+    special = mode.pillow_mode in _SPECIAL_MODES or mode.identifier == _ARRAY_MODE
+    return not special and width * height <= MAX_GROUP_PIXELS
 
 
 def write_group_block(group: GroupBlock) -> bytes:
@@ -473,8 +475,7 @@ def _read_coders(reader: ByteReader, mode: Mode, has_book: bool) -> tuple[tuple[
     for _ in range(reader.varint("number of runs", most)):
         byte = reader.take(1, "coder")[0]
         n_same = reader.varint("length of a run", most)
-        container.check_coder(byte >> 5, mode, reader.what)
-        container.check_coder_byte(byte, has_book, reader.what)
+        _check_coder(byte, mode, has_book, reader.what)
         if not n_same or len(coders) + n_same > most:
             raise CorruptStreamError(
                 f"{reader.what}: a run of {n_same} images behind {len(coders)}"
@@ -483,6 +484,16 @@ def _read_coders(reader: ByteReader, mode: Mode, has_book: bool) -> tuple[tuple[
     if not coders:
         raise CorruptStreamError(f"{reader.what}: a group without images")
     return tuple(coders)
+
+
+def _check_coder(byte: int, mode: Mode, has_book: bool, what: str) -> None:
+    """Check a coder's byte, as that of a frame that does not follow another (SPEC 3.4)."""
+    coder, built_in = byte >> 5, byte & 1
+    if coder not in container.READABLE_CODERS or not container.codes_mode(coder, mode):
+        raise UnsupportedStreamError(f"{what}: coder {coder} for {mode.name} pictures")
+    always = coder in (container.STORED, container.REFERENCE, container.TINY)
+    if byte & 0b11110 or (built_in and (always or not has_book)):
+        raise CorruptStreamError(f"{what}: coder byte 0x{byte:02x}")
 
 
 def _write_names(names: Sequence[str]) -> bytes:
@@ -573,6 +584,8 @@ def read_index(data: bytes, offset: int) -> Index:
         for _ in range(reader.varint("number of blocks", len(content))):
             n_bytes = reader.varint("length of a block", MAX_BLOCK_BYTES)
             number = reader.varint("images of a block", 2 * MAX_BILEVEL_GROUP + 1)
+            if n_bytes <= FRAME_BYTES:
+                raise CorruptStreamError(f"{what}: a block of {n_bytes} bytes")
             blocks.append((n_bytes, number >> 1, bool(number & 1)))
     except TruncatedStreamError as error:  # the block is whole, its content is not
         raise CorruptStreamError(str(error)) from error

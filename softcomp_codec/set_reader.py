@@ -357,6 +357,9 @@ class ImageSet:
         """
         entry, number = self._place(which)
         block = self._block(entry)
+        mode = self._header(block, number).mode
+        if mode.pillow_mode is None:
+            raise OSError(f"Pillow cannot hold {mode.name}; use read")
         if isinstance(block, ImageBlock):
             from .pillow_plugin import ScfImageFile
 
@@ -368,10 +371,8 @@ class ImageSet:
 
         from . import planes
 
-        if block.mode.pillow_mode is None:
-            raise OSError(f"Pillow cannot hold {block.mode.name}; use read")
         samples = planes.canonical_samples(self._of_group(entry, block, number), block.mode)
-        single = Image.frombytes(block.mode.pillow_mode, (block.width, block.height), samples)
+        single = Image.frombytes(mode.pillow_mode, (block.width, block.height), samples)
         single.info["scf_version"] = container.FORMAT_VERSION
         return single
 
@@ -415,7 +416,7 @@ class ImageSet:
             return self._of_group(entry, block, number).copy()
         from .decoder import decode_file
 
-        header = container.read_header(block.file)
+        header = self._header(block, number)
         books = self._books_of(block)
         frames = [
             decode_file(
@@ -593,7 +594,10 @@ class ImageSet:
     def _header(block: ImageBlock | GroupBlock, image: int) -> Header:
         if isinstance(block, GroupBlock):
             return block.header(image)
-        return container.read_header(block.file)
+        header = container.read_header(block.file)
+        if header.segment(container.SEGMENT_FILE_CHECK) is not None:
+            raise CorruptStreamError(f"image {block.position}: a file check in a set")
+        return header
 
     def _names(self) -> Iterator[str]:
         for number, entry in enumerate(self._blocks):
