@@ -497,32 +497,35 @@ def _check_coder(byte: int, mode: Mode, has_book: bool, what: str) -> None:
 
 
 def _write_names(names: Sequence[str]) -> bytes:
-    plain = b"\0".join(name.encode() for name in names)
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
-    packed = deflate.compress(plain) + deflate.flush()
-    form, data = (1, packed) if len(packed) < len(plain) else (0, plain)
-    return write_varint(len(data) + 1) + bytes([form]) + data
+    """Return names, each as what it does not share with the name before."""
+    out, before = bytearray(), b""
+    for name in names:
+        encoded = name.encode()
+        n_first = _n_shared(before, encoded)
+        rest, rest_before = encoded[n_first:], before[n_first:]
+        n_last = _n_shared(rest_before[::-1], rest[::-1])
+        middle = rest[: len(rest) - n_last]
+        out += write_varint(n_first) + write_varint(n_last) + write_varint(len(middle)) + middle
+        before = encoded
+    return bytes(out)
+
+
+def _n_shared(first: bytes, second: bytes) -> int:
+    """Return with how many equal bytes two strings begin."""
+    pairs = zip(first, second, strict=False)
+    return next((k for k, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
 
 
 def _read_names(reader: ByteReader, n_images: int) -> tuple[str, ...]:
-    most = n_images * (MAX_NAME_BYTES + 1)
-    n_bytes = reader.varint("length of the names", most + 1)
-    data = reader.take(n_bytes, "names")
-    form, data = data[:1], data[1:]
-    if form == b"\1":
-        inflate = zlib.decompressobj(-15)
-        try:
-            data = inflate.decompress(data, most)
-        except zlib.error as error:
-            raise CorruptStreamError(f"{reader.what}: names: {error}") from error
-        if not inflate.eof or inflate.unused_data:
-            raise CorruptStreamError(f"{reader.what}: names do not end where they should")
-    elif form != b"\0":
-        raise CorruptStreamError(f"{reader.what}: names of form {form.hex() or 'none'}")
-    names = data.split(b"\0")
-    if len(names) != n_images:
-        raise CorruptStreamError(f"{reader.what}: {len(names)} names for {n_images} images")
-    return tuple(_read_name(name, reader.what) for name in names)
+    names, before = [], b""
+    for _ in range(n_images):
+        n_first = reader.varint("shared beginning of a name", len(before))
+        n_last = reader.varint("shared end of a name", len(before) - n_first)
+        n_middle = reader.varint("length of a name", MAX_NAME_BYTES)
+        middle = reader.take(n_middle, "name")
+        before = before[:n_first] + middle + before[len(before) - n_last :]
+        names.append(_read_name(before, reader.what))
+    return tuple(names)
 
 
 def _write_lengths(lengths: Sequence[int]) -> bytes:

@@ -209,7 +209,7 @@ def decode_group(
     checksums = [file.uint32() for _ in range(0, len(coders), share)]
     names = [str(number + index) for index in range(len(coders))]
     if flags & 16:
-        names = read_names(file.take(file.varint()), len(coders))
+        names = read_names(file, len(coders))
     headers = []
     for byte, payload in zip(coders, read_payloads(file, len(coders)), strict=True):
         own = b"" if byte & 1 or byte >> 5 == STORED else reference
@@ -242,21 +242,18 @@ def read_runs(file: ByteReader, mode: int, has_reference: bool) -> list[int]:
     return coders
 
 
-def read_names(content: bytes, number: int) -> list[str]:
+def read_names(file: ByteReader, number: int) -> list[str]:
     """Read the names of a group (7.2.4)."""
-    if content[:1] == b"\1":
-        try:
-            names = zlib.decompress(content[1:], -15)
-        except zlib.error:
-            raise SpecError("corrupt: compressed names") from None
-    elif content[:1] == b"\0":
-        names = content[1:]
-    else:
-        raise SpecError("corrupt: the form of names")
-    pieces = names.split(b"\0")
-    if len(pieces) != number:
-        raise SpecError("corrupt: the number of names")
-    return [read_name(piece) for piece in pieces]
+    names: list[str] = []
+    before = b""
+    for _ in range(number):
+        first, last = file.varint(), file.varint()
+        middle = file.take(file.varint())
+        if first + last > len(before):
+            raise SpecError("corrupt: a name shares more than there is")
+        before = before[:first] + middle + before[len(before) - last :]
+        names.append(read_name(before))
+    return names
 
 
 def read_payloads(file: ByteReader, number: int) -> list[bytes]:

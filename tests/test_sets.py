@@ -398,6 +398,14 @@ def test_equal_names_in_a_file_are_corrupt(tmp_path):
             found.verify()
 
 
+def test_names_of_a_group_cost_little(tmp_path):
+    images = [figure(9, 9, index) for index in range(64)]
+    names = [f"some/folder/of/images/{index:05}.png" for index in range(64)]
+    named = write(tmp_path / "named.scf", images, names=names).stat().st_size
+    numbered = write(tmp_path / "numbered.scf", images).stat().st_size
+    assert named - numbered <= 64 * 6.5
+
+
 def test_long_and_foreign_names(tmp_path):
     names = ["ä/" + "x" * 255 + str(index) for index in range(20)] + ["日本.png", " ", "a:b"]
     images = [figure(9, 9, index) for index in range(len(names))]
