@@ -73,7 +73,11 @@ def coders_for(choice: str, pictures: Sequence[Picture]) -> tuple[Coder, ...]:
     """
     if choice not in CODER_CHOICES:
         raise ValueError(f"coder is {choice!r}, expected one of {', '.join(CODER_CHOICES)}")
-    coders = [coder for coder in CODER_CHOICES[choice] if coder.codes(pictures[0].mode)]
+    coders = [
+        coder
+        for coder in CODER_CHOICES[choice]
+        if coder.codes(pictures[0].mode) and coder.holds(pictures[0].n_pixels, pictures[0].raw_size)
+    ]
     if choice != "auto":
         return tuple(coders) if coders or choice in STORE_OTHERS else (CONTEXT,)
     mode = pictures[0].mode
@@ -190,6 +194,7 @@ def code_samples(
     tried = [
         (payload, coder, uses_book)
         for coder in coders
+        if coder.holds(picture.n_pixels, picture.raw_size)
         for payload, uses_book in _code_by(coder, picture, book, effort)
     ]
     return min(tried, key=lambda each: len(each[0]) + overhead * each[2], default=None)

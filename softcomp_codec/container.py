@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from .errors import CorruptStreamError, TruncatedStreamError, UnsupportedStreamError
 
@@ -79,10 +79,10 @@ _FLAG_SET = 0b1000
 MAX_SIDE = 2**31 - 1
 """Largest width or height of the format (SPEC 2.3)."""
 
-MAX_PIXELS = 1 << 28
-"""Largest picture that is coded, in pixels; this program's limit until tiles are built."""
+MAX_PIXELS = 1 << 30
+"""Largest picture that is coded, in pixels; this program's limit, not the format's."""
 
-MAX_RAW_BYTES = 1 << 30
+MAX_RAW_BYTES = 1 << 32
 """Largest canonical samples of a picture that is coded; this program's limit, too."""
 
 MAX_SEGMENT_BYTES = 1 << 30
@@ -297,17 +297,27 @@ def write_varint(value: int) -> bytes:
     return bytes(out)
 
 
+class Payload(Protocol):
+    """Bytes in memory or in a file: slices of them are bytes-like."""
+
+    def __len__(self) -> int:
+        """Return the number of bytes."""
+
+    def __getitem__(self, part: slice, /) -> bytes | memoryview:
+        """Return some of the bytes."""
+
+
 class ByteReader:
-    """Bounds-checked reading of a byte string; every error names the offset.
+    """Bounds-checked reading of bytes; every error names the offset.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes, or a part of a file
     what : str
         What is being read, for messages.
     """
 
-    def __init__(self, data: bytes, what: str) -> None:
+    def __init__(self, data: Payload, what: str) -> None:
         self.data = data
         self.what = what
         self.offset = 0
@@ -320,7 +330,7 @@ class ByteReader:
                 f"{self.what}, byte {self.offset}: {field_name} needs {n_bytes} bytes, "
                 f"only {len(self.data) - self.offset} are left"
             )
-        piece = self.data[self.offset : end]
+        piece = bytes(self.data[self.offset : end])
         self.offset = end
         return piece
 
@@ -361,7 +371,7 @@ def _read_segment(reader: ByteReader) -> Segment | None:
         return None
     name = SEGMENT_NAMES.get(kind, f"kind 0x{kind:02x}")
     length = reader.varint(f"length of segment {name}", MAX_SEGMENT_BYTES)
-    head = reader.data[start : reader.offset]
+    head = bytes(reader.data[start : reader.offset])
     data = reader.take(length, f"segment {name}")
     (found,) = struct.unpack("<I", reader.take(4, f"checksum of segment {name}"))
     expected = zlib.crc32(data, zlib.crc32(head))
@@ -592,12 +602,13 @@ def _file_check_gap(header: Header) -> tuple[int, int]:
     return bare + 2, bare + 10
 
 
-def file_check_matches(data: bytes, header: Header) -> bool | None:
+def file_check_matches(data: bytes | memoryview, header: Header) -> bool | None:
     """Whether the bytes of a file match its file check; None where it has none (SPEC 3.3)."""
     if not header.segments or header.segments[0].kind != SEGMENT_FILE_CHECK:
         return None
     before, after = _file_check_gap(header)
-    crc = zlib.crc32(data[after:], zlib.crc32(data[:before]))
+    view = memoryview(data)
+    crc = zlib.crc32(view[after:], zlib.crc32(view[:before]))
     return header.segments[0].data == struct.pack("<I", crc)
 
 
@@ -610,7 +621,16 @@ def read_file(data: bytes) -> tuple[Header, bytes]:
 def frame_payload(header: Header, payload: bytes | memoryview, index: int) -> bytes:
     """Return one frame's part of a file's payload (SPEC 2.7, 3.4).
 
-    Less than its length is returned where the file is truncated.
+    Less than its length is returned where the file is truncated. Errors: see `frame_bounds`.
+    """
+    start, end = frame_bounds(header, len(payload), index)
+    return bytes(payload[start:end])
+
+
+def frame_bounds(header: Header, n_bytes: int, index: int) -> tuple[int, int]:
+    """Return where one frame's part of a payload of so many bytes starts and ends.
+
+    The end lies behind the payload's where the file is truncated.
 
     Raises
     ------
@@ -622,12 +642,12 @@ def frame_payload(header: Header, payload: bytes | memoryview, index: int) -> by
     if not 0 <= index < header.n_frames:
         raise IndexError(f"frame {index} of a file of {header.n_frames}")
     if not header.frames:
-        return bytes(payload)
+        return 0, n_bytes
     start = header.frame_offsets[index]
     end = start + header.frames[index].n_bytes
-    if index == len(header.frames) - 1 and end < len(payload):
-        raise CorruptStreamError(f"{len(payload) - end} bytes follow the last frame")
-    return bytes(payload[start:end])
+    if index == len(header.frames) - 1 and end < n_bytes:
+        raise CorruptStreamError(f"{n_bytes - end} bytes follow the last frame")
+    return start, end
 
 
 def frame_header(header: Header, index: int) -> Header:

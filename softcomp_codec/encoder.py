@@ -247,11 +247,12 @@ def _as_frame(picture: Picture, coded: Coded | None, overhead: int) -> tuple[Fra
 
     `overhead` is what naming the codebook adds to the payload's bytes.
     """
-    samples = planes.canonical_samples(picture.array, picture.mode)
-    payload, coder, uses_book = samples, container.STORED, False
-    if coded is not None and len(coded[0]) + overhead * coded[2] < len(samples):
+    if coded is not None and len(coded[0]) + overhead * coded[2] < picture.raw_size:
         payload, coder, uses_book = coded[0], coded[1].identifier, coded[2]
-    crc = container.checksum(picture.mode, picture.width, picture.height, samples, picture.palette)
+    else:
+        payload = planes.canonical_samples(picture.array, picture.mode)
+        coder, uses_book = container.STORED, False
+    crc = planes.checksum_of(picture.array, picture.mode, picture.palette)
     built_in = not uses_book and coder != container.STORED
     return Frame(coder, built_in, len(payload), crc), payload, uses_book
 
