@@ -298,7 +298,8 @@ def decode_payload(
     grid = tile_grid(header.height, header.width)
     try:
         settings = _read_settings(reader, prior)
-        entries = tiles.read_directory(payload, reader, header, grid, allow_truncated)
+        in_part = allow_truncated or box is not None
+        entries = tiles.read_directory(payload, reader, header, grid, in_part=in_part)
     except TruncatedStreamError:
         if allow_truncated:
             return np.zeros(header.shape, planes.dtype_of(header.mode)), False

@@ -255,7 +255,8 @@ def decode_payload(
     grid = tile_grid(header.height, header.width)
     try:
         facts, transform = _read_head(reader, header)
-        entries = tiles.read_directory(payload, reader, header, grid, allow_truncated)
+        in_part = allow_truncated or box is not None
+        entries = tiles.read_directory(payload, reader, header, grid, in_part=in_part)
     except TruncatedStreamError:
         if allow_truncated:
             return np.zeros(header.shape, planes.dtype_of(mode)), False
@@ -306,7 +307,7 @@ def count_head_bytes(payload: bytes, header: Header) -> int:
     reader = ByteReader(payload, "payload")
     _read_head(reader, header)
     grid = tile_grid(header.height, header.width)
-    return tiles.read_directory(payload, reader, header, grid, allow_truncated=True)[0].start
+    return tiles.read_directory(payload, reader, header, grid, in_part=True)[0].start
 
 
 def _missing_samples(mode: Mode, transform: int) -> list[int | None]:

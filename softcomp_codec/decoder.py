@@ -156,7 +156,7 @@ def decode_payloads(
     check_size(header)
     _check_codebook_segments(header)
     start, end = container.frame_bounds(header, len(payloads), frame)
-    if not allow_truncated and end > len(payloads):
+    if not allow_truncated and box is None and end > len(payloads):
         found = max(0, len(payloads) - start)
         raise TruncatedStreamError(f"frame {frame} has {found} of {end - start} bytes")
     single = container.frame_header(header, frame)

@@ -375,7 +375,7 @@ def describe_payload(payload: bytes, header: Header) -> PayloadFacts:
     """Return what a payload says before its pixels."""
     grid = tile_grid(header.height, header.width)
     reader = ByteReader(payload, "payload")
-    entries = tiles.read_directory(payload, reader, header, grid, allow_truncated=True)
+    entries = tiles.read_directory(payload, reader, header, grid, in_part=True)
     coded = [each for each in zip(entries, grid, strict=True) if not each[0].is_raw]
     if not coded:
         raise CorruptStreamError("payload: no tile is coded")
@@ -425,7 +425,8 @@ def decode_payload(
     grid = tile_grid(header.height, header.width)
     try:
         reader = ByteReader(payload, "payload")
-        entries = tiles.read_directory(payload, reader, header, grid, allow_truncated)
+        in_part = allow_truncated or box is not None
+        entries = tiles.read_directory(payload, reader, header, grid, in_part=in_part)
     except TruncatedStreamError:
         if allow_truncated:
             return np.zeros(header.shape, np.uint8), False

@@ -159,14 +159,15 @@ def read_directory(
     reader: ByteReader,
     header: Header,
     grid: Sequence[Tile],
-    allow_truncated: bool,
+    *,
+    in_part: bool,
 ) -> list[Entry]:
     """Read the directory of the tiles (SPEC 7.1), at which `reader` stands.
 
     Raises
     ------
     CorruptStreamError, TruncatedStreamError
-        The latter, where the tiles behind the directory are meant, not with `allow_truncated`.
+        With `in_part` it does not matter where the last tile ends.
     """
     n_bytes = len(payload)
     if len(grid) == 1:
@@ -184,9 +185,9 @@ def read_directory(
     for length, is_raw, check in listed:
         entries.append(Entry(start, start + length, is_raw, check))
         start += length
-    if start > n_bytes and not allow_truncated:
+    if start > n_bytes and not in_part:
         raise TruncatedStreamError(f"payload: its last tile ends at byte {start}, found {n_bytes}")
-    if start < n_bytes and not allow_truncated:
+    if start < n_bytes and not in_part:
         raise CorruptStreamError(f"payload: {n_bytes - start} bytes follow the last tile")
     return entries
 

@@ -13,12 +13,17 @@ import lzma
 import struct
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from reference_decoder_bilevel import BilevelPrior, decode_bilevel, read_bilevel_prior
+from reference_decoder_bilevel import (
+    BilevelPrior,
+    decode_bilevel,
+    read_bilevel_prior,
+    read_settings,
+)
 from reference_decoder_few_colour import (
     FewColourPrior,
     Palette,
@@ -470,11 +475,10 @@ def decode_payload(header: Header, codebook: Codebook | None) -> list[list[list[
         return decode_shapes(header, codebook.parts if codebook else {})
     if header.coder == BILEVEL:
         bilevel_prior = codebook.bilevel_prior_for(height, width) if codebook else None
-        return [decode_bilevel(header.payload, width, height, bilevel_prior)]
+        return decode_bilevel_tiles(header, bilevel_prior)
     if header.coder == FEW_COLOUR:
         prior = codebook.few_colour_prior if codebook else None
-        planes = PLANES_OF_MODE[header.mode]
-        return decode_few_colour(header.payload, width, height, planes, header.palette, prior)
+        return decode_few_colour_tiles(header, prior)
     if header.coder == TINY:
         if not codebook or (height, width) not in codebook.tiny_priors:
             raise SpecError("no codebook with a tiny prior for images of this size")
@@ -482,11 +486,38 @@ def decode_payload(header: Header, codebook: Codebook | None) -> list[list[list[
     return decode_reference(header, codebook.reference_parts if codebook else {})
 
 
+def decode_bilevel_tiles(header: Header, prior: BilevelPrior | None) -> list[list[list[int]]]:
+    """Decode a payload of the bilevel coder (5D.1)."""
+    file = ByteReader(header.payload)
+    settings = read_settings(file, prior)
+    return join_tiles(
+        header,
+        read_tiles_of(file, header, 1 << 24, 1 << 22),
+        lambda tile: [
+            decode_bilevel(
+                tile.code, tile.right - tile.left, tile.bottom - tile.top, settings, prior
+            )
+        ],
+    )
+
+
+def decode_few_colour_tiles(header: Header, prior: FewColourPrior | None) -> list[list[list[int]]]:
+    """Decode a payload of the few-colour coder (5E.1)."""
+    planes = PLANES_OF_MODE[header.mode]
+    return join_tiles(
+        header,
+        read_tiles_of(ByteReader(header.payload), header, 1 << 24, 1 << 22),
+        lambda tile: decode_few_colour(
+            tile.code, tile.right - tile.left, tile.bottom - tile.top, planes, header.palette, prior
+        ),
+    )
+
+
 def read_stored(header: Header) -> list[list[list[int]]]:
     """Take the component planes from a stored payload (2.4)."""
     payload, width, height = header.payload, header.width, header.height
     bits, planes = BITS_OF_MODE[header.mode], PLANES_OF_MODE[header.mode]
-    row_bytes = (width + 7) // 8 if bits == 1 else width * planes * bits // 8
+    row_bytes = raw_size(header.mode, width, 1)
     if len(payload) < row_bytes * height:
         raise SpecError("truncated: a stored payload")
     if len(payload) > row_bytes * height:
@@ -505,6 +536,12 @@ def read_stored(header: Header) -> list[list[list[int]]]:
             for row in rows
         ]
     return [[row[plane::planes] for row in samples] for plane in range(planes)]
+
+
+def raw_size(mode: int, width: int, height: int) -> int:
+    """Return the number of bytes of canonical samples (2.5)."""
+    bits, planes = BITS_OF_MODE[mode], PLANES_OF_MODE[mode]
+    return height * ((width + 7) // 8 if bits == 1 else width * planes * bits // 8)
 
 
 def canonical_samples(header: Header, planes: list[list[list[int]]]) -> bytes:
@@ -535,6 +572,80 @@ def check_picture(header: Header, planes: list[list[list[int]]]) -> Picture:
     if last_axis is not None:
         shape += (last_axis,)
     return Picture(header.mode, header.width, header.height, shape, planes, samples, header.palette)
+
+
+# Tiles (7.1)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A tile with what the directory says of it; an image of one tile has no directory."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    code: bytes
+    raw: bool = False
+    check: int | None = None
+
+
+def tile_grid(width: int, height: int, pixels: int) -> list[tuple[int, int, int, int]]:
+    """Return top, left, bottom and right of the tiles."""
+    tiles = -(-height * width // pixels)
+    columns = min(tiles, -(-width // 2048))
+    rows = min(height, -(-tiles // columns))
+    tops = [height * i // rows for i in range(rows + 1)]
+    lefts = [width * j // columns for j in range(columns + 1)]
+    return [
+        (tops[i], lefts[j], tops[i + 1], lefts[j + 1]) for i in range(rows) for j in range(columns)
+    ]
+
+
+def read_tiles_of(file: ByteReader, header: Header, most: int, pixels: int) -> list[Tile]:
+    """Read directory and codes of the tiles of images of more than `most` pixels."""
+    if header.width * header.height <= most:
+        return [Tile(0, 0, header.height, header.width, file.rest())]
+    listed = []
+    for place in tile_grid(header.width, header.height, pixels):
+        check, number = file.uint32(), file.varint()
+        if number > 1 << 40:
+            raise SpecError("corrupt: the length of a tile")
+        size = raw_size(header.mode, place[3] - place[1], place[2] - place[0])
+        listed.append((place, check, number == 0, number - 1 if number else size))
+    tiles = [
+        Tile(*place, code=file.take(size), raw=raw, check=check)
+        for place, check, raw, size in listed
+    ]
+    if not file.at_end:
+        raise SpecError("corrupt: bytes behind the last tile")
+    return tiles
+
+
+def join_tiles(
+    header: Header, tiles: list[Tile], decode: Callable[[Tile], list[list[list[int]]]]
+) -> list[list[list[int]]]:
+    """Decode and check all tiles, and put them together."""
+    if tiles[0].check is None:
+        return decode(tiles[0])
+    planes = range(PLANES_OF_MODE[header.mode])
+    image = [[[0] * header.width for _ in range(header.height)] for _ in planes]
+    for tile in tiles:
+        size = {"width": tile.right - tile.left, "height": tile.bottom - tile.top}
+        alone = replace(header, payload=tile.code, **size)
+        decoded = read_stored(alone) if tile.raw else decode(tile)
+        check_tile(header, tile, canonical_samples(alone, decoded))
+        for rows, found in zip(image, decoded, strict=True):
+            for row, samples in enumerate(found, tile.top):
+                rows[row][tile.left : tile.right] = samples
+    return image
+
+
+def check_tile(header: Header, tile: Tile, samples: bytes) -> None:
+    """Compare the check of a tile."""
+    numbers = header.mode, header.width, header.height, tile.left, tile.top
+    if zlib.crc32(struct.pack("<BIIII", *numbers) + samples) != tile.check:
+        raise SpecError("corrupt: the check of a tile differs")
 
 
 # The shapes coder (5)
@@ -1211,18 +1322,6 @@ def log(value: int) -> int:
     return 6 + size if value >= 0 else 6 - size
 
 
-def tile_grid(width: int, height: int) -> list[tuple[int, int, int, int]]:
-    """Return top, left, bottom and right of the tiles (5C.1)."""
-    tiles = -(-height * width // (1 << 20))
-    columns = min(tiles, -(-width // 2048))
-    rows = min(height, -(-tiles // columns))
-    tops = [height * i // rows for i in range(rows + 1)]
-    lefts = [width * j // columns for j in range(columns + 1)]
-    return [
-        (tops[i], lefts[j], tops[i + 1], lefts[j + 1]) for i in range(rows) for j in range(columns)
-    ]
-
-
 @dataclass(frozen=True)
 class ContextPlane:
     """What the payload says about a plane (5C.1)."""
@@ -1274,13 +1373,12 @@ def read_context_planes(file: ByteReader, mode: int, transform: int) -> list[Con
 
 @dataclass(frozen=True)
 class ContextPayload:
-    """A payload of the context coder (5C.1), its tiles with top, left, bottom and right."""
+    """A payload of the context coder (5C.1)."""
 
     transform: int
     contexts: int
     planes: list[ContextPlane]
-    tiles: list[tuple[int, int, int, int]]
-    codes: list[bytes]
+    tiles: list[Tile]
 
 
 def read_context_payload(header: Header) -> ContextPayload:
@@ -1290,10 +1388,8 @@ def read_context_payload(header: Header) -> ContextPayload:
     if contexts == 0:
         raise SpecError("corrupt: no contexts")
     planes = read_context_planes(file, header.mode, transform)
-    tiles = tile_grid(header.width, header.height)
-    lengths = [file.varint() for _ in tiles[1:]]
-    codes = [file.take(length) for length in lengths] + [file.rest()]
-    return ContextPayload(transform, contexts, planes, tiles, codes)
+    tiles = read_tiles_of(file, header, 1 << 20, 1 << 20)
+    return ContextPayload(transform, contexts, planes, tiles)
 
 
 def decode_context(header: Header, priors: dict[int, Prior]) -> list[list[list[int]]]:
@@ -1301,13 +1397,13 @@ def decode_context(header: Header, priors: dict[int, Prior]) -> list[list[list[i
     payload = read_context_payload(header)
     prior = priors.get(payload.transform)
     bits = BITS_OF_MODE[header.mode]
-    image = [[[0] * header.width for _ in range(header.height)] for _ in payload.planes]
-    for (top, left, bottom, right), code in zip(payload.tiles, payload.codes, strict=True):
-        tile = decode_tile(code, payload, prior, bits, right - left, bottom - top)
-        for rows, decoded in zip(image, tile, strict=True):
-            for row, samples in enumerate(decoded, top):
-                rows[row][left:right] = samples
-    return invert_context_transform(payload.transform, image, (1 << bits) - 1)
+
+    def decode(tile: Tile) -> list[list[list[int]]]:
+        sides = tile.right - tile.left, tile.bottom - tile.top
+        planes = decode_tile(tile.code, payload, prior, bits, *sides)
+        return invert_context_transform(payload.transform, planes, (1 << bits) - 1)
+
+    return join_tiles(header, payload.tiles, decode)
 
 
 def invert_context_transform(
