@@ -177,9 +177,16 @@ def _encode_context(picture: Picture, effort: int, prior: Prior) -> Encoded | No
 
 
 def _decode_context(
-    payload: Payload, header: Header, prior: Prior, allow_truncated: bool, box: Box | None = None
+    payload: Payload,
+    header: Header,
+    prior: Prior,
+    allow_truncated: bool,
+    box: Box | None = None,
+    previous: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], bool]:
-    return context_coder.decode_payload(payload, header, allow_truncated, prior, box=box)
+    return context_coder.decode_payload(
+        payload, header, allow_truncated, prior, box=box, previous=previous
+    )
 
 
 def _bilevel_prior(book: Codebook, mode: Mode, height: int, width: int) -> Prior:

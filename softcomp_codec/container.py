@@ -190,12 +190,15 @@ class Frame:
         Length of its payload.
     checksum : int
         CRC-32 over description and samples (SPEC 2.5).
+    follows : bool
+        Whether the frame before predicts this one.
     """
 
     coder: int
     built_in: bool
     n_bytes: int
     checksum: int
+    follows: bool = False
 
 
 @dataclass(frozen=True)
@@ -393,7 +396,7 @@ def _write_frames(frames: tuple[Frame, ...]) -> bytes:
     """Return the data of a frame table (SPEC 3.4); inverse of `_read_frames`."""
     out = bytearray(write_varint(len(frames)))
     for frame in frames:
-        out.append(frame.coder << 5 | frame.built_in)
+        out.append(frame.coder << 5 | frame.follows << 1 | frame.built_in)
         out += write_varint(frame.n_bytes) + struct.pack("<I", frame.checksum)
     return bytes(out)
 
@@ -422,9 +425,12 @@ def _read_frame_entries(reader: ByteReader, mode: Mode, reference: bytes) -> lis
         (frame_crc,) = struct.unpack("<I", reader.take(4, f"checksum of frame {index}"))
         _check_coder(kind >> 5, mode, f"frame table: frame {index}")
         built_in_in_vain = kind & 1 and (not reference or kind >> 5 in (STORED, REFERENCE, TINY))
-        if kind & 0b11110 or built_in_in_vain:
+        follows = bool(kind & 2)
+        with_codebook = reference and not kind & 1
+        follows_in_vain = follows and (index == 0 or kind >> 5 != CONTEXT or with_codebook)
+        if kind & 0b11100 or built_in_in_vain or follows_in_vain:
             raise CorruptStreamError(f"frame table: frame {index} has coder byte 0x{kind:02x}")
-        frames.append(Frame(kind >> 5, bool(kind & 1), n_bytes, frame_crc))
+        frames.append(Frame(kind >> 5, bool(kind & 1), n_bytes, frame_crc, follows))
     return frames
 
 
@@ -648,6 +654,14 @@ def frame_bounds(header: Header, n_bytes: int, index: int) -> tuple[int, int]:
     if index == len(header.frames) - 1 and end < n_bytes:
         raise CorruptStreamError(f"{n_bytes - end} bytes follow the last frame")
     return start, end
+
+
+def frames_needed(header: Header, index: int) -> range:
+    """Return the frames that one frame is decoded from, itself the last (SPEC 3.4)."""
+    first = index
+    while header.frames and header.frames[first].follows:
+        first -= 1
+    return range(first, index + 1)
 
 
 def frame_header(header: Header, index: int) -> Header:

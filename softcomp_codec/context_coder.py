@@ -58,6 +58,9 @@ PRIOR_CONTEXTS = 7
 _NOTHING_COUNTED: NDArray[np.uint32] = np.zeros(0, np.uint32)
 _NOTHING_TRACED: NDArray[np.float64] = np.zeros(0, np.float64)
 
+MAX_KINDS = 4
+"""Planes from the fourth on share what is learnt (SPEC 5C.1)."""
+
 NODES, WIDE_NODES = 32, 48
 """Decisions of a slot, for samples of up to 8 bits and of more."""
 
@@ -122,7 +125,7 @@ class Model:
     def __init__(
         self, n_contexts: int, n_planes: int, *, wide: bool, prior: ContextPrior | None = None
     ) -> None:
-        n_kinds = min(n_planes, 4)
+        n_kinds = min(n_planes, MAX_KINDS)
         number = np.int64 if wide else np.int32
         self.wide = wide
         self.n_contexts = n_contexts
@@ -178,7 +181,12 @@ def allowed_transforms(bits_per_sample: int, n_planes: int) -> tuple[int, ...]:
 
 
 def encode_payload(
-    array: NDArray[Any], mode: Mode, *, effort: int = 5, priors: Priors | None = None
+    array: NDArray[Any],
+    mode: Mode,
+    *,
+    effort: int = 5,
+    priors: Priors | None = None,
+    previous: NDArray[Any] | None = None,
 ) -> bytes | None:
     """Return the payload of an image (SPEC 5C); inverse of `decode_payload`.
 
@@ -190,7 +198,9 @@ def encode_payload(
     effort : int
         1 to 9.
     priors : mapping of int to ContextPrior, optional
-        A codebook's priors for this mode, by colour transform.
+        A codebook's priors for this mode, by colour transform; not with `previous`.
+    previous : ndarray, optional
+        The frame before, where it is to predict this one (SPEC 5C.9).
 
     Returns
     -------
@@ -199,10 +209,15 @@ def encode_payload(
     n_contexts = CONTEXTS_BY_EFFORT[effort]
     grid = tile_grid(*array.shape[:2])
     transform = choose_transform(planes.split_planes(_sample(array, len(grid)), mode), mode)
+    if previous is not None and transform == planes.LATTICE:
+        transform = planes.RED_DIFFERENCE
     prior = (priors or {}).get(transform)
 
     def components_of(tile: Tile) -> list[Plane]:
         return planes.transform_colours(planes.split_planes(tile.of(array), mode), transform)
+
+    def known_of(tile: Tile) -> list[Plane] | None:
+        return None if previous is None else _known_planes(tile.of(previous), mode, transform)
 
     if len(grid) == 1:
         components = components_of(grid[0])
@@ -212,12 +227,19 @@ def encode_payload(
     )
     code = tiles.encode_tiles(
         array, mode, grid,
-        lambda tile: _encode_tile(components_of(tile), ranges, n_contexts, mode, prior),
+        lambda tile: _encode_tile(
+            components_of(tile), ranges, n_contexts, mode, prior, known_of(tile)
+        ),
     )  # fmt: skip
     if code is None:
         return None
     limits = planes.plane_ranges(mode, transform)
     return bytes([transform << 4 | n_contexts]) + _write_ranges(ranges, limits, mode) + code
+
+
+def _known_planes(previous: NDArray[Any], mode: Mode, transform: int) -> list[Plane]:
+    """Return the planes of the frame before as they predict those of a frame (SPEC 5C.9)."""
+    return planes.transform_colours(planes.split_planes(previous, mode), transform)
 
 
 def _same(components: list[Plane], _tile: Tile) -> list[Plane]:
@@ -237,12 +259,14 @@ def decode_payload(
     priors: Priors | None = None,
     costs: NDArray[np.float64] | None = None,
     box: Box | None = None,
+    previous: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], bool]:
     """Return (array, whether it is complete); inverse of `encode_payload` (SPEC 5C).
 
     Where there is no prior for the payload's transform, the models start neutral. `costs`, of shape
     (planes, H, W, `N_COST_PARTS`), takes in the bits of each sample, for reports. Of a `box` only
-    the tiles that it touches are read.
+    the tiles that it touches are read. `previous` is the frame before, or its part in the box, if
+    it predicts this one; the box consists of whole tiles then.
 
     Raises
     ------
@@ -255,6 +279,8 @@ def decode_payload(
     grid = tile_grid(header.height, header.width)
     try:
         facts, transform = _read_head(reader, header)
+        if previous is not None and transform == planes.LATTICE:
+            raise CorruptStreamError("payload, byte 0: colour transform 4 of a frame that follows")
         in_part = allow_truncated or box is not None
         entries = tiles.read_directory(payload, reader, header, grid, in_part=in_part)
     except TruncatedStreamError:
@@ -269,8 +295,13 @@ def decode_payload(
     def decode(index: int, data: bytes) -> tuple[NDArray[Any], bool]:
         tile = grid[index]
         traced = _NOTHING_TRACED if costs is None else np.zeros(facts.costs_shape(*tile.shape))
+        before = None
+        if previous is not None:
+            top, left = (box.top, box.left) if box else (0, 0)
+            window = previous[tile.top - top :, tile.left - left :]
+            before = _known_planes(window[: tile.shape[0], : tile.shape[1]], mode, transform)
         components, complete, known = _decode_tile(
-            data, tile.shape, facts, mode, index, missing, prior, traced
+            data, tile.shape, facts, mode, index, missing, prior, traced, before
         )
         if costs is not None:
             costs[:, tile.top : tile.bottom, tile.left : tile.right] = traced
@@ -432,10 +463,35 @@ def _read_head(reader: ByteReader, header: Header) -> tuple[PayloadFacts, int]:
     return PayloadFacts(planes.TRANSFORM_NAMES[transform], n_contexts, n_tiles, ranges), transform
 
 
-def _buffers(n_planes: int, shape: tuple[int, ...], number: Any) -> tuple[NDArray[Any], ...]:
-    """Return samples and residuals of all planes with their margins, and errors of two rows."""
-    padded = (n_planes, shape[0] + MARGIN_ROWS + 1, shape[1] + 2 * MARGIN)
-    return np.zeros(padded, number), np.zeros(padded, number), np.zeros(16 * padded[2], number)
+def _buffers(
+    n_planes: int,
+    shape: tuple[int, ...],
+    number: Any,
+    ranges: Sequence[PlaneRange],
+    known: Sequence[Plane] | None,
+) -> tuple[NDArray[Any], ...]:
+    """Return samples and residuals of all planes with their margins, and errors of two rows.
+
+    Planes that are known are there with their margins, each in front of one to code.
+    """
+    n_buffers = n_planes if known is None else 2 * n_planes
+    padded = (n_buffers, shape[0] + MARGIN_ROWS + 1, shape[1] + 2 * MARGIN)
+    samples, residuals = np.zeros(padded, number), np.zeros(padded, number)
+    for buffer, plane, each in zip(samples[::2], known or (), ranges, strict=False):
+        buffer[MARGIN_ROWS:-1, MARGIN:-MARGIN] = plane
+        _fill_margins(buffer, (each.lowest + each.highest + 1) >> 1)
+    return samples, residuals, np.zeros(16 * padded[2], number)
+
+
+def _fill_margins(buffer: NDArray[Any], middle: int) -> None:
+    """Fill the margins of a plane as the kernel does (SPEC 5C.3)."""
+    rows = buffer[MARGIN_ROWS:-1]
+    buffer[:MARGIN_ROWS, : 2 * MARGIN] = middle
+    buffer[:MARGIN_ROWS, 2 * MARGIN :] = rows[0, MARGIN:-MARGIN]
+    rows[0, :MARGIN] = middle
+    rows[1:, :MARGIN] = rows[:-1, MARGIN : MARGIN + 1]
+    rows[:, -MARGIN:] = rows[:, -MARGIN - 1, None]
+    buffer[-1] = rows[-1]
 
 
 def _run_planes(
@@ -452,18 +508,23 @@ def _run_planes(
     counts: NDArray[np.uint32] = _NOTHING_COUNTED,
     costs: NDArray[np.float64] = _NOTHING_TRACED,
 ) -> tuple[int, int, int]:
-    """Code all planes that are not constant; return (status, plane, row)."""
+    """Code all planes that are not constant; return (status, plane, row).
+
+    Where there are twice as many planes as ranges, each has the frame before's in front of it.
+    """
+    follows = len(samples) > len(ranges)
     variant = variant_of(model.n_contexts)
     code = CODE_PLANE[variant, model.wide, len(costs) > 0]
     rate_limit = LEAST_RATE_LIMIT if variant == LEAST_SQUARES else RATE_LIMIT
     flat, flat_residuals = samples.reshape(-1), residuals.reshape(-1)
     for index, each in enumerate(ranges):
+        place, kind = (2 * index + 1, index + 1) if follows else (index, index)
         if each.lowest == each.highest:
-            samples[index] = each.lowest
+            samples[place] = each.lowest
             continue
         geometry = (
-            shape[0], shape[1], index, each.lowest, each.highest, each.scale, model.n_contexts,
-            model.n_nodes, rate_limit,
+            shape[0], shape[1], place, min(kind, MAX_KINDS - 1), each.lowest, each.highest,
+            each.scale, model.n_contexts, model.n_nodes, rate_limit,
         )  # fmt: skip
         errors[:] = 0
         result, row = code(
@@ -482,10 +543,12 @@ def _encode_tile(
     n_contexts: int,
     mode: Mode,
     prior: ContextPrior | None,
+    known: Sequence[Plane] | None = None,
 ) -> bytes | None:
     """Return the code of a tile, None where it would be larger than the samples."""
-    model = Model(n_contexts, len(tile), wide=mode.bits_per_sample > 8, prior=prior)
-    return code_samples(model, tile, ranges).code
+    n_planes = len(tile) + (known is not None)
+    model = Model(n_contexts, n_planes, wide=mode.bits_per_sample > 8, prior=prior)
+    return code_samples(model, tile, ranges, known=known).code
 
 
 @dataclass(frozen=True)
@@ -510,11 +573,15 @@ def code_samples(
     tile: Sequence[Plane],
     ranges: Sequence[PlaneRange],
     counts: NDArray[np.uint32] = _NOTHING_COUNTED,
+    known: Sequence[Plane] | None = None,
 ) -> CodedSamples:
-    """Encode a tile; `counts` takes in how often each node met a 0 and a 1, if it is not empty."""
+    """Encode a tile, with the frame before's if it predicts it.
+
+    `counts` takes in how often each node met a 0 and a 1, if it is not empty.
+    """
     shape = tile[0].shape
-    samples, residuals, errors = _buffers(len(tile), shape, model.filters.dtype)
-    for target, plane in zip(samples, tile, strict=True):
+    samples, residuals, errors = _buffers(len(tile), shape, model.filters.dtype, ranges, known)
+    for target, plane in zip(samples if known is None else samples[1::2], tile, strict=True):
         target[MARGIN_ROWS:-1, MARGIN:-MARGIN] = plane
     raw_size = tile[0].size * len(tile) * (2 if model.wide else 1)
     data: NDArray[np.uint8] = np.empty(raw_size + 80 * shape[1] + 64, np.uint8)
@@ -538,19 +605,24 @@ def _decode_tile(
     missing: list[int | None] | None,
     prior: ContextPrior | None,
     costs: NDArray[np.float64] = _NOTHING_TRACED,
+    known: Sequence[Plane] | None = None,
 ) -> tuple[NDArray[Any], bool, int]:
     """Return (samples of all planes, whether they are complete, rows that the first plane has).
 
-    Inverse of `_encode_tile`. `missing` are those of `_missing_samples`, None where truncation is
-    not allowed.
+    Inverse of `_encode_tile`; `known` are the planes of the frame before. `missing` are those of
+    `_missing_samples`, None where truncation is not allowed.
     """
     if not code and all(each.lowest == each.highest for each in facts.ranges):
         flat = [np.full(shape, each.lowest, np.int32) for each in facts.ranges]
         return np.stack(flat), True, shape[0]
     wide = mode.bits_per_sample > 8
-    model = Model(facts.n_contexts, len(facts.ranges), wide=wide, prior=prior)
-    samples, residuals, errors = _buffers(len(facts.ranges), shape, model.filters.dtype)
-    for target, each in zip(samples, facts.ranges, strict=True):
+    n_planes = len(facts.ranges) + (known is not None)
+    model = Model(facts.n_contexts, n_planes, wide=wide, prior=prior)
+    samples, residuals, errors = _buffers(
+        len(facts.ranges), shape, model.filters.dtype, facts.ranges, known
+    )
+    own = samples if known is None else samples[1::2]
+    for target, each in zip(own, facts.ranges, strict=True):
         target[:] = each.lowest
     data = np.frombuffer(bytearray(code), np.uint8)  # writable, as the kernel's other users
     first = int.from_bytes(code[:4].ljust(4, b"\0"), "big")
@@ -567,7 +639,7 @@ def _decode_tile(
                 f"payload, tile {index}: {len(data) - end} bytes follow the end of its code"
             )
         complete = len(data) == end
-    tile = samples[:, MARGIN_ROWS:-1, MARGIN:-MARGIN]
+    tile = own[:, MARGIN_ROWS:-1, MARGIN:-MARGIN]
     if result not in (status.OK, status.TRUNCATED) and missing is None:
         raise CorruptStreamError(
             f"payload, tile {index}, plane {plane}, row {row}: {status.MESSAGES[result]}"

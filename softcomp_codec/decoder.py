@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import weakref
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from . import codebook_store, container, planes
+from . import codebook_store, container, context_coder, planes
 from .coders import CODERS
 from .container import Header
 from .errors import (
@@ -17,6 +18,7 @@ from .errors import (
 )
 from .file_objects import FilePart
 from .palettes import Palette
+from .tiles import Box
 from .worker_threads import map_many
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from .codebook import Codebook
     from .coders import Coder, Prior
     from .container import Payload
-    from .tiles import Box
 
 
 @dataclass(frozen=True)
@@ -155,18 +156,86 @@ def decode_payloads(
     """
     check_size(header)
     _check_codebook_segments(header)
-    start, end = container.frame_bounds(header, len(payloads), frame)
-    if not allow_truncated and box is None and end > len(payloads):
-        found = max(0, len(payloads) - start)
-        raise TruncatedStreamError(f"frame {frame} has {found} of {end - start} bytes")
-    single = container.frame_header(header, frame)
-    payload = payloads if not header.frames else _part(payloads, start, end)
-    try:
-        return _decode_frame(header, single, payload, source, codebooks, allow_truncated, box)
-    except MemoryError as error:
-        raise ScfError(
-            f"not enough memory for {header.width} x {header.height} {header.mode.name}"
-        ) from error
+    container.frame_bounds(header, len(payloads), frame)  # an IndexError where there is no such
+    needed = container.frames_needed(header, frame)
+    where = _wider(box, header) if len(needed) > 1 else box
+    known = last_frames.latest(header, needed[:-1]) if where is None else None
+    previous: Decoded | None = None
+    if known is not None:
+        needed = range(known[0] + 1, frame + 1)
+        previous = Decoded(header, known[1], None)
+    for index in needed:
+        try:
+            previous = _decode_frame(
+                payloads, header, index, previous, where, source, codebooks, allow_truncated
+            )
+        except MemoryError as error:
+            raise ScfError(
+                f"not enough memory for {header.width} x {header.height} {header.mode.name}"
+            ) from error
+        except CorruptStreamError as error:
+            if index == frame:
+                raise
+            raise type(error)(f"frame {index}, which frame {frame} follows: {error}") from error
+    assert previous is not None
+    if where is None and previous.complete:
+        last_frames.keep(header, frame, previous.array)
+    if box is None or where is None or where == box:
+        return previous if where == box else replace(previous, array=_crop(previous.array, box))
+    inside = Box(
+        box.left - where.left, box.top - where.top, box.right - where.left, box.bottom - where.top
+    )
+    return replace(previous, array=_crop(previous.array, inside))
+
+
+def _wider(box: Box | None, header: Header) -> Box | None:
+    """Return the box of all tiles that a box touches in frames that follow others.
+
+    None, the whole image, where there is one tile.
+    """
+    grid = context_coder.tile_grid(header.height, header.width)
+    touched = [] if box is None else [tile for tile in grid if tile.touches(box)]
+    if box is None or len(grid) == 1:
+        return None
+    return Box(
+        min(tile.left for tile in touched),
+        min(tile.top for tile in touched),
+        max(tile.right for tile in touched),
+        max(tile.bottom for tile in touched),
+    )
+
+
+class LastFrames:
+    """The last whole frame that was decoded under each header, as long as the header lives.
+
+    Only of files with frames that follow others, so that reading all frames takes no longer than
+    decoding each once. What is kept matched the header's checksum.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[weakref.ref[Header], int, NDArray[Any]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, header: Header, frame: int, array: NDArray[Any]) -> None:
+        """Keep a copy of a frame if the next one follows it."""
+        after = header.frames[frame + 1 : frame + 2]
+        if not after or not after[0].follows:
+            return
+        key = id(header)
+        alive = weakref.ref(header, lambda _: self._kept.pop(key, None))
+        self._kept[key] = alive, frame, array.copy()
+
+    def latest(self, header: Header, frames: range) -> tuple[int, NDArray[Any]] | None:
+        """Return (frame, its array) if it is one of some frames."""
+        alive, frame, array = self._kept.get(id(header), (None, -1, None))
+        if alive is None or array is None or alive() is not header or frame not in frames:
+            return None
+        return frame, array
+
+
+last_frames = LastFrames()
 
 
 def _part(payloads: Payload, start: int, end: int) -> Payload:
@@ -189,14 +258,22 @@ def check_size(header: Header) -> None:
 
 
 def _decode_frame(
+    payloads: Payload,
     header: Header,
-    single: Header,
-    payload: Payload,
+    index: int,
+    previous: Decoded | None,
+    box: Box | None,
     source: str | None,
     codebooks: Sequence[Codebook],
     allow_truncated: bool,
-    box: Box | None,
 ) -> Decoded:
+    """Decode one frame; `previous` is that before, or the same box of it, if it predicts this."""
+    start, end = container.frame_bounds(header, len(payloads), index)
+    if not allow_truncated and box is None and end > len(payloads):
+        found = max(0, len(payloads) - start)
+        raise TruncatedStreamError(f"frame {index} has {found} of {end - start} bytes")
+    single = container.frame_header(header, index)
+    payload = payloads if not header.frames else _part(payloads, start, end)
     if single.coder == container.STORED:
         array = _decode_stored(single, payload, allow_truncated)
         complete = len(payload) == single.raw_size
@@ -210,12 +287,15 @@ def _decode_frame(
         )
     if coder.grid is None:
         payload = bytes(payload[0 : len(payload)])
-    if not single.codebook_reference:
-        if coder.needs_codebook:
-            raise CorruptStreamError(f"header: the {coder.name} coder needs a codebook")
-        array, exact = _decode_by(coder, payload, single, None, allow_truncated, box)
-        return Decoded(header, array, None, exact)
-    return _decode_with_codebooks(header, single, payload, source, codebooks, allow_truncated, box)
+    if single.codebook_reference:
+        return _decode_with_codebooks(
+            header, single, payload, source, codebooks, allow_truncated, box
+        )
+    if coder.needs_codebook:
+        raise CorruptStreamError(f"header: the {coder.name} coder needs a codebook")
+    known = {} if previous is None else {"previous": previous.array}
+    array, exact = _decode_by(coder, payload, single, None, allow_truncated, box, **known)
+    return Decoded(header, array, None, exact and (previous is None or previous.complete))
 
 
 def _decode_by(
@@ -225,12 +305,13 @@ def _decode_by(
     prior: Prior,
     allow_truncated: bool,
     box: Box | None,
+    **known: NDArray[Any],
 ) -> tuple[NDArray[Any], bool]:
     """Return (array, whether it is exact): checked by its tiles where a part of them will do."""
     in_tiles = coder.grid is not None and len(coder.grid(header.height, header.width)) > 1
     if box is not None and in_tiles:
-        return coder.decode(payload, header, prior, allow_truncated, box)
-    array, complete = coder.decode(payload, header, prior, allow_truncated)
+        return coder.decode(payload, header, prior, allow_truncated, box, **known)
+    array, complete = coder.decode(payload, header, prior, allow_truncated, **known)
     return _crop(array, box), _exact(header, array, complete, allow_truncated)
 
 

@@ -257,6 +257,7 @@ class Header:
     frame_table: bytes | None
     palette: Palette | None
     payload: bytes
+    follows: bool = False
 
     @property
     def kind(self) -> int | None:
@@ -381,12 +382,22 @@ def split_frames(header: Header) -> list[Header]:
         coder, by_prior = byte >> 5, bool(byte & 1)
         check_coder(coder, header.mode)
         always = coder in (STORED, REFERENCE, TINY) or not header.reference
-        if byte & 0b11110 or (by_prior and always):
+        follows = bool(byte & 2)
+        if byte & 0b11100 or (by_prior and always):
             raise SpecError("corrupt: the byte of a frame")
+        if follows and (not frames or coder != CONTEXT or (header.reference and not by_prior)):
+            raise SpecError("corrupt: a frame that cannot follow")
         reference = b"" if by_prior or coder == STORED else header.reference
         payload = payloads.take(length)
         frames.append(
-            replace(header, coder=coder, reference=reference, checksum=checksum, payload=payload)
+            replace(
+                header,
+                coder=coder,
+                reference=reference,
+                checksum=checksum,
+                payload=payload,
+                follows=follows,
+            )
         )
     if not table.at_end or not payloads.at_end:
         raise SpecError("corrupt: bytes behind the frame table or the last frame")
@@ -432,12 +443,21 @@ def try_codebooks(
     problem = SpecError("the codebook of the file is not there")
     for codebook in candidates(header, codebooks):
         try:
-            return [decode_frame(frame, codebook) for frame in frames]
+            return decode_one_by_one(frames, codebook)
         except SpecError as error:
             problem = error
     if any(frame.reference for frame in frames):
         raise problem
-    return [decode_frame(frame, None) for frame in frames]
+    return decode_one_by_one(frames, None)
+
+
+def decode_one_by_one(frames: list[Header], codebook: Codebook | None) -> list[Picture]:
+    """Decode frames, each with the one before if it follows (3.4)."""
+    pictures: list[Picture] = []
+    for frame in frames:
+        previous = pictures[-1].planes if frame.follows else None
+        pictures.append(decode_frame(frame, codebook, previous))
+    return pictures
 
 
 def candidates(header: Header, codebooks: Sequence[bytes]) -> Iterator[Codebook]:
@@ -455,22 +475,30 @@ def candidates(header: Header, codebooks: Sequence[bytes]) -> Iterator[Codebook]
             yield codebook
 
 
-def decode_frame(header: Header, codebook: Codebook | None) -> Picture:
-    """Decode one image with a codebook, if it refers to one, and compare its checksum."""
+def decode_frame(
+    header: Header, codebook: Codebook | None, previous: list[list[list[int]]] | None = None
+) -> Picture:
+    """Decode one image with a codebook, if it refers to one, and compare its checksum.
+
+    `previous` are the component planes of the frame before, if this one follows.
+    """
     if header.coder == STORED:
         return check_picture(header, read_stored(header))
     if header.width * header.height * PLANES_OF_MODE[header.mode] > MAX_SAMPLES:
         raise SpecError(f"more than {MAX_SAMPLES} samples, a limit of this decoder")
     if not header.reference:
         codebook = None
-    return check_picture(header, decode_payload(header, codebook))
+    return check_picture(header, decode_payload(header, codebook, previous))
 
 
-def decode_payload(header: Header, codebook: Codebook | None) -> list[list[list[int]]]:
+def decode_payload(
+    header: Header, codebook: Codebook | None, previous: list[list[list[int]]] | None = None
+) -> list[list[list[int]]]:
     """Decode a payload that is not stored into component planes (2.4)."""
     height, width = header.height, header.width
     if header.coder == CONTEXT:
-        return decode_context(header, codebook.priors_for(header.mode) if codebook else {})
+        priors = codebook.priors_for(header.mode) if codebook else {}
+        return decode_context(header, priors, previous)
     if header.coder == SHAPES:
         return decode_shapes(header, codebook.parts if codebook else {})
     if header.coder == BILEVEL:
@@ -1392,15 +1420,37 @@ def read_context_payload(header: Header) -> ContextPayload:
     return ContextPayload(transform, contexts, planes, tiles)
 
 
-def decode_context(header: Header, priors: dict[int, Prior]) -> list[list[list[int]]]:
-    """Decode the payload of the context coder into component planes (5C.1)."""
+def red_differences(planes: list[list[list[int]]]) -> list[list[list[int]]]:
+    """Return the planes of transform 3 of component planes (5.2)."""
+    pairs = [list(zip(*rows, strict=True)) for rows in zip(*planes[:3], strict=True)]
+    return [
+        planes[0],
+        [[green - red for red, green, _ in row] for row in pairs],
+        [[blue - ((red + green) >> 1) for red, green, blue in row] for row in pairs],
+        *planes[3:],
+    ]
+
+
+def decode_context(
+    header: Header, priors: dict[int, Prior], previous: list[list[list[int]]] | None = None
+) -> list[list[list[int]]]:
+    """Decode the payload of the context coder into component planes (5C.1, 5C.9)."""
     payload = read_context_payload(header)
     prior = priors.get(payload.transform)
     bits = BITS_OF_MODE[header.mode]
+    if previous and payload.transform == 4:
+        raise SpecError("corrupt: transform 4 of a frame that follows")
 
     def decode(tile: Tile) -> list[list[list[int]]]:
         sides = tile.right - tile.left, tile.bottom - tile.top
-        planes = decode_tile(tile.code, payload, prior, bits, *sides)
+        known = None
+        if previous:
+            part = [
+                [row[tile.left : tile.right] for row in plane[tile.top : tile.bottom]]
+                for plane in previous
+            ]
+            known = part if payload.transform == 0 else red_differences(part)
+        planes = decode_tile(tile.code, payload, prior, bits, *sides, known=known)
         return invert_context_transform(payload.transform, planes, (1 << bits) - 1)
 
     return join_tiles(header, payload.tiles, decode)
@@ -1446,15 +1496,26 @@ def invert_lattice(luma: int, cb: int, cr: int, correction: int) -> tuple[int, i
 
 
 def decode_tile(
-    code: bytes, payload: ContextPayload, prior: Prior | None, bits: int, width: int, height: int
+    code: bytes,
+    payload: ContextPayload,
+    prior: Prior | None,
+    bits: int,
+    width: int,
+    height: int,
+    known: list[list[list[int]]] | None = None,
 ) -> list[list[list[int]]]:
-    """Decode a tile, with the bits of the image's samples (5C.1)."""
+    """Decode a tile, with the bits of the image's samples (5C.1), and the frame before (5C.9)."""
     arithmetic = ArithmeticDecoder(code)
     models = [ContextModel(payload.contexts, kind, prior) for kind in range(4)]
     done: list[TilePlane] = []
     for index, plane in enumerate(payload.planes):
-        model = models[min(index, 3)]
-        done.append(TilePlane(arithmetic, model, plane, done[::-1], bits, width, height))
+        model, before = models[min(index + bool(known), 3)], done[::-1]
+        if known:
+            frame_before = TilePlane(arithmetic, model, plane, [], bits, width, height)
+            frame_before.samples = known[index]
+            frame_before.residuals = [[0] * width for _ in range(height)]
+            before = [frame_before, *done[-1:]]
+        done.append(TilePlane(arithmetic, model, plane, before, bits, width, height))
         done[-1].decode()
     arithmetic.finish()
     return [plane.samples for plane in done]
