@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .container import read_header
     from .decoder import decode, decode_frames, decode_many
     from .encoder import encode, encode_frames, encode_many
+    from .opened_file import OpenedFile, open  # noqa: A004
     from .training import train
     from .warming import warmup
 
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Codebook": "codebook",
+    "OpenedFile": "opened_file",
     "decode": "decoder",
     "decode_frames": "decoder",
     "decode_many": "decoder",
@@ -38,6 +40,7 @@ _PUBLIC = {
     "encode_frames": "encoder",
     "encode_many": "encoder",
     "load_codebook": "codebook_store",
+    "open": "opened_file",
     "read_header": "container",
     "register_codebook": "codebook_store",
     "train": "training",
@@ -50,6 +53,7 @@ __all__ = [
     "CodebookMismatchError",
     "CodebookNotFoundError",
     "CorruptStreamError",
+    "OpenedFile",
     "ScfError",
     "TruncatedStreamError",
     "UnsupportedStreamError",
@@ -61,6 +65,7 @@ __all__ = [
     "encode_frames",
     "encode_many",
     "load_codebook",
+    "open",
     "read_header",
     "register",
     "register_codebook",

@@ -10,6 +10,7 @@ A vector that was released never changes; see README.md in this folder.
 import argparse
 import hashlib
 import json
+import struct
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,7 @@ from softcomp_codec import (  # noqa: E402
     planes,
     reference_coder,
     residuals,
+    tiles,
     tiny_coder,
 )
 from softcomp_codec.bitstream import BitWriter  # noqa: E402
@@ -262,7 +264,7 @@ def valid_files(books):
 def files_of_mixing_coders():
     """Files of the coders that mix the predictions of contexts."""
     files = context_files() | prior_files() | bilevel_files() | tiny_files(stored_tiny())
-    return files | few_colour_files() | palette_files()
+    return files | few_colour_files() | palette_files() | tile_files() | following_files()
 
 
 def context_files():
@@ -445,6 +447,56 @@ def palette_files():
     return files
 
 
+def tile_files():
+    """Bilevel images of two tiles by the context coder: constant planes, and both tiles raw."""
+    full = np.ones((1025, 1024), bool)
+    page = np.zeros((1025, 1024), bool)
+    page[500:530, 90:170] = glyphs(30, 80, 21)
+    grid = context_coder.tile_grid(*page.shape)
+    raw = bytes([5, 0]) + b"".join(
+        struct.pack("<I", tiles.tile_check(MODES[0], (1024, 1025), tile, packed(tile.of(page))))
+        + b"\0"
+        for tile in grid
+    )
+    raw += b"".join(packed(tile.of(page)) for tile in grid)
+    constant = context_coder.encode_payload(full, MODES[0])
+    return {
+        "context-tiles": (file_of(full, constant, coder=container.CONTEXT), [full]),
+        "context-tiles-raw": (file_of(page, raw, coder=container.CONTEXT), [page]),
+    }
+
+
+def packed(pixels):
+    return np.packbits(pixels, axis=1).tobytes()
+
+
+def following_files():
+    """Frames of the context coder of which the second and the third follow."""
+    files = {}
+    for label, first, efforts in (
+        ("gray", slope(12, 15, 3), (1, 5, 9)),
+        ("la", np.dstack([slope(12, 15, 8), slope(12, 15, 9)]), (5,)),
+        ("rgb", colours(12, 15, 5), (5, 9)),
+        ("gray16", slope(12, 15, 2).astype(np.uint16) * 257, (5, 9)),
+    ):
+        for effort in efforts:
+            pictures = [first, (first ^ (first >> 1 & 3)), first[::-1].copy()]
+            files[f"frames-follow-{label}-{effort}"] = following(pictures, effort), pictures
+    return files
+
+
+def following(pictures, effort):
+    mode = planes.mode_of_array(pictures[0])
+    payloads, frames = [], []
+    for index, picture in enumerate(pictures):
+        previous = pictures[index - 1] if index else None
+        payload = context_coder.encode_payload(picture, mode, effort=effort, previous=previous)
+        crc = file_builder.checksum(picture)
+        frames.append(Frame(container.CONTEXT, False, len(payload), crc, follows=index > 0))
+        payloads.append(payload)
+    return file_of(pictures[0], b"".join(payloads), coder=container.CONTEXT, frames=tuple(frames))
+
+
 def stored_frames(pictures):
     """Frames of the stored coder."""
     payloads = [picture.astype("<u2").tobytes() for picture in pictures]
@@ -513,6 +565,7 @@ def invalid_files(books):
     frame = Frame(1, False, len(payload), file_builder.checksum(picture))
     frames = file_of(picture, payload * 2, frames=(frame, frame))
     coloured = payload_of(colours(4, 4), [Settings(MED, 8)] * 3)
+    tiled = tile_files()["context-tiles"][0]
     deep = noise((3, 3), 65536).astype(np.uint16)
     stored_deep, coded_deep = (
         Frame(coder, False, 18, file_builder.checksum(deep))
@@ -533,6 +586,12 @@ def invalid_files(books):
         "mode-5-in-a-frame-of-the-shapes-coder": file_of(
             deep, bytes(36), coder=container.STORED, frames=(stored_deep, coded_deep)
         ),
+        "frames-follow-nothing": _following(picture, (True, False)),
+        "frames-follow-by-another-coder": _following(picture, (False, True), container.SHAPES),
+        "frames-follow-the-lattice": _following(picture, (False, True), lattice=True),
+        "tiles-check-wrong": tiled[:-5] + bytes([tiled[-5] ^ 1]) + tiled[-4:],
+        "tiles-too-short": tiled[:-1],
+        "tiles-too-long": tiled + b"\0",
         "stored-gray16-too-short": stored(deep)[:-1],
         "stored-gray16-of-the-other-byte-order": file_of(
             deep, deep.astype(">u2").tobytes(), coder=container.STORED
@@ -627,6 +686,23 @@ def invalid_files(books):
     return {f"{key}.scf": data for key, data in files.items()} | {
         f"{key}.scfb": data for key, data in _invalid_books(gray).items()
     }
+
+
+def _following(picture, follows, coder=container.CONTEXT, *, lattice=False):
+    """Two frames of which some say that they follow."""
+    if lattice:
+        picture = np.dstack([picture] * 3)
+    mode = planes.mode_of_array(picture)
+    payload = context_coder.encode_payload(picture, mode)
+    second = bytes([4 << 4 | 5]) + payload[1:] if lattice else payload
+    crc = file_builder.checksum(picture)
+    frames = tuple(
+        Frame(each, False, len(part), crc, follows=own)
+        for each, part, own in zip(
+            (container.CONTEXT, coder), (payload, second), follows, strict=True
+        )
+    )
+    return file_of(picture, payload + second, coder=container.CONTEXT, frames=frames)
 
 
 def _table(good, data, payload):
