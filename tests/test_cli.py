@@ -243,7 +243,7 @@ def test_encode_a_folder_keeps_the_places(tmp_path):
         p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.scf")
     }
     assert written == {"a.scf", "deep/b.scf", "deep/er/a.scf"}
-    assert "1 file in the folders left alone" in text
+    assert f"1 file left alone, no pictures by name: {source / 'notes.txt'}" in text
     assert "3 pictures encoded" in text
 
 
@@ -390,15 +390,18 @@ def test_encode_says_which_metadata_is_lost(digit):
     exif[0x010E] = "a digit"
     with Image.open(digit) as image:
         image.save(digit, exif=exif)
-    assert "EXIF of 1 picture was not kept" in run("encode", digit)
+    assert "EXIF cannot be kept (--drop-metadata" in run("encode", digit, code=1)
+    assert not digit.with_suffix(".scf").exists()
+    assert "EXIF of 1 picture dropped" in run("encode", digit, "--drop-metadata")
 
 
 def test_encode_refuses_two_inputs_with_one_output(digit):
     with Image.open(digit) as image:
         image.save(digit.with_suffix(".bmp"))
     text = run("encode", digit, digit.with_suffix(".bmp"), code=1)
-    assert "is already the output of" in text
-    assert "1 picture encoded" in text
+    assert "digit.bmp would both become" in text
+    assert "1 collision of names; nothing was written" in text
+    assert not digit.with_suffix(".scf").exists()
 
 
 def test_encode_does_not_replace_its_own_input(digit):
