@@ -47,6 +47,9 @@ XMP_TEXT = "XML:com.adobe.xmp"
 INFO_NOT_TEXT = ("codebook_id", "codebook_name", "compression")
 """Strings of Pillow's ``info`` that describe a file's form."""
 
+_EMPTY_EXIF_BYTES = 20
+"""What ``PIL.Image.Exif`` without any tag has: mark, header, no entries, no further list."""
+
 _NONE, _INTEGER, _FLOAT, _STRING, _BYTES, _LIST = range(6)
 
 _BLOBS = {"exif": SEGMENT_EXIF, "icc_profile": SEGMENT_ICC, "xmp": SEGMENT_XMP}
@@ -421,7 +424,8 @@ def _blob(name: str, value: Any) -> bytes | None:
     if name == "xmp" and isinstance(value, str):
         value = value.encode()
     if name == "exif" and hasattr(value, "get_ifd"):
-        value = value.tobytes() if len(value) else b""
+        value = value.tobytes()
+        value = value if len(value) > _EMPTY_EXIF_BYTES else b""
     if not isinstance(value, bytes | bytearray | memoryview):
         if value in ("", ()):
             return None
@@ -468,7 +472,7 @@ def _natural(name: str, value: Any) -> int:
 
 def _numbers(n_numbers: int) -> Callable[[str, Any], tuple[Number, ...]]:
     def check(name: str, value: Any) -> tuple[Number, ...]:
-        numbers = tuple(_number(name, each) for each in value)
+        numbers = tuple(_number(name, each) for each in _items(name, value))
         if len(numbers) != n_numbers:
             raise ValueError(f"{name} has {len(numbers)} numbers, expected {n_numbers}")
         return numbers
@@ -481,7 +485,14 @@ def _colour(name: str, value: Any) -> int | tuple[int, ...]:
         return _integer(name, value)
     if isinstance(value, str | bytes | bytearray):
         raise TypeError(f"{name} is {value!r}, expected an integer or several")
-    return tuple(_integer(name, each) for each in value)
+    return tuple(_integer(name, each) for each in _items(name, value))
+
+
+def _items(name: str, value: Any) -> Iterable[Any]:
+    if not hasattr(value, "__iter__"):
+        raise TypeError(f"{name} is {value!r}, expected several numbers")
+    found: Iterable[Any] = value
+    return found
 
 
 def _transparency(name: str, value: Any) -> int | tuple[int, ...] | bytes:

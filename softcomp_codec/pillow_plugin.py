@@ -269,20 +269,21 @@ def save_all(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> No
     from .frame_modes import pictures_of, with_common_mode
 
     given = image.encoderinfo
+    of_frames = (
+        given.get("metadata") is None or given["metadata"] is True
+    ) and "duration" not in given
     metadata: Metadata | None = None
     durations = []
     pictures = []
     images = (image, *(given.get("append_images") or ()))
     for frame, picture in pictures_of(images, lambda each: _with_transparency(each, given)):
         if metadata is None:
-            metadata = _metadata_of(frame, {**given, "duration": None})
+            metadata = _metadata_of(frame, given)
         durations.append(frame.info.get("duration"))
         pictures.append(picture)
     assert metadata is not None
-    if given.get("metadata") in (None, True):
+    if of_frames:
         metadata = replace(metadata, durations=durations_of(durations))
-    if "duration" in given:
-        metadata = with_options(metadata, {"duration": given["duration"]})
     common = with_common_mode(pictures)
     if common is not pictures:
         metadata = _metadata_of_colours(metadata, pictures[0].palette)
