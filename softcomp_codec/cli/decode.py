@@ -12,7 +12,7 @@ import typer
 from .batch import INTERRUPTED, Job, make_plan, run_all, write_output
 from .codebook import CodebookOption, load_extra
 from .completion import complete_format
-from .console import complain, n_bytes, plural, say
+from .console import n_bytes, plural, say
 from .pictures import (
     LOSSLESS_FORMATS,
     SCF_SUFFIX,
@@ -32,6 +32,7 @@ from .safe_files import (
     Safety,
     Tally,
     VerifyOption,
+    collect,
     delete_source,
     different,
     is_of_that_time,
@@ -105,12 +106,10 @@ def decode(
     Existing files are not replaced without --force; --resume goes on after an interruption. Exit
     code 1 if a file failed, 130 after Ctrl-C.
     """
-    from ..codebook_store import register_codebook
+    from ..codebook_store import known_for_now
 
     suffix = _suffix(output, file_format)
     books = load_extra(codebook)
-    for book in books:
-        register_codebook(book)
     plan = make_plan(
         inputs,
         output,
@@ -123,23 +122,16 @@ def decode(
         hidden=hidden,
     )
     safety = Safety(force, resume, verify, delete_sources, drop_metadata)
-    done: list[tuple[Job, Written]] = []
     tally = Tally(n_failed=plan.failures)
-    try:
-        for job, result in run_all(
-            plan.jobs,
-            lambda job: decode_to_file(job, job.target.suffix.lower(), books, safety),
-            threads=jobs,
-            label="decoding",
-            measure=lambda result: (result.raw_size, result.source_size),
-        ):
-            if isinstance(result, Exception):
-                complain(result, job.source)
-                tally.n_failed += 1
-            else:
-                done.append((job, result))
-    except KeyboardInterrupt:
-        tally.interrupted = True
+    results = run_all(
+        plan.jobs,
+        lambda job: decode_to_file(job, job.target.suffix.lower(), books, safety),
+        threads=jobs,
+        label="decoding",
+        measure=lambda result: (result.raw_size, result.source_size),
+    )
+    with known_for_now(books):
+        done = collect(results, tally)
     plan.found.report("not named .scf")
     _summarise(done, tally, len(plan.jobs) + plan.failures)
     if tally.interrupted:

@@ -12,7 +12,7 @@ import typer
 
 from .batch import INTERRUPTED, Job, make_plan, run_all, write_output
 from .completion import complete_codebook, complete_coder
-from .console import complain, n_bytes, note, plural, print_table, ratio, say
+from .console import n_bytes, note, plural, print_table, ratio, say
 from .pictures import SCF_SUFFIX
 from .safe_files import (
     DeleteOption,
@@ -25,6 +25,7 @@ from .safe_files import (
     Safety,
     Tally,
     VerifyOption,
+    collect,
     delete_source,
     different,
     is_of_that_time,
@@ -141,6 +142,7 @@ def encode(
     with the times of its picture. Existing files are not replaced without --force; --resume goes
     on after an interruption. Exit code 1 if a file failed, 130 after Ctrl-C.
     """
+    from ..codebook_store import known_for_now
     from .sources import may_be_idx_file, wanted_suffixes
 
     suffixes = wanted_suffixes()
@@ -170,23 +172,16 @@ def encode(
         "file_check": file_check,
     }
     safety = Safety(force, resume, verify, delete_sources, drop_metadata)
-    done: list[tuple[Job, Encoded]] = []
     tally = Tally(n_failed=plan.failures)
-    try:
-        for job, result in run_all(
-            plan.jobs,
-            lambda job: encode_file(job, options, safety, delete_lossy=delete_lossy),
-            threads=jobs,
-            label="encoding",
-            measure=lambda result: (result.raw_size, result.size),
-        ):
-            if isinstance(result, Exception):
-                complain(result, job.source)
-                tally.n_failed += 1
-            else:
-                done.append((job, result))
-    except KeyboardInterrupt:
-        tally.interrupted = True
+    results = run_all(
+        plan.jobs,
+        lambda job: encode_file(job, options, safety, delete_lossy=delete_lossy),
+        threads=jobs,
+        label="encoding",
+        measure=lambda result: (result.raw_size, result.size),
+    )
+    with known_for_now([] if book is None else [book]):
+        done = collect(results, tally)
     plan.found.report("no pictures by name")
     _summarise(done, tally, len(plan.jobs) + plan.failures)
     if book is not None and not embed_codebook and any(each.has_codebook for _, each in done):
@@ -307,14 +302,12 @@ def _check_coder(choice: str) -> None:
 
 
 def _load(choice: str) -> Codebook | None:
-    """Return a codebook that was named, and let files be verified by it; None for none."""
+    """Return a codebook that was named; None for the choices that name none."""
     if choice in ("auto", "none"):
         return None
-    from ..codebook_store import load_codebook, register_codebook
+    from ..codebook_store import load_codebook
 
-    book = load_codebook(choice)
-    register_codebook(book)
-    return book
+    return load_codebook(choice)
 
 
 def _check_codebook_is_found(book: Codebook) -> None:

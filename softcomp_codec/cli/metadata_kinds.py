@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..metadata import XMP_TEXT, metadata_of_pillow
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,7 +29,6 @@ _KINDS = {
     "transparency": TRANSPARENCY,
 }
 _FRAME_KINDS = {"duration": "frame duration", "loop": "loop count"}
-_XMP_TEXT = "XML:com.adobe.xmp"
 
 _NO_TEXT = frozenset(
     (
@@ -38,46 +39,21 @@ _NO_TEXT = frozenset(
 )
 """Keys of ``info`` that tell how a file was made, not what it shows."""
 
-# Tags of TIFF that describe how samples are stored, or are told by Pillow in another way
-_STRUCTURE_TAGS = frozenset(
-    (
-        *(*range(254, 260), *range(262, 267), 273, *range(277, 285), *range(288, 294)),
-        *(296, 297, 301, 317, 318, 319, *range(320, 326), 330, 332, *range(338, 342), 347),
-        *(*range(512, 522), *range(529, 533), 700, 34377, 34665, 34675, 34853, 40965),
-    )
-)
 _EXIF_START = b"Exif\0\0"
+_LISTS = (0x8769, 0x8825)
+"""Tags of EXIF that point to further lists."""
 
 
 def facts_of(image: Image.Image) -> dict[str, Any]:
     """Return a copy of an image's ``info`` that holds the tags of a TIFF file as EXIF, too."""
     facts: dict[str, Any] = {str(key): value for key, value in image.info.items()}
-    if _XMP_TEXT in facts:
-        facts.setdefault("xmp", facts[_XMP_TEXT])
+    if XMP_TEXT in facts:
+        facts.setdefault("xmp", facts[XMP_TEXT])
     if image.format == "TIFF" and "exif" not in facts:
-        exif = _descriptive_exif(image)
+        exif = metadata_of_pillow(image).exif
         if exif:
             facts["exif"] = exif
     return facts
-
-
-def _descriptive_exif(image: Image.Image) -> bytes:
-    """Return the tags of a TIFF file that describe the picture, as an EXIF block."""
-    from PIL import Image, TiffImagePlugin
-
-    exif = Image.Exif()
-    # a file's own list: getexif() of Pillow fills the list of the image
-    tags = getattr(image, "tag_v2", None)
-    if not isinstance(tags, TiffImagePlugin.ImageFileDirectory_v2):
-        return b""
-    for tag, value in tags.items():
-        if tag not in _STRUCTURE_TAGS:
-            exif[tag] = value
-    for tag in (0x8769, 0x8825):
-        nested = image.getexif().get_ifd(tag)
-        if nested:
-            exif.get_ifd(tag).update(nested)
-    return bytes(exif.tobytes()) if exif or exif._ifds else b""
 
 
 def lost_kinds(
@@ -104,11 +80,13 @@ def without_metadata(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kind_of(key: Any, value: Any, n_frames: int) -> str | None:
+    if key == "dpi" and value == (1, 1):  # of TIFF files that tell no resolution
+        return None
     if key in _KINDS:
         return _KINDS[key] if value not in (None, b"", "") else None
     if key in _FRAME_KINDS:
         return _FRAME_KINDS[key] if n_frames > 1 and value is not None else None
-    if key == _XMP_TEXT:
+    if key == XMP_TEXT:
         return "XMP"
     return "text" if is_text(key, value) else None
 
@@ -122,9 +100,7 @@ def _same(key: str, before: Any, after: Any) -> bool:
     if after is None:
         return False
     if key == "exif":
-        return _exif_block(before) == _exif_block(after) or _exif_values(before) == _exif_values(
-            after
-        )
+        return _exif_block(before) == _exif_block(after) or _tells_as_much(after, before)
     if key in ("dpi", "chromaticity"):
         return len(before) == len(after) and all(
             abs(float(one) - float(other)) <= DPI_STEP
@@ -132,7 +108,7 @@ def _same(key: str, before: Any, after: Any) -> bool:
         )
     if key == "gamma":
         return abs(float(before) - float(after)) < 1e-5
-    if key in ("xmp", _XMP_TEXT, "comment"):
+    if key in ("xmp", XMP_TEXT, "comment"):
         return _as_bytes(before) == _as_bytes(after)
     return bool(before == after)
 
@@ -142,22 +118,22 @@ def _exif_block(data: Any) -> bytes:
     return block[len(_EXIF_START) :] if block.startswith(_EXIF_START) else block
 
 
-def _exif_values(data: Any) -> dict[Any, Any] | None:
-    """Return the tags of an EXIF block; where it cannot be parsed, something equal to nothing."""
+def _tells_as_much(after: Any, before: Any) -> bool:
+    """Whether an EXIF block has every tag of another, with the same values."""
+    try:
+        tags, wanted = _exif_tags(after), _exif_tags(before)
+    except Exception:  # Pillow raises many kinds on damaged blocks
+        return False
+    return all(tag in tags and tags[tag] == value for tag, value in wanted.items())
+
+
+def _exif_tags(data: Any) -> dict[Any, Any]:
     from PIL import Image
 
     exif = Image.Exif()
-    try:
-        exif.load(_EXIF_START + _exif_block(data))
-        own = {tag: value for tag, value in exif.items() if tag not in (0x8769, 0x8825)}
-        nested = {
-            (tag, each): value
-            for tag in (0x8769, 0x8825)
-            for each, value in exif.get_ifd(tag).items()
-        }
-        return {**own, **nested}
-    except Exception:  # Pillow raises many kinds on damaged blocks
-        return {"damaged": object()}
+    exif.load(_EXIF_START + _exif_block(data))
+    nested = {(tag, each): value for tag in _LISTS for each, value in exif.get_ifd(tag).items()}
+    return {tag: value for tag, value in exif.items() if tag not in _LISTS} | nested
 
 
 def _as_bytes(text: Any) -> bytes:

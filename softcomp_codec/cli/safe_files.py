@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from ..atomic_files import flush_folder
-from .console import note, plural
+from .console import complain, note, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from .batch import Job
+
+T = TypeVar("T")
 
 InPlaceOption = Annotated[
     bool, typer.Option("--in-place", help="Write each output of a folder beside its input.")
@@ -102,6 +105,21 @@ class Tally:
             left = n_jobs - self.n_done - self.n_resumed - self.n_failed
             parts.append(f"INTERRUPTED, {max(0, left):,} not begun (--resume goes on)")
         return parts
+
+
+def collect(results: Iterable[tuple[Job, T | Exception]], tally: Tally) -> list[tuple[Job, T]]:
+    """Return what succeeded; failures are reported and counted, an interruption is noted."""
+    done = []
+    try:
+        for job, result in results:
+            if isinstance(result, Exception):
+                complain(result, job.source)
+                tally.n_failed += 1
+            else:
+                done.append((job, result))
+    except KeyboardInterrupt:
+        tally.interrupted = True
+    return done
 
 
 class DifferentTargetError(FileExistsError):

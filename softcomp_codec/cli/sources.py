@@ -303,6 +303,11 @@ def differences(data: bytes, source: Source, dropped: Sequence[str] = ()) -> str
 
     from ..palettes import palette_of
 
+    palettes = [palette_of(frame) for frame in source.frames]
+    mixed = any(
+        (frame.mode, palette) != (source.frames[0].mode, palettes[0])
+        for frame, palette in zip(source.frames, palettes, strict=True)
+    )
     with Image.open(BytesIO(data), formats=["SCF"]) as image:
         n_frames = getattr(image, "n_frames", 1)
         if n_frames != len(source.frames):
@@ -311,11 +316,14 @@ def differences(data: bytes, source: Source, dropped: Sequence[str] = ()) -> str
             where = f" of frame {index}" if index else ""
             image.seek(index)
             image.load()
-            if (image.mode, image.size) != (frame.mode, frame.size):
+            expected = frame
+            if mixed and image.mode in ("L", "LA", "RGB", "RGBA"):  # as frames of GIF
+                expected = frame.convert(image.mode)
+            if (image.mode, image.size) != (expected.mode, expected.size):
                 return f"mode and size{where} are {image.mode} and {image.size}"
-            if image.tobytes() != frame.tobytes():
+            if image.tobytes() != expected.tobytes():
                 return f"the pixels{where} differ"
-            if palette_of(image) != palette_of(frame):
+            if palette_of(image) != palette_of(expected):
                 return f"the palette{where} differs"
     lost = set(_lost_in(data, source)) - set(dropped)
     return f"{' and '.join(sorted(lost))} differ" if lost else None
