@@ -301,8 +301,10 @@ def differences(data: bytes, source: Source, dropped: Sequence[str] = ()) -> str
         return _array_differences(data, source.frames)
     from PIL import Image
 
+    from ..container import read_header
     from ..palettes import palette_of
 
+    read_header(data)  # an error of ours where it is none or cut off
     palettes = [palette_of(frame) for frame in source.frames]
     mixed = any(
         (frame.mode, palette) != (source.frames[0].mode, palettes[0])
