@@ -19,7 +19,7 @@ def start() -> None:
     if "softcomp_codec" in sys.modules or any(map(_is_ours, sys.meta_path)):
         return
     if _WATCHED.isdisjoint(sys.modules):
-        finder: "Any" = ScfAutoloadFinder()
+        finder: Any = ScfAutoloadFinder()
         sys.meta_path.insert(0, finder)
     else:
         _register()
