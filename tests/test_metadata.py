@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from metadata_files import EXIF, FULL, ICC, XMP, exif_object, from_other_format
 from PIL import Image, PngImagePlugin
-from plugin_files import encoded, encoded_frames, noise, picture, run_python
+from plugin_files import any_image, encoded, encoded_frames, noise, picture, run_python
 
 import softcomp_codec
 from softcomp_codec import container, metadata
@@ -444,7 +444,7 @@ def test_text_is_that_of_the_image_now():
 
 @pytest.mark.parametrize("mode", PILLOW_MODES)
 def test_every_mode(mode):
-    image = made(mode)
+    image = any_image(mode)
     info = {**FULL, "transparency": image.info.get("transparency")}
     info = {key: value for key, value in info.items() if value is not None}
     image.info.update(info)
@@ -453,23 +453,11 @@ def test_every_mode(mode):
         assert {k: v for k, v in found.info.items() if k != "scf_version"} == info
 
 
-def made(mode):
-    """A noisy image of any mode of Pillow's."""
-    image = Image.new(mode, (9, 7))
-    data = np.random.default_rng(3).integers(0, 256, len(image.tobytes())).astype(np.uint8)
-    if mode == "F":
-        data = np.random.default_rng(3).random(63, np.float32).view(np.uint8)
-    image.frombytes(data.tobytes())
-    if mode in ("P", "PA"):
-        image.putpalette(bytes(range(30)))
-    return image
-
-
 @pytest.mark.parametrize(
     ("mode", "transparency"), [("L", 3), ("1", 255), ("RGB", (1, 2, 300)), ("I;16", 65535)]
 )
 def test_transparent_colour(mode, transparency):
-    image = made(mode)
+    image = any_image(mode)
     image.info["transparency"] = transparency
     with reopened(image) as found:
         assert found.info["transparency"] == transparency
@@ -478,7 +466,7 @@ def test_transparent_colour(mode, transparency):
 
 
 def test_transparency_of_palettes_is_an_option_too():
-    image = made("P")
+    image = any_image("P")
     for transparency in (5, b"\0\xff\x80", None):
         found = info_of(image, transparency=transparency)
         assert found.get("transparency") == transparency
