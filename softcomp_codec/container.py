@@ -44,12 +44,14 @@ SEGMENT_JPEG_PAST = 0x06
 SEGMENT_EXIF = 0x81
 SEGMENT_ICC = 0x82
 SEGMENT_XMP = 0x83
-SEGMENT_DPI = 0x84
-SEGMENT_TEXT = 0x85
+SEGMENT_PROPERTIES = 0x84
+SEGMENT_TIMING = 0x85
 SEGMENT_CODEBOOK = 0x86
 SEGMENT_SET_INDEX = 0x87
 SEGMENT_FILE_CHECK = 0x88
 SEGMENT_CODEBOOK_NAME = 0x89
+DEFLATED = 0x10
+"""Added to the kind of a segment of metadata whose data are deflated (SPEC 3.5.1)."""
 SEGMENT_NAMES = {
     SEGMENT_PALETTE: "palette",
     SEGMENT_TRANSPARENCY: "transparency",
@@ -60,12 +62,17 @@ SEGMENT_NAMES = {
     SEGMENT_EXIF: "EXIF",
     SEGMENT_ICC: "ICC profile",
     SEGMENT_XMP: "XMP",
-    SEGMENT_DPI: "DPI",
-    SEGMENT_TEXT: "text",
+    SEGMENT_PROPERTIES: "properties",
+    SEGMENT_TIMING: "timing",
     SEGMENT_CODEBOOK: "embedded codebook",
     SEGMENT_SET_INDEX: "set index",
     SEGMENT_FILE_CHECK: "file check",
     SEGMENT_CODEBOOK_NAME: "codebook name",
+    SEGMENT_EXIF | DEFLATED: "EXIF, deflated",
+    SEGMENT_ICC | DEFLATED: "ICC profile, deflated",
+    SEGMENT_XMP | DEFLATED: "XMP, deflated",
+    SEGMENT_PROPERTIES | DEFLATED: "properties, deflated",
+    SEGMENT_TIMING | DEFLATED: "timing, deflated",
 }
 
 READABLE_SEGMENTS = (SEGMENT_PALETTE, SEGMENT_TRANSPARENCY, SEGMENT_FRAMES)
