@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .decoder import decode, decode_frames, decode_many
     from .encoder import encode, encode_frames, encode_many
     from .opened_file import OpenedFile, open  # noqa: A004
+    from .set_reader import ImageSet, open_set
+    from .set_writer import SetWriter, write_set
     from .training import train
     from .warming import warmup
 
@@ -33,6 +35,8 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Codebook": "codebook",
     "OpenedFile": "opened_file",
+    "ImageSet": "set_reader",
+    "SetWriter": "set_writer",
     "decode": "decoder",
     "decode_frames": "decoder",
     "decode_many": "decoder",
@@ -41,10 +45,12 @@ _PUBLIC = {
     "encode_many": "encoder",
     "load_codebook": "codebook_store",
     "open": "opened_file",
+    "open_set": "set_reader",
     "read_header": "container",
     "register_codebook": "codebook_store",
     "train": "training",
     "warmup": "warming",
+    "write_set": "set_writer",
 }
 
 __all__ = [
@@ -53,8 +59,10 @@ __all__ = [
     "CodebookMismatchError",
     "CodebookNotFoundError",
     "CorruptStreamError",
+    "ImageSet",
     "OpenedFile",
     "ScfError",
+    "SetWriter",
     "TruncatedStreamError",
     "UnsupportedStreamError",
     "__version__",
@@ -66,11 +74,13 @@ __all__ = [
     "encode_many",
     "load_codebook",
     "open",
+    "open_set",
     "read_header",
     "register",
     "register_codebook",
     "train",
     "warmup",
+    "write_set",
 ]
 
 

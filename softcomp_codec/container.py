@@ -81,7 +81,7 @@ READABLE_SEGMENTS = (SEGMENT_PALETTE, SEGMENT_TRANSPARENCY, SEGMENT_FRAMES)
 REFERENCE_LENGTHS = (0, 4, 8, 32)
 _FLAG_REFERENCE = 0b0011
 _FLAG_SEGMENTS = 0b0100
-_FLAG_SET = 0b1000
+FLAG_SET = 0b1000
 
 MAX_SIDE = 2**31 - 1
 """Largest width or height of the format (SPEC 2.3)."""
@@ -399,6 +399,16 @@ def _read_segment(reader: ByteReader) -> Segment | None:
     return Segment(kind, data)
 
 
+def read_segments(reader: ByteReader) -> list[Segment]:
+    """Read a list of segments up to its end (SPEC 3)."""
+    segments: list[Segment] = []
+    while (segment := _read_segment(reader)) is not None:
+        segments.append(segment)
+        if len(segments) > MAX_SEGMENTS:
+            raise CorruptStreamError(f"{reader.what}: more than {MAX_SEGMENTS} segments")
+    return segments
+
+
 def _write_frames(frames: tuple[Frame, ...]) -> bytes:
     """Return the data of a frame table (SPEC 3.4); inverse of `_read_frames`."""
     out = bytearray(write_varint(len(frames)))
@@ -485,6 +495,11 @@ def write_header(header: Header) -> bytes:
     return bytes(out)
 
 
+def is_set(data: bytes) -> bool:
+    """Whether a file that starts with these four bytes is a set of images (SPEC 7.2)."""
+    return data.startswith(MAGIC) and len(data) > len(MAGIC) and bool(data[3] & FLAG_SET)
+
+
 def read_header(data: bytes) -> Header:
     """Read the header of a file; inverse of `write_header`.
 
@@ -515,8 +530,10 @@ def read_header(data: bytes) -> Header:
             f"header, byte 3: format version {version_flags >> 4}, this release reads version "
             f"{FORMAT_VERSION}"
         )
-    if version_flags & _FLAG_SET:
-        raise UnsupportedStreamError("header, byte 3: sets of images cannot be read yet")
+    if version_flags & FLAG_SET:
+        raise UnsupportedStreamError(
+            "header, byte 3: a set of images, which softcomp_codec.open_set and scf unpack read"
+        )
     coder, identifier = divmod(reader.take(1, "coder and mode")[0], 32)
     mode = MODES.get(identifier)
     if mode is None:
@@ -530,12 +547,7 @@ def read_header(data: bytes) -> Header:
         REFERENCE_LENGTHS[version_flags & _FLAG_REFERENCE], "codebook reference"
     )
     (crc,) = struct.unpack("<I", reader.take(4, "checksum"))
-    segments: list[Segment] = []
-    if version_flags & _FLAG_SEGMENTS:
-        while (segment := _read_segment(reader)) is not None:
-            segments.append(segment)
-            if len(segments) > MAX_SEGMENTS:
-                raise CorruptStreamError(f"header: more than {MAX_SEGMENTS} segments")
+    segments = read_segments(reader) if version_flags & _FLAG_SEGMENTS else []
     for index, segment in enumerate(segments):
         if segment.kind == SEGMENT_FILE_CHECK and (index or len(segment.data) != 4):
             raise CorruptStreamError("header: the file check is not 4 bytes in the first segment")

@@ -158,8 +158,8 @@ def test_headers_cut_at_every_byte(header):
              f"header, byte 3: format version {version}, .* version 0")
             for version in (1, 2, 9, 15)
         ],
-        ({"version": b"\x08"}, UnsupportedStreamError, "byte 3: sets of images cannot be read"),
-        ({"version": b"\x0f"}, UnsupportedStreamError, "byte 3: sets of images"),
+        ({"version": b"\x08"}, UnsupportedStreamError, "byte 3: a set of images"),
+        ({"version": b"\x0f"}, UnsupportedStreamError, "byte 3: a set of images"),
         *[
             ({"coder_mode": bytes([1 << 5 | mode])}, UnsupportedStreamError,
              rf"byte 4: mode {mode} is unknown; known: \[0, 1, 2, .*, 10, 11, 12\]")

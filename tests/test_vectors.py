@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import reference_decoder
 import reference_decoder_metadata
+import reference_decoder_sets
 
 import softcomp_codec
 from softcomp_codec import container, planes
@@ -33,6 +34,7 @@ FROZEN = dict(
     reversed(line.split("  "))
     for line in (VECTORS / "hashes.txt").read_text(encoding="utf-8").splitlines()
 )
+SETS = sorted(path for path in FROZEN if path.startswith("sets/") and path.endswith(".scf"))
 VALID = sorted(path for path in FROZEN if path.startswith("valid/") and path.endswith(".scf"))
 REGRESSIONS = sorted(path for path in FROZEN if path.startswith("regressions/"))
 
@@ -153,7 +155,7 @@ def vector_books():
 def test_the_list_is_complete():
     found = {
         path.relative_to(VECTORS).as_posix()
-        for folder in ("books", "valid", "invalid", "regressions")
+        for folder in ("books", "valid", "sets", "invalid", "regressions")
         for path in (VECTORS / folder).iterdir()
     }
     assert found == set(FROZEN)
@@ -240,6 +242,36 @@ def test_valid_vectors_cover_the_registries(vector_books):
     for settings in ("parts", "reference"):
         kinds = {kind for book in vector_books for kind in getattr(book, settings)}
         assert kinds == {0, 1, 2}
+
+
+# --- sets ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", SETS)
+def test_sets(path, vector_books):
+    names = (VECTORS / path).with_suffix(".txt").read_text(encoding="utf-8").split("\n")
+    expected = (VECTORS / path).with_suffix(".bin").read_bytes()
+    for recover in (False, True):
+        with softcomp_codec.open_set(
+            VECTORS / path, codebooks=vector_books, recover=recover
+        ) as images:
+            assert images.names == names
+            assert images.damage == ()
+            samples = [
+                planes.canonical_samples(images.read(name), images.header(name).mode)
+                for name in names
+            ]
+            assert b"".join(samples) == expected
+
+
+@pytest.mark.parametrize("path", SETS)
+def test_sets_by_the_reference_decoder(path, vector_books):
+    books = [book.to_bytes() for book in vector_books]
+    found = reference_decoder_sets.decode_set((VECTORS / path).read_bytes(), books)
+    names = (VECTORS / path).with_suffix(".txt").read_text(encoding="utf-8").split("\n")
+    assert [name for name, _ in found] == names
+    expected = (VECTORS / path).with_suffix(".bin").read_bytes()
+    assert b"".join(frames[0].samples for _, frames in found) == expected
 
 
 # --- invalid ------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from .codebook import CodebookOption, load_extra
 from .codebook_files import find_codebook, read_identifier
 from .console import complain, n_bytes, print_facts
 from .metadata_lines import metadata_facts, metadata_lines
+from .set_lines import describe_set, is_set_file, set_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +58,9 @@ def info(
     measured: list[Indicator | None] = []
     for path in files:
         try:
-            facts = describe(path, books, details=details)
-            if with_indicator:
+            is_set = is_set_file(path)
+            facts = describe_set(path, books) if is_set else describe(path, books, details=details)
+            if with_indicator and not is_set:
                 image = indicator_lines.measure_file(path, books)
                 facts["indicator"] = indicator_lines.image_facts(image)
                 measured += image or []
@@ -70,7 +72,7 @@ def info(
         if as_json:
             print(json.dumps(facts))
         else:
-            print_facts(_lines(facts), title=str(path))
+            print_facts(set_lines(facts) if is_set else _lines(facts), title=str(path))
     if with_indicator and len(files) > 1:
         facts = indicator_lines.set_facts(measured)
         if as_json:

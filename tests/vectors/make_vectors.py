@@ -55,6 +55,7 @@ from softcomp_codec import (  # noqa: E402
     planes,
     reference_coder,
     residuals,
+    set_format,
     tiles,
     tiny_coder,
 )
@@ -872,6 +873,76 @@ def _part_bytes(book):
     return content[at + 1 :]
 
 
+# --- sets ---------------------------------------------------------------------------------------
+
+
+def set_files():
+    """{name: (bytes, names, images)} of sets, block by block."""
+    gray = [noise((2, 3), 256, seed).astype(np.uint8) for seed in range(3)]
+    letters = [glyphs(9, 12, seed) for seed in range(2)]
+    colour = colours(5, 4)
+    names = ("a/1.png", "a/2.png", "\u00e4")
+    blocks = [
+        _group(0, gray, [(container.STORED, False)] * 3, [each.tobytes() for each in gray],
+               names=names, share=2),
+        write_segment(Segment(0x90, b"unknown, and skipped")),
+        set_format.write_image_block(3, "b.png", stored(colour), of_set=False),
+    ]  # fmt: skip
+    more = [
+        _group(4, letters, [(container.BILEVEL, False)] * 2,
+               [bilevel_coder.encode_payload(each) for each in letters], share=1),
+    ]  # fmt: skip
+    head = set_format.write_head(b"", ())
+    data = head + b"".join(blocks) + _index(4, 0, blocks, [(3, True), (0, False), (1, True)])
+    start = len(head) + sum(map(len, blocks))
+    data += b"".join(more)
+    data += _index(6, len(data) - start, more, [(2, False)])
+    files = {"added-to": (data, [*names, "b.png", "4", "5"], [*gray, colour, *letters])}
+
+    book = stored_tiny()
+    figures = [figure(9, 9, 500 + seed) for seed in range(3)]
+    payloads = [tiny_coder.encode_payload(each, book.tiny[9, 9]) for each in figures]
+    payloads[1] = figures[1].tobytes()
+    coders = [(container.TINY, False), (container.STORED, False), (container.TINY, False)]
+    single = softcomp_codec.container.write_file(
+        Header(MODES[1], 9, 9, container.TINY, book.identifier[:8],
+               container.checksum(MODES[1], 9, 9, figures[0].tobytes())), payloads[0],
+    )  # fmt: skip
+    blocks = [
+        _group(0, figures, coders, payloads, reference=book.identifier[:8], of_set=True),
+        _group(3, figures, coders, payloads, reference=book.identifier[:4]),
+        set_format.write_image_block(6, None, single, of_set=True),
+        set_format.write_image_block(7, None, single, of_set=False),
+    ]
+    name = Segment(container.SEGMENT_CODEBOOK_NAME, book.name.encode())
+    data = set_format.write_head(book.identifier[:8], (name,)) + b"".join(blocks)
+    data += _index(8, 0, blocks, [(3, False), (3, False), (1, False), (1, False)])
+    pictures = [*figures, *figures, figures[0], figures[0]]
+    files["codebooks"] = (data, [str(index) for index in range(8)], pictures)
+    return files
+
+
+def _group(position, pictures, coders, payloads, *, names=None, share=3, reference=b"",
+           of_set=False):  # fmt: skip
+    mode, (height, width) = planes.mode_of_array(pictures[0]), pictures[0].shape
+    samples = [planes.canonical_samples(picture, mode) for picture in pictures]
+    checksums = [
+        container.checksum(mode, width, height, b"".join(samples[first : first + share]))
+        for first in range(0, len(pictures), share)
+    ]
+    return set_format.write_group_block(
+        set_format.GroupBlock(
+            position, names, of_set, reference, mode, width, height, share, tuple(checksums),
+            tuple(coders), tuple(payloads),
+        )
+    )  # fmt: skip
+
+
+def _index(n_images, previous, blocks, listed):
+    entries = [(len(block), *entry) for block, entry in zip(blocks, listed, strict=True)]
+    return set_format.write_index(set_format.Index(n_images, previous, tuple(entries)))
+
+
 # --- files --------------------------------------------------------------------------------------
 
 
@@ -888,6 +959,12 @@ def all_files(books):
         files[f"valid/{name}.scf"] = data
         files[f"valid/{name}.bin"] = b"".join(
             planes.canonical_samples(picture, mode) for picture in pictures
+        )
+    for name, (data, names, pictures) in set_files().items():
+        files[f"sets/{name}.scf"] = data
+        files[f"sets/{name}.txt"] = "\n".join(names).encode()
+        files[f"sets/{name}.bin"] = b"".join(
+            planes.canonical_samples(picture, planes.mode_of_array(picture)) for picture in pictures
         )
     files |= {f"invalid/{name}": data for name, data in invalid_files(books).items()}
     files |= {f"regressions/{name}": data for name, data in regression_files(books).items()}
