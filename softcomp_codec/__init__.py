@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .container import read_header
     from .decoder import decode, decode_frames, decode_many
     from .encoder import encode, encode_frames, encode_many
+    from .opened_file import OpenedFile, open  # noqa: A004
     from .set_reader import ImageSet, open_set
     from .set_writer import SetWriter, write_set
     from .training import train
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Codebook": "codebook",
+    "OpenedFile": "opened_file",
     "ImageSet": "set_reader",
     "SetWriter": "set_writer",
     "decode": "decoder",
@@ -42,6 +44,7 @@ _PUBLIC = {
     "encode_frames": "encoder",
     "encode_many": "encoder",
     "load_codebook": "codebook_store",
+    "open": "opened_file",
     "open_set": "set_reader",
     "read_header": "container",
     "register_codebook": "codebook_store",
@@ -57,6 +60,7 @@ __all__ = [
     "CodebookNotFoundError",
     "CorruptStreamError",
     "ImageSet",
+    "OpenedFile",
     "ScfError",
     "SetWriter",
     "TruncatedStreamError",
@@ -69,6 +73,7 @@ __all__ = [
     "encode_frames",
     "encode_many",
     "load_codebook",
+    "open",
     "open_set",
     "read_header",
     "register",

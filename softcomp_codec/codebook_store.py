@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from .codebook import Codebook
 from .errors import CodebookError, CodebookNotFoundError, ScfError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from os import PathLike
 
 PATH_VARIABLE = "SOFTCOMP_CODEBOOK_PATH"
@@ -49,6 +50,20 @@ def register_codebook(book: Codebook) -> None:
     """Make a codebook known to this process, by its ID and name."""
     with _lock:
         _registered[book.identifier] = book
+
+
+@contextmanager
+def known_for_now(books: Iterable[Codebook]) -> Iterator[None]:
+    """Make codebooks known to this process until the block ends."""
+    with _lock:
+        new = {b.identifier: b for b in books if b.identifier not in _registered}
+        _registered.update(new)
+    try:
+        yield
+    finally:
+        with _lock:
+            for identifier in new:
+                _registered.pop(identifier, None)
 
 
 def _registered_books() -> list[Codebook]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import codebook_store, few_colour_coder, prior_choice
+from . import codebook_store, context_coder, few_colour_coder, prior_choice
 from .coders import (
     BILEVEL,
     CODERS,
@@ -57,6 +57,10 @@ take none by themselves."""
 TRIAL_EFFORT = 5
 """From this effort on, a codebook is compared with none."""
 
+FOLLOWING_SIDE, FOLLOWING_GAIN = 192, 64
+"""The middle of this size of a large frame must become so smaller by the frame before that it
+saves one in so many bytes."""
+
 TRIAL_REFERENCE = 4
 """Bytes that naming a codebook costs a trial."""
 
@@ -73,7 +77,11 @@ def coders_for(choice: str, pictures: Sequence[Picture]) -> tuple[Coder, ...]:
     """
     if choice not in CODER_CHOICES:
         raise ValueError(f"coder is {choice!r}, expected one of {', '.join(CODER_CHOICES)}")
-    coders = [coder for coder in CODER_CHOICES[choice] if coder.codes(pictures[0].mode)]
+    coders = [
+        coder
+        for coder in CODER_CHOICES[choice]
+        if coder.codes(pictures[0].mode) and coder.holds(pictures[0].n_pixels, pictures[0].raw_size)
+    ]
     if choice != "auto":
         return tuple(coders) if coders or choice in STORE_OTHERS else (CONTEXT,)
     mode = pictures[0].mode
@@ -190,9 +198,33 @@ def code_samples(
     tried = [
         (payload, coder, uses_book)
         for coder in coders
+        if coder.holds(picture.n_pixels, picture.raw_size)
         for payload, uses_book in _code_by(coder, picture, book, effort)
     ]
     return min(tried, key=lambda each: len(each[0]) + overhead * each[2], default=None)
+
+
+def code_from_previous(
+    picture: Picture, previous: Picture, effort: int, n_bytes: int
+) -> bytes | None:
+    """Return the payload of a frame predicted by the one before; None unless it is smaller.
+
+    `n_bytes` is what the frame takes by itself. Large frames are tried where their middle becomes
+    clearly smaller.
+    """
+    array, mode, before = picture.array, picture.mode, previous.array
+    if picture.n_pixels > TRIAL_SIDE**2:
+        parts = [prior_choice.middle_of(each, FOLLOWING_SIDE) for each in (array, before)]
+        alone, following = (
+            context_coder.encode_payload(parts[0], mode, effort=effort, previous=known)
+            for known in (None, parts[1])
+        )
+        if following is None:
+            return None
+        if alone is not None and FOLLOWING_GAIN * (len(alone) - len(following)) < len(alone):
+            return None
+    payload = context_coder.encode_payload(array, mode, effort=effort, previous=before)
+    return payload if payload is not None and len(payload) < n_bytes else None
 
 
 def _is_for_reference(book: Codebook, picture: Picture) -> bool:

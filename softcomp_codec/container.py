@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from .errors import CorruptStreamError, TruncatedStreamError, UnsupportedStreamError
 
@@ -44,12 +44,14 @@ SEGMENT_JPEG_PAST = 0x06
 SEGMENT_EXIF = 0x81
 SEGMENT_ICC = 0x82
 SEGMENT_XMP = 0x83
-SEGMENT_DPI = 0x84
-SEGMENT_TEXT = 0x85
+SEGMENT_PROPERTIES = 0x84
+SEGMENT_TIMING = 0x85
 SEGMENT_CODEBOOK = 0x86
 SEGMENT_SET_INDEX = 0x87
 SEGMENT_FILE_CHECK = 0x88
 SEGMENT_CODEBOOK_NAME = 0x89
+DEFLATED = 0x10
+"""Added to the kind of a segment of metadata whose data are deflated (SPEC 3.5.1)."""
 SEGMENT_NAMES = {
     SEGMENT_PALETTE: "palette",
     SEGMENT_TRANSPARENCY: "transparency",
@@ -60,12 +62,17 @@ SEGMENT_NAMES = {
     SEGMENT_EXIF: "EXIF",
     SEGMENT_ICC: "ICC profile",
     SEGMENT_XMP: "XMP",
-    SEGMENT_DPI: "DPI",
-    SEGMENT_TEXT: "text",
+    SEGMENT_PROPERTIES: "properties",
+    SEGMENT_TIMING: "timing",
     SEGMENT_CODEBOOK: "embedded codebook",
     SEGMENT_SET_INDEX: "set index",
     SEGMENT_FILE_CHECK: "file check",
     SEGMENT_CODEBOOK_NAME: "codebook name",
+    SEGMENT_EXIF | DEFLATED: "EXIF, deflated",
+    SEGMENT_ICC | DEFLATED: "ICC profile, deflated",
+    SEGMENT_XMP | DEFLATED: "XMP, deflated",
+    SEGMENT_PROPERTIES | DEFLATED: "properties, deflated",
+    SEGMENT_TIMING | DEFLATED: "timing, deflated",
 }
 
 READABLE_SEGMENTS = (SEGMENT_PALETTE, SEGMENT_TRANSPARENCY, SEGMENT_FRAMES)
@@ -79,10 +86,10 @@ FLAG_SET = 0b1000
 MAX_SIDE = 2**31 - 1
 """Largest width or height of the format (SPEC 2.3)."""
 
-MAX_PIXELS = 1 << 28
-"""Largest picture that is coded, in pixels; this program's limit until tiles are built."""
+MAX_PIXELS = 1 << 30
+"""Largest picture that is coded, in pixels; this program's limit, not the format's."""
 
-MAX_RAW_BYTES = 1 << 30
+MAX_RAW_BYTES = 1 << 32
 """Largest canonical samples of a picture that is coded; this program's limit, too."""
 
 MAX_SEGMENT_BYTES = 1 << 30
@@ -190,12 +197,15 @@ class Frame:
         Length of its payload.
     checksum : int
         CRC-32 over description and samples (SPEC 2.5).
+    follows : bool
+        Whether the frame before predicts this one.
     """
 
     coder: int
     built_in: bool
     n_bytes: int
     checksum: int
+    follows: bool = False
 
 
 @dataclass(frozen=True)
@@ -297,17 +307,27 @@ def write_varint(value: int) -> bytes:
     return bytes(out)
 
 
+class Payload(Protocol):
+    """Bytes in memory or in a file: slices of them are bytes-like."""
+
+    def __len__(self) -> int:
+        """Return the number of bytes."""
+
+    def __getitem__(self, part: slice, /) -> bytes | memoryview:
+        """Return some of the bytes."""
+
+
 class ByteReader:
-    """Bounds-checked reading of a byte string; every error names the offset.
+    """Bounds-checked reading of bytes; every error names the offset.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes, or a part of a file
     what : str
         What is being read, for messages.
     """
 
-    def __init__(self, data: bytes, what: str) -> None:
+    def __init__(self, data: Payload, what: str) -> None:
         self.data = data
         self.what = what
         self.offset = 0
@@ -320,7 +340,7 @@ class ByteReader:
                 f"{self.what}, byte {self.offset}: {field_name} needs {n_bytes} bytes, "
                 f"only {len(self.data) - self.offset} are left"
             )
-        piece = self.data[self.offset : end]
+        piece = bytes(self.data[self.offset : end])
         self.offset = end
         return piece
 
@@ -361,7 +381,7 @@ def _read_segment(reader: ByteReader) -> Segment | None:
         return None
     name = SEGMENT_NAMES.get(kind, f"kind 0x{kind:02x}")
     length = reader.varint(f"length of segment {name}", MAX_SEGMENT_BYTES)
-    head = reader.data[start : reader.offset]
+    head = bytes(reader.data[start : reader.offset])
     data = reader.take(length, f"segment {name}")
     (found,) = struct.unpack("<I", reader.take(4, f"checksum of segment {name}"))
     expected = zlib.crc32(data, zlib.crc32(head))
@@ -393,7 +413,7 @@ def _write_frames(frames: tuple[Frame, ...]) -> bytes:
     """Return the data of a frame table (SPEC 3.4); inverse of `_read_frames`."""
     out = bytearray(write_varint(len(frames)))
     for frame in frames:
-        out.append(frame.coder << 5 | frame.built_in)
+        out.append(frame.coder << 5 | frame.follows << 1 | frame.built_in)
         out += write_varint(frame.n_bytes) + struct.pack("<I", frame.checksum)
     return bytes(out)
 
@@ -422,9 +442,12 @@ def _read_frame_entries(reader: ByteReader, mode: Mode, reference: bytes) -> lis
         (frame_crc,) = struct.unpack("<I", reader.take(4, f"checksum of frame {index}"))
         _check_coder(kind >> 5, mode, f"frame table: frame {index}")
         built_in_in_vain = kind & 1 and (not reference or kind >> 5 in (STORED, REFERENCE, TINY))
-        if kind & 0b11110 or built_in_in_vain:
+        follows = bool(kind & 2)
+        with_codebook = reference and not kind & 1
+        follows_in_vain = follows and (index == 0 or kind >> 5 != CONTEXT or with_codebook)
+        if kind & 0b11100 or built_in_in_vain or follows_in_vain:
             raise CorruptStreamError(f"frame table: frame {index} has coder byte 0x{kind:02x}")
-        frames.append(Frame(kind >> 5, bool(kind & 1), n_bytes, frame_crc))
+        frames.append(Frame(kind >> 5, bool(kind & 1), n_bytes, frame_crc, follows))
     return frames
 
 
@@ -604,12 +627,13 @@ def _file_check_gap(header: Header) -> tuple[int, int]:
     return bare + 2, bare + 10
 
 
-def file_check_matches(data: bytes, header: Header) -> bool | None:
+def file_check_matches(data: bytes | memoryview, header: Header) -> bool | None:
     """Whether the bytes of a file match its file check; None where it has none (SPEC 3.3)."""
     if not header.segments or header.segments[0].kind != SEGMENT_FILE_CHECK:
         return None
     before, after = _file_check_gap(header)
-    crc = zlib.crc32(data[after:], zlib.crc32(data[:before]))
+    view = memoryview(data)
+    crc = zlib.crc32(view[after:], zlib.crc32(view[:before]))
     return header.segments[0].data == struct.pack("<I", crc)
 
 
@@ -622,7 +646,16 @@ def read_file(data: bytes) -> tuple[Header, bytes]:
 def frame_payload(header: Header, payload: bytes | memoryview, index: int) -> bytes:
     """Return one frame's part of a file's payload (SPEC 2.7, 3.4).
 
-    Less than its length is returned where the file is truncated.
+    Less than its length is returned where the file is truncated. Errors: see `frame_bounds`.
+    """
+    start, end = frame_bounds(header, len(payload), index)
+    return bytes(payload[start:end])
+
+
+def frame_bounds(header: Header, n_bytes: int, index: int) -> tuple[int, int]:
+    """Return where one frame's part of a payload of so many bytes starts and ends.
+
+    The end lies behind the payload's where the file is truncated.
 
     Raises
     ------
@@ -634,12 +667,20 @@ def frame_payload(header: Header, payload: bytes | memoryview, index: int) -> by
     if not 0 <= index < header.n_frames:
         raise IndexError(f"frame {index} of a file of {header.n_frames}")
     if not header.frames:
-        return bytes(payload)
+        return 0, n_bytes
     start = header.frame_offsets[index]
     end = start + header.frames[index].n_bytes
-    if index == len(header.frames) - 1 and end < len(payload):
-        raise CorruptStreamError(f"{len(payload) - end} bytes follow the last frame")
-    return bytes(payload[start:end])
+    if index == len(header.frames) - 1 and end < n_bytes:
+        raise CorruptStreamError(f"{n_bytes - end} bytes follow the last frame")
+    return start, end
+
+
+def frames_needed(header: Header, index: int) -> range:
+    """Return the frames that one frame is decoded from, itself the last (SPEC 3.4)."""
+    first = index
+    while header.frames and header.frames[first].follows:
+        first -= 1
+    return range(first, index + 1)
 
 
 def frame_header(header: Header, index: int) -> Header:

@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from . import codebook_store, container, planes
-from .coder_choice import choose_codebook, code_at_once, code_samples, coders_for
-from .coders import Picture
+from .coder_choice import (
+    choose_codebook,
+    code_at_once,
+    code_from_previous,
+    code_samples,
+    coders_for,
+)
+from .coders import CONTEXT, Picture
 from .container import Frame, Header, Segment
+from .metadata import Metadata, metadata_from, metadata_of
 from .palettes import palette_of
 from .worker_threads import map_many
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
     from PIL import Image
@@ -24,11 +31,15 @@ if TYPE_CHECKING:
     from .coder_choice import CodebookChoice, Coded
 
     ImageLike = ArrayLike | Image.Image
+    MetadataChoice = Metadata | Mapping[str, Any] | bool | None
 
 TINY_RAW_BYTES = 4096
 """Images of fewer raw bytes refer to their codebook by 4 bytes instead of 8 (SPEC 2.6)."""
 
 TINY_REFERENCE = 4
+
+KEY_INTERVAL = 16
+"""So many frames at most, of which each but the first may follow from the one before."""
 
 
 def encode(
@@ -40,6 +51,7 @@ def encode(
     embed_codebook: bool = False,
     reference_bytes: int | None = None,
     file_check: bool = False,
+    metadata: MetadataChoice = None,
 ) -> bytes:
     """Encode one image losslessly.
 
@@ -64,6 +76,9 @@ def encode(
         Bytes of the codebook's ID in the file; by default 4 in tiny images and 8 in others.
     file_check : bool
         Add a CRC-32 of the file's own bytes, which is checked without the codebook.
+    metadata : Metadata, mapping, bool or None
+        What to keep besides the pixels: a `softcomp_codec.metadata.Metadata` or a mapping like
+        Pillow's ``info``; by default what a Pillow image has; False for nothing.
 
     Returns
     -------
@@ -86,9 +101,11 @@ def encode(
     >>> bool((decode(encode(gradient)) == gradient).all())
     True
     """
+    kept = metadata_from(metadata, lambda: metadata_of([image]))
     return _encode(
-        [as_picture(image)], codebook, effort, coder, embed_codebook, reference_bytes, file_check
-    )
+        [as_picture(image)], codebook, effort, coder, embed_codebook, reference_bytes, file_check,
+        kept,
+    )  # fmt: skip
 
 
 def encode_frames(
@@ -100,15 +117,20 @@ def encode_frames(
     embed_codebook: bool = False,
     reference_bytes: int | None = None,
     file_check: bool = False,
+    metadata: MetadataChoice = None,
 ) -> bytes:
     """Encode images of one size and mode into one file, as its frames.
 
-    Each frame can be decoded by itself. Parameters and errors are those of `encode`; in addition
-    ``ValueError`` for no images and for images that differ in size or mode.
+    A frame is predicted by the one before where that makes the file smaller, and every sixteenth is
+    decoded by itself. Parameters and errors are those of `encode`; in addition ``ValueError`` for
+    no images, for images that differ in size or mode, and for another number of durations in the
+    metadata. Of Pillow images the first's metadata and all durations are kept.
     """
+    images = list(images)
     return encode_pictures(
         [as_picture(image) for image in images], codebook=codebook, effort=effort, coder=coder,
         embed_codebook=embed_codebook, reference_bytes=reference_bytes, file_check=file_check,
+        metadata=metadata_from(metadata, lambda: metadata_of(images)),
     )  # fmt: skip
 
 
@@ -121,6 +143,7 @@ def encode_pictures(
     embed_codebook: bool = False,
     reference_bytes: int | None = None,
     file_check: bool = False,
+    metadata: MetadataChoice = None,
 ) -> bytes:
     """Encode what `as_picture` returns as the frames of one file; see `encode_frames`."""
     if not pictures:
@@ -138,7 +161,10 @@ def encode_pictures(
                 f"frame {index} has another palette than frame 0, or only one of them has any: all "
                 "frames must have the same"
             )
-    return _encode(pictures, codebook, effort, coder, embed_codebook, reference_bytes, file_check)
+    kept = metadata_from(metadata, Metadata)
+    return _encode(
+        pictures, codebook, effort, coder, embed_codebook, reference_bytes, file_check, kept
+    )
 
 
 def encode_many(
@@ -184,9 +210,12 @@ def _encode(
     embed_codebook: bool,
     reference_bytes: int | None,
     file_check: bool,
+    metadata: Metadata,
 ) -> bytes:
     _check_options(effort, reference_bytes, embed_codebook, file_check)
     first = pictures[0]
+    metadata = metadata.for_frames(len(pictures), palette=first.palette is not None)
+    kept = metadata.to_segments()
     coders = coders_for(coder, pictures)
     book: Codebook | None
     at_once = None
@@ -202,11 +231,22 @@ def _encode(
             _as_frame(picture, code_samples(picture, book, effort, overhead, coders), overhead)
             for picture in pictures
         ]
+        for index, picture in enumerate(pictures):
+            if index % KEY_INTERVAL and CONTEXT in coders:
+                own = coded[index]
+                size = own[0].n_bytes + overhead * own[2]
+                followed = code_from_previous(picture, pictures[index - 1], effort, size)
+                if followed is not None:
+                    frame = replace(
+                        own[0], coder=container.CONTEXT, built_in=True, n_bytes=len(followed),
+                        follows=True,
+                    )  # fmt: skip
+                    coded[index] = frame, followed, False
     frames = tuple(frame for frame, _, _ in coded)
     if not any(uses_book for _, _, uses_book in coded):
         book = None
         frames = tuple(replace(frame, built_in=False) for frame in frames)
-    segments = _segments(book, first.raw_size, embed_codebook)
+    segments = (*kept, *_segments(book, first.raw_size, embed_codebook))
     if first.palette is not None:
         segments = (*first.palette.to_segments(), *segments)
     header = Header(
@@ -247,11 +287,12 @@ def _as_frame(picture: Picture, coded: Coded | None, overhead: int) -> tuple[Fra
 
     `overhead` is what naming the codebook adds to the payload's bytes.
     """
-    samples = planes.canonical_samples(picture.array, picture.mode)
-    payload, coder, uses_book = samples, container.STORED, False
-    if coded is not None and len(coded[0]) + overhead * coded[2] < len(samples):
+    if coded is not None and len(coded[0]) + overhead * coded[2] < picture.raw_size:
         payload, coder, uses_book = coded[0], coded[1].identifier, coded[2]
-    crc = container.checksum(picture.mode, picture.width, picture.height, samples, picture.palette)
+    else:
+        payload = planes.canonical_samples(picture.array, picture.mode)
+        coder, uses_book = container.STORED, False
+    crc = planes.checksum_of(picture.array, picture.mode, picture.palette)
     built_in = not uses_book and coder != container.STORED
     return Frame(coder, built_in, len(payload), crc), payload, uses_book
 

@@ -6,6 +6,8 @@ It reads and writes every array that the format holds, those that Pillow has no 
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
+from dataclasses import replace
 from io import BytesIO, UnsupportedOperation
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ from imageio.core.v3_plugin_api import ImageProperties, PluginV3
 from .atomic_files import write_atomically
 from .container import CODER_NAMES, MAGIC, Header, frame_header, read_header_from
 from .file_objects import path_of, write_all
+from .metadata import METADATA_OPTIONS, Metadata, metadata_from, metadata_of, with_options
 from .palettes import Palette
 from .pillow_plugin import header_info
 from .registration import EXTENSION
@@ -38,6 +41,11 @@ if TYPE_CHECKING:
     from .codebook import Codebook
 
     Index = int | EllipsisType | None
+
+_DESCRIPTION = ("mode", "coder")
+"""Strings of `ScfPlugin.metadata` that describe the file; no text."""
+
+_OPTIONS = (*SAVE_OPTIONS, "metadata", *METADATA_OPTIONS, "fps")
 
 
 class ScfPlugin(PluginV3):
@@ -64,6 +72,7 @@ class ScfPlugin(PluginV3):
         self._header: Header | None = None
         self._gathered: list[NDArray[Any]] = []
         self._options: dict[str, Any] = {}
+        self._metadata = Metadata()
         self._encoded: bytes | None = None
         if request.mode.io_mode == IOMode.read:
             self._data = _check_magic(request)
@@ -141,8 +150,11 @@ class ScfPlugin(PluginV3):
             arrays of more than three axes and those of three whose last is longer than 4; a narrow
             stack needs ``is_batch=True``.
         **options
-            Those of `softcomp_codec.encode`. They hold for the whole file; where calls differ, the
-            last one decides.
+            Those of `softcomp_codec.encode`, and ``exif``, ``icc_profile``, ``xmp``, ``dpi``,
+            ``text``, ``loop``, ``duration`` (milliseconds: a number or one an image) or ``fps``,
+            and the others by which Pillow's ``save`` changes metadata. ``metadata`` may be what
+            `metadata` returned. They hold for the whole file; where calls differ, the last one
+            decides.
 
         Returns
         -------
@@ -157,26 +169,41 @@ class ScfPlugin(PluginV3):
         from .encoder import encode
 
         self._check_open(IOMode.write)
-        if unknown := options.keys() - set(SAVE_OPTIONS):
+        if unknown := options.keys() - set(_OPTIONS):
             raise TypeError(
-                f"unknown option {', '.join(sorted(unknown))}; known: {', '.join(SAVE_OPTIONS)}"
+                f"unknown option {', '.join(sorted(unknown))}; known: {', '.join(_OPTIONS)}"
             )
+        metadata = self._metadata_after(ndimage, options)
         options = {**self._options, **save_options(options)}
         if self.request.mode.image_mode == ImageMode.single_volume:
             is_batch = True
         arrays = _copies(_images(ndimage, is_batch), *self._gathered[:1])
-        encode(
-            arrays[0][:1, :1], **options
-        )  # options that cannot be shall not show only in `close`
+        # Options that cannot be shall not show only in `close`.
+        encode(arrays[0][:1, :1], metadata=replace(metadata, durations=()), **options)
         self._gathered += arrays
-        self._options, self._encoded = options, None
+        self._options, self._metadata, self._encoded = options, metadata, None
         return self._encode() if self.request._uri_type == URI_BYTES else None
+
+    def _metadata_after(self, ndimage: Any, options: dict[str, Any]) -> Metadata:
+        """Return the metadata of the file after a call of `write`."""
+        given = dict(options)
+        if "fps" in given:
+            if "duration" in given:
+                raise TypeError("both duration and fps, expected one of them")
+            given["duration"] = 1000 / given.pop("fps")
+        choice = given.get("metadata")
+        if isinstance(choice, Mapping):
+            choice = {key: choice[key] for key in choice if key not in _DESCRIPTION}
+        images = ndimage if isinstance(ndimage, list | tuple) else [ndimage]
+        return with_options(
+            metadata_from(choice, lambda: self._metadata or metadata_of(images)), given
+        )
 
     def _encode(self) -> bytes:
         from .encoder import encode_frames
 
         if self._encoded is None:
-            self._encoded = encode_frames(self._gathered, **self._options)
+            self._encoded = encode_frames(self._gathered, metadata=self._metadata, **self._options)
         return self._encoded
 
     def properties(self, index: Index = None) -> ImageProperties:
@@ -209,14 +236,21 @@ class ScfPlugin(PluginV3):
         return operator.index(index)
 
     def metadata(self, index: Index = None, exclude_applied: bool = True) -> dict[str, Any]:
-        """Return mode, coder, version and codebook, without decoding; nothing is ever applied.
+        """Return mode, coder, version, codebook and metadata, without decoding.
 
-        The coder of a stack is that of its first image.
+        The keys of metadata are those of Pillow's ``info``; nothing is ever applied. The coder of a
+        stack is that of its first image, and its ``duration`` a list.
         """
         header = self._read_header()
+        frame = self._frame_of(index)
+        kept = Metadata.from_header(header)
+        found = kept.info(frame or 0)
+        if frame is None and kept.durations:
+            found["duration"] = [kept.duration(each) for each in range(header.n_frames)]
         return {
+            **found,
             "mode": header.mode.name,
-            "coder": CODER_NAMES[frame_header(header, self._frame_of(index) or 0).coder],
+            "coder": CODER_NAMES[frame_header(header, frame or 0).coder],
             "n_frames": header.n_frames,
             **header_info(header),
         }

@@ -5,10 +5,11 @@ Opening an image reads its header only; NumPy, Numba and the codebook are needed
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Lock
 from typing import IO, TYPE_CHECKING
 
-from PIL import Image, ImageFile, ImagePalette, ImageSequence
+from PIL import Image, ImageFile, ImagePalette
 
 from .container import (
     FORMAT_VERSION,
@@ -20,10 +21,12 @@ from .container import (
 )
 from .errors import CorruptStreamError
 from .file_objects import path_of, write_all
+from .metadata import Metadata, durations_of, metadata_from, metadata_of_pillow, with_options
 from .palettes import Palette, transparency_of
 from .save_options import save_options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from PIL._imaging import PixelAccess
@@ -34,10 +37,12 @@ if TYPE_CHECKING:
 class ScfImageFile(ImageFile.ImageFile):
     """An ``.scf`` file that Pillow opened.
 
-    ``info`` holds ``scf_version`` and, where the file refers to a codebook, ``codebook_id`` (its
-    first bytes in hexadecimal) and ``codebook_name``. Where loading fails because the codebook is
-    missing, it can be tried again once the codebook is there. A file of several frames stays in
-    memory until the image is closed.
+    ``info`` holds the metadata of the file under Pillow's usual keys (``exif``, ``icc_profile``,
+    ``xmp``, ``dpi``, ``gamma``, ``transparency``, ``comment``, ``loop``, ``duration`` of the frame,
+    text, ...), ``scf_version`` and, where the file refers to a codebook, ``codebook_id`` (its first
+    bytes in hexadecimal) and ``codebook_name``. Images are never turned by their EXIF orientation.
+    Where loading fails because the codebook is missing, it can be tried again once the codebook is
+    there. A file of several frames stays in memory until the image is closed.
     """
 
     format = "SCF"
@@ -73,6 +78,8 @@ class ScfImageFile(ImageFile.ImageFile):
         self.is_animated = header.n_frames > 1
         self._source = path_of(self.fp, self.filename)
         self._lock = Lock()
+        self._metadata = Metadata.from_header(header)
+        self.info.update(self._metadata.info())
         self.info.update(header_info(header))
         transparency = transparency_of(header)
         if transparency is not None:
@@ -92,6 +99,11 @@ class ScfImageFile(ImageFile.ImageFile):
     def palette(self, palette: ImagePalette.ImagePalette | None) -> None:
         self._own_palette = palette
 
+    @property
+    def text(self) -> dict[str, str]:
+        """The text of ``info``, as PNG images have it."""
+        return dict(Metadata.from_info(self.info).text)
+
     def load(self) -> PixelAccess | None:
         """Decode the pixels, once.
 
@@ -109,11 +121,15 @@ class ScfImageFile(ImageFile.ImageFile):
     def seek(self, frame: int) -> None:
         """Go to a frame; ``EOFError`` where there is none.
 
-        What was changed in the frame before, its size and mode included, is forgotten.
+        What was changed in the frame before, its size and mode included, is forgotten. ``info``
+        stays, but for the frame's ``duration``.
         """
         if self._seek_check(frame):
             with self._lock:
                 self._frame = frame
+                self.info.pop("duration", None)
+                if (duration := self._metadata.duration(frame)) is not None:
+                    self.info["duration"] = duration
                 self._im = None
                 self._mode, self._size = self._form
                 self.palette = None
@@ -214,52 +230,93 @@ def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     """Write one image, the current frame; Pillow calls this for ``image.save``.
 
     The options ``codebook``, ``effort``, ``coder``, ``embed_codebook``, ``reference_bytes`` and
-    ``file_check`` are those of `softcomp_codec.encode`; others are ignored, as by Pillow's own
-    plugins. The output need not be seekable, and nothing is written unless encoding succeeds.
-    Pillow, however, empties an existing file before it calls any plugin: to replace a file only by
-    a complete one, use `softcomp_codec.atomic_files.write_atomically` with `softcomp_codec.encode`.
+    ``file_check`` are those of `softcomp_codec.encode`. Metadata of ``image.info`` are kept, and
+    the EXIF tags of TIFF images. ``metadata=False`` drops them; ``exif``, ``icc_profile``, ``xmp``,
+    ``dpi``, ``gamma``, ``transparency``, ``background``, ``comment``, ``text``, ``pnginfo``,
+    ``loop``, ``duration`` and their like replace one of them, or drop it if they are None or empty.
+    Other options are ignored, as by Pillow's own plugins. The output need not be seekable, and
+    nothing is written unless encoding succeeds. Pillow, however, empties an existing file before it
+    calls any plugin: to replace a file only by a complete one, use
+    `softcomp_codec.atomic_files.write_atomically` with `softcomp_codec.encode`.
 
     Raises
     ------
     OSError
-        A mode that the format does not hold, ``append_images`` without ``save_all``, or an output
-        that cannot be written.
+        A mode that the format does not hold, ``append_images`` without ``save_all``, tags of a TIFF
+        image that cannot be kept, or an output that cannot be written.
     TypeError, ValueError
         An option that cannot be.
     """
     from .encoder import encode
 
-    if list(image.encoderinfo.get("append_images") or ()):
+    given = image.encoderinfo
+    if list(given.get("append_images") or ()):
         raise OSError("append_images needs save_all=True")
-    write_all(stream, encode(image, **save_options(image.encoderinfo)))
+    image = _with_transparency(image, given)
+    metadata = _metadata_of(image, given)
+    write_all(stream, encode(image, metadata=metadata, **save_options(given)))
 
 
 def save_all(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     """Write all frames of an image and of those of the option ``append_images``.
 
     Pillow calls this for ``image.save(save_all=True)``. See `save`. Each image stays at its frame.
+    The durations are those of the option ``duration``, a number or one a frame, or those of the
+    frames. Frames of several modes or palettes, as those of GIF, become RGB, or RGBA where any
+    may be transparent; gray ones stay gray where all are.
 
     Raises
     ------
     OSError
-        As `save`, and frames that differ in size, mode or palette.
+        As `save`, and frames that differ in size, or in mode where that would change a colour.
     """
-    from .encoder import as_picture, encode_pictures
+    from .encoder import encode_pictures
+    from .frame_modes import pictures_of, with_common_mode
 
+    given = image.encoderinfo
+    of_frames = (
+        given.get("metadata") is None or given["metadata"] is True
+    ) and "duration" not in given
+    metadata: Metadata | None = None
+    durations = []
     pictures = []
-    for each in (image, *(image.encoderinfo.get("append_images") or ())):
-        position = each.tell()
-        try:
-            for frame in ImageSequence.Iterator(each):
-                picture = as_picture(frame)
-                pictures.append(picture._replace(array=picture.array.copy()))
-        finally:
-            each.seek(position)
-    first = pictures[0]
-    for picture in pictures:
-        if (picture.array.shape, picture.mode) != (first.array.shape, first.mode):
-            raise OSError("cannot write frames of different sizes or modes into one SCF file")
-        if picture.palette != first.palette:
-            raise OSError("cannot write frames of different palettes into one SCF file")
-    options = save_options(image.encoderinfo)
-    write_all(stream, encode_pictures(pictures, **options))
+    images = (image, *(given.get("append_images") or ()))
+    for frame, picture in pictures_of(images, lambda each: _with_transparency(each, given)):
+        if metadata is None:
+            metadata = _metadata_of(frame, given)
+        durations.append(frame.info.get("duration"))
+        pictures.append(picture)
+    assert metadata is not None
+    if of_frames:
+        metadata = replace(metadata, durations=durations_of(durations))
+    common = with_common_mode(pictures)
+    if common is not pictures:
+        metadata = _metadata_of_colours(metadata, pictures[0].palette)
+    write_all(stream, encode_pictures(common, metadata=metadata, **save_options(given)))
+
+
+def _metadata_of_colours(metadata: Metadata, palette: Palette | None) -> Metadata:
+    """Return the metadata of frames that became RGB or the like: no index means anything there."""
+    if palette is not None:
+        return replace(metadata, transparency=None, background=None)
+    if metadata.transparency is not None:
+        raise OSError("cannot write a transparent colour and frames of different modes as SCF")
+    return metadata
+
+
+def _metadata_of(image: Image.Image, given: Mapping[str, Any]) -> Metadata:
+    def own() -> Metadata:
+        return metadata_of_pillow(image, with_exif="exif" not in given)
+
+    return with_options(metadata_from(given.get("metadata"), own), given)
+
+
+def _with_transparency(image: Image.Image, given: Mapping[str, Any]) -> Image.Image:
+    """Return the image with the transparency that the option says; it belongs to the palette."""
+    if "transparency" not in given or image.mode != "P":
+        return image
+    image = image.copy()
+    image.info.pop("transparency", None)
+    if given["transparency"] is not None:
+        image.info["transparency"] = given["transparency"]
+    return image

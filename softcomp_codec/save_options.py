@@ -1,4 +1,8 @@
-"""The options of every save call, whichever library it comes through."""
+"""The options of every save call, whichever library it comes through.
+
+Those of `SAVE_OPTIONS` are of the encoder, those of `metadata.METADATA_OPTIONS` change what is kept
+besides the pixels.
+"""
 
 from __future__ import annotations
 

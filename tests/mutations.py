@@ -61,6 +61,7 @@ from softcomp_codec.codebook import Codebook
 from softcomp_codec.container import Segment
 from softcomp_codec.decoder import decode_file
 from softcomp_codec.errors import ScfError
+from softcomp_codec.metadata import Metadata
 
 MEMORY = 1 << 30
 """Bytes that a case may use beyond what the interpreter and the kernels need."""
@@ -147,6 +148,7 @@ class Corpus:
         ):
             for effort in (1, 5, 9):
                 self._add_few_colours(array, effort)
+        self._add_metadata()
         page = Image.fromarray(glyphs(24, 26).astype(np.uint8) * 3)
         for mode, transparency in (("RGB", 3), ("RGBA", None), ("RGB", b"\0\1\2")):
             page.putpalette(bytes(range(24)), mode)
@@ -214,6 +216,22 @@ class Corpus:
         payload = few_colour_coder.encode_payload(array, mode, effort=effort)
         data = file_of(array, payload, coder=container.FEW_COLOUR, file_check=effort == 9)
         self.files.append((data, [array]))
+
+    def _add_metadata(self):
+        """Every kind of metadata, plain and deflated, and times of frames."""
+        small = Metadata(b"some EXIF", b"ICC", b"<x/>", (72, 72.5), loop=0, durations=(40,))
+        full = Metadata(
+            exif=bytes(range(64)) * 3, icc_profile=b"icc" * 50, xmp=b"<x/>" * 40, dpi=(300, 0.5),
+            aspect=(1, 2), gamma=0.45455, chromaticity=tuple(range(8)), srgb=1,
+            transparency=(1, 2, 3), background=7, comment=b"\0\xff" * 30,
+            text={"XML:com.adobe.xmp": "<x/>" * 40, "Title": "t" * 80, "Ü": "日"}, loop=3,
+            durations=(1, None, 33.3),
+        )  # fmt: skip
+        array = slope(13, 9)
+        self._add(array, codebook=None, metadata=small)
+        self._add(array, codebook=None, metadata=replace(full, durations=()), file_check=True)
+        self._add_frames([array, array[::-1], array], codebook=None, metadata=small)
+        self._add_frames([array, array[::-1], array], codebook=None, metadata=full)
 
     def _add(self, array, **options):
         self.files.append((softcomp_codec.encode(array, **options), [array]))
@@ -359,6 +377,7 @@ def check_file(data, corpus, blind):
         header = container.read_header_from(io.BytesIO(data))
         assert header == softcomp_codec.read_header(data)
         container.file_check_matches(data, header)
+    _check_metadata(data)
     outcome = "error"
     try:
         arrays = softcomp_codec.decode_frames(data, codebooks=corpus.books)
@@ -381,6 +400,16 @@ def check_file(data, corpus, blind):
             assert checksum(decoded.array) == decoded.header.checksum
         _describe(data, decoded)
     return outcome
+
+
+def _check_metadata(data):
+    """Metadata are read or refused; what is read can be written again, and is the same."""
+    with suppress(ScfError):
+        header = softcomp_codec.read_header(data)
+        kept = Metadata.from_header(header)
+        segments = kept.to_segments()
+        assert Metadata.from_header(replace(header, segments=segments)) == kept
+        kept.info(header.n_frames - 1)
 
 
 def _describe(data, decoded):

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+from PIL import Image
 
 import softcomp_codec
 from softcomp_codec.codebook import Codebook, KindBook, built_in_part
@@ -66,6 +67,19 @@ def noise(mode, width=23, height=17):
     if "16" in mode:
         return rng.integers(0, 65536, shape).astype(np.uint16)
     return rng.integers(0, 256, shape).astype(np.uint8)
+
+
+def any_image(mode, width=9, height=7, seed=3):
+    """A noisy image of any mode of Pillow's, of 8 colours where it has a palette."""
+    image = Image.new(mode, (width, height))
+    rng = np.random.default_rng(seed)
+    data = rng.integers(0, 256, len(image.tobytes())).astype(np.uint8)
+    if mode == "F":
+        data = rng.random(width * height, np.float32).view(np.uint8)
+    image.frombytes(data.tobytes())
+    if mode in ("P", "PA"):
+        image.putpalette(bytes(range(24)))
+    return image
 
 
 def taught_picture(width=80, height=64):

@@ -243,7 +243,7 @@ def test_encode_a_folder_keeps_the_places(tmp_path):
         p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.scf")
     }
     assert written == {"a.scf", "deep/b.scf", "deep/er/a.scf"}
-    assert "1 file in the folders left alone" in text
+    assert f"1 file left alone, no pictures by name: {source / 'notes.txt'}" in text
     assert "3 pictures encoded" in text
 
 
@@ -283,19 +283,17 @@ def test_encode_refuses_what_it_cannot_keep_and_goes_on(digit, tmp_path):
     assert "supported are 1, L, RGB, I;16, LA, RGBA, P (convert" in said["cmyk.tif"]
     assert "palette.png" not in said
     assert "mode F cannot be kept exactly" in said["float.tif"]
-    assert "transparent colour" in said["transparent.png"]
-    assert "all frames must be alike" in said["animated.gif"]
     for name in ("deep-rgb.png", "deep-la.png", "deep-rgba.png"):
         assert "more than 8 bits" in said[name]
     assert "colours are multiplied by their alpha" in said["premultiplied.tif"]
     assert "more than 8 bits" in said["deeper.ppm"]
     assert "no picture that Pillow can read" in said["text.png"]
     assert "broken.png" in said
-    assert len(said) == 11
+    assert len(said) == 9
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["digit.scf", "palette.scf"]
-    assert "2 pictures encoded" in lines[-1]
-    assert "11 failed" in lines[-1]
+    assert names == ["animated.scf", "digit.scf", "palette.scf", "transparent.scf"]
+    assert "4 pictures encoded" in lines[-1]
+    assert "9 failed" in lines[-1]
 
 
 DEEP = np.arange(35, dtype=np.uint16).reshape(5, 7) * np.uint16(1871)
@@ -385,20 +383,37 @@ def test_decode_deep_gray_of_one_channel(tmp_path):
     assert pixels(tmp_path / "a.png") == ("I;16", (7, 5), DEEP.tobytes())
 
 
-def test_encode_says_which_metadata_is_lost(digit):
+def write_with_iptc(path):
+    """Write a JPEG with a Photoshop block, which .scf has no place for, and EXIF."""
     exif = Image.Exif()
     exif[0x010E] = "a digit"
-    with Image.open(digit) as image:
-        image.save(digit, exif=exif)
-    assert "EXIF of 1 picture was not kept" in run("encode", digit)
+    stream = io.BytesIO()
+    Image.new("L", (8, 8), 3).save(stream, "JPEG", exif=exif)
+    block = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x04abcd"
+    data = stream.getvalue()
+    path.write_bytes(data[:2] + b"\xff\xed" + struct.pack(">H", len(block) + 2) + block + data[2:])
+
+
+def test_encode_refuses_to_lose_metadata(tmp_path):
+    path = tmp_path / "a.jpg"
+    write_with_iptc(path)
+    text = run("encode", path, code=1)
+    assert "IPTC and Photoshop data cannot be kept (--drop-metadata" in text
+    assert not path.with_suffix(".scf").exists()
+    text = run("encode", path, "--drop-metadata")
+    assert "IPTC and Photoshop data of 1 picture dropped" in text
+    assert "EXIF of 1 picture dropped" in text
+    with Image.open(path.with_suffix(".scf")) as image:
+        assert set(image.info) == {"scf_version"}
 
 
 def test_encode_refuses_two_inputs_with_one_output(digit):
     with Image.open(digit) as image:
         image.save(digit.with_suffix(".bmp"))
     text = run("encode", digit, digit.with_suffix(".bmp"), code=1)
-    assert "is already the output of" in text
-    assert "1 picture encoded" in text
+    assert "digit.bmp would both become" in text
+    assert "1 collision of names; nothing was written" in text
+    assert not digit.with_suffix(".scf").exists()
 
 
 def test_encode_does_not_replace_its_own_input(digit):
@@ -933,7 +948,8 @@ def test_frames_survive_encode_and_decode(tmp_path):
     coded = tmp_path / "pages.scf"
     assert "3 frames" in run("info", coded)
     assert "1 picture verified" in run("verify", coded)
-    assert "which PNG cannot keep; use tif or npy" in run("decode", coded, code=1)
+    assert "which BMP cannot keep" in run("decode", coded, "--format", "bmp", code=1)
+    assert "pages.tif exists already" in run("decode", coded, code=1)
     again = tmp_path / "again.tif"
     run("decode", coded, "-o", again)
     with Image.open(again) as image:

@@ -320,7 +320,7 @@ def test_a_segment_by_hand():
     found = read_header(with_segments(data, b"\0") + b"payload")
     assert found.segments == (Segment(0x84, b"abc"),)
     assert not found.segments[0].critical
-    assert found.segments[0].name == "DPI"
+    assert found.segments[0].name == "properties"
     assert found.payload_offset == len(with_segments(data, b"\0"))
 
 
@@ -379,7 +379,7 @@ def test_wrong_checksum_of_a_segment():
     segment[-1] ^= 1
     with pytest.raises(
         CorruptStreamError,
-        match=r"byte 12: segment DPI has checksum [0-9a-f]{8}, its data give [0-9a-f]{8}",
+        match=r"byte 12: segment properties has checksum [0-9a-f]{8}, its data give [0-9a-f]{8}",
     ):
         read_header(with_segments(bytes(segment), b"\0"))
 
@@ -391,9 +391,13 @@ def test_kinds_that_no_segment_has(kind):
 
 
 def test_lengths_are_checked_before_reading():
-    with pytest.raises(CorruptStreamError, match=f"length of segment DPI is {2**40}, expected at"):
+    with pytest.raises(
+        CorruptStreamError, match=f"length of segment properties is {2**40}, expected at"
+    ):
         read_header(with_segments(b"\x84", write_varint(2**40)))
-    with pytest.raises(TruncatedStreamError, match=f"segment DPI needs {2**30} bytes, only 3"):
+    with pytest.raises(
+        TruncatedStreamError, match=f"segment properties needs {2**30} bytes, only 3"
+    ):
         read_header(with_segments(b"\x84", write_varint(2**30), b"abc"))
 
 

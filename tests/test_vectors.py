@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reference_decoder
+import reference_decoder_metadata
 import reference_decoder_sets
 
 import softcomp_codec
@@ -22,6 +23,7 @@ from softcomp_codec.errors import (
     TruncatedStreamError,
     UnsupportedStreamError,
 )
+from softcomp_codec.metadata import Metadata
 
 VECTORS = Path(__file__).parent / "vectors"
 sys.path.insert(0, str(VECTORS))
@@ -69,6 +71,9 @@ INVALID = {
     "file-check-wrong.scf": (CorruptStreamError, "do not match its file check"),
     "flag-of-sets.scf": (UnsupportedStreamError, "sets of images"),
     "frames-coder-of-the-first-differs.scf": (CorruptStreamError, "is not the header's"),
+    "frames-follow-by-another-coder.scf": (CorruptStreamError, "frame 1 has coder byte 0x22"),
+    "frames-follow-nothing.scf": (CorruptStreamError, "frame 0 has coder byte 0x42"),
+    "frames-follow-the-lattice.scf": (CorruptStreamError, "transform 4 of a frame that follows"),
     "frames-length-wrong.scf": (CorruptStreamError, ""),
     "frames-none.scf": (CorruptStreamError, "first frame is not the header's"),
     "frames-stored-by-the-built-in-prior.scf": (CorruptStreamError, "frame 1 has coder byte 0x01"),
@@ -126,6 +131,9 @@ INVALID = {
     "stored-too-short.scf": (TruncatedStreamError, "3 bytes, expected 4"),
     "stored-with-reference.scf": (CorruptStreamError, "must not refer to a codebook"),
     "transform-3.scf": (CorruptStreamError, "colour transform 3 is unknown"),
+    "tiles-check-wrong.scf": (CorruptStreamError, "tile 1: its samples have check"),
+    "tiles-too-long.scf": (CorruptStreamError, "1 bytes follow the last tile"),
+    "tiles-too-short.scf": (TruncatedStreamError, "tile length needs 1 bytes"),
     "version-1.scf": (UnsupportedStreamError, "format version 1"),
     "version-15.scf": (UnsupportedStreamError, "format version 15"),
     "width-0.scf": (CorruptStreamError, "width 0 is outside"),
@@ -200,6 +208,29 @@ def test_valid_by_the_reference_decoder(path, vector_books):
     pictures = reference_decoder.decode_frames((VECTORS / path).read_bytes(), books)
     expected = (VECTORS / path).with_suffix(".bin").read_bytes()
     assert b"".join(picture.samples for picture in pictures) == expected
+
+
+METADATA = {
+    "metadata-all": {
+        "exif": b"Exif\0\0II*\0\x08" + bytes(9), "icc_profile": b"profile", "xmp": b"<x/>",
+        "dpi": (299.9994, 72), "aspect": (2, 1), "gamma": 0.45455,
+        "chromaticity": (0, 1, 2, 3, 4, 5, 6, 7), "srgb": 0, "transparency": (1, 2, 65535),
+        "background": -3, "comment": b"\0\xff",
+        "text": {"XML:com.adobe.xmp": "<x/>", "dpi": "text", "Ü": "日"}, "loop": 3,
+        "durations": (40,),
+    },
+    "metadata-deflated": {"exif": b"x" * 300, "text": {"title": "t"}},
+    "metadata-times": {"transparency": 7, "loop": 0, "durations": (1, None, 33.3)},
+    "segments-unknown": {"exif": b"Exif"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", METADATA)
+def test_metadata(name):
+    data = (VECTORS / "valid" / f"{name}.scf").read_bytes()
+    found = Metadata.from_header(softcomp_codec.read_header(data))
+    assert found == Metadata(**METADATA[name])
+    assert reference_decoder_metadata.read_metadata(data) == METADATA[name]
 
 
 def test_valid_vectors_cover_the_registries(vector_books):

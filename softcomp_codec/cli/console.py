@@ -64,6 +64,11 @@ def _console(*, stderr: bool = False) -> Console:
     return console
 
 
+def error_console() -> Console:
+    """Return the console of stderr."""
+    return _console(stderr=True)
+
+
 def _print_line(console: Console, text: str, style: str | None = None) -> None:
     """Print, wrapped between words on terminals, never elsewhere."""
     console.print(text, style=style, soft_wrap=not console.is_terminal)

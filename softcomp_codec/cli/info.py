@@ -10,10 +10,12 @@ import typer
 
 from .. import container
 from ..errors import CodebookNotFoundError, ScfError
+from ..metadata import Metadata
 from . import indicator_lines
 from .codebook import CodebookOption, load_extra
 from .codebook_files import find_codebook, read_identifier
 from .console import complain, n_bytes, print_facts
+from .metadata_lines import metadata_facts, metadata_lines
 from .set_lines import describe_set, is_set_file, set_lines
 
 if TYPE_CHECKING:
@@ -101,6 +103,7 @@ def describe(path: Path, books: Sequence[Codebook], *, details: bool) -> dict[st
         "segments": [
             {"name": segment.name, "bytes": len(segment.data)} for segment in header.segments
         ],
+        "metadata": metadata_facts(Metadata.from_header(header)),
         "file_bytes": size,
         "header_bytes": header.payload_offset,
         "payload_bytes": payload_bytes,
@@ -289,6 +292,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
             f"{each['name']} ({n_bytes(each['bytes'])} bytes)" for each in facts["segments"]
         ]
         lines.append(("segments", ", ".join(segments)))
+    lines += metadata_lines(facts["metadata"])
     if "details" in facts:
         lines += _detail_lines(facts)
     if "indicator" in facts:

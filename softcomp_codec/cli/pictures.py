@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from ..container import MODES, PILLOW_MODES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from PIL import Image
+    from PIL import Image, PngImagePlugin
 
-    from ..container import Mode
+    from ..container import Header, Mode
     from ..palettes import Palette
 
 SCF_SUFFIX = ".scf"
@@ -35,6 +36,14 @@ LOSSLESS_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".webp": ("WEBP", {"lossless": True, "exact": True}),
     ".npy": ("NPY", {}),
 }
+
+MAX_PAGES = 1000
+"""Most frames that are written to TIFF unless it is asked for; an array holds them otherwise."""
+
+_PNG_MODES = frozenset(("1", "L", "LA", "RGB", "RGBA", "P", "I;16"))
+_TIFF_MODES = frozenset(
+    ("1", "L", "LA", "RGB", "RGBA", "P", "PA", "I;16", "I;16B", "I", "F", "CMYK", "LAB", "YCbCr")
+)
 
 _DEEP_RAW_MODE = re.compile(r";(1[0-6]|32|64)")
 _METADATA = {
@@ -74,9 +83,10 @@ def read_picture(path: Path) -> tuple[list[Image.Image], tuple[str, ...]]:
             frames = []
             lost: dict[str, None] = {}
             for frame in ImageSequence.Iterator(image):
-                _refuse_what_would_change(frame)
+                if refusal := refusal_of(frame):
+                    raise OSError(refusal)
                 lost.update((name, None) for key, name in _METADATA.items() if frame.info.get(key))
-                frames.append(_in_usual_order(frame) if frame.mode == BIG_ENDIAN else frame.copy())
+                frames.append(in_usual_order(frame) if frame.mode == BIG_ENDIAN else frame.copy())
             return frames, tuple(lost)
     except UnidentifiedImageError as error:
         raise OSError("no picture that Pillow can read") from error
@@ -86,7 +96,7 @@ def read_picture(path: Path) -> tuple[list[Image.Image], tuple[str, ...]]:
         raise OSError(f"cannot be read: {error or type(error).__name__}") from error
 
 
-def _in_usual_order(image: Image.Image) -> Image.Image:
+def in_usual_order(image: Image.Image) -> Image.Image:
     """Return the same samples in mode I;16; `Image.convert` would cut off what is above 255."""
     import numpy as np
     from PIL import Image
@@ -94,21 +104,19 @@ def _in_usual_order(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.asarray(image).astype(np.uint16))
 
 
-def _refuse_what_would_change(image: Image.Image) -> None:
+def refusal_of(image: Image.Image) -> str | None:
+    """Return why an image, not loaded yet, would not be the picture that its file holds."""
     if image.mode not in (*PILLOW_MODES, BIG_ENDIAN):
-        raise OSError(
+        return (
             f"mode {image.mode} cannot be kept exactly yet; supported are "
             f"{', '.join(PILLOW_MODES)} (convert the picture first)"
         )
-    if "transparency" in image.info and image.mode != "P":
-        raise OSError("it has a transparent colour, which cannot be kept yet")
     raw_modes = _raw_modes(image)
     if not image.mode.startswith("I;16") and any(map(_DEEP_RAW_MODE.search, raw_modes)):
-        raise OSError("it has more than 8 bits a sample, of which Pillow would keep 8")
+        return "it has more than 8 bits a sample, of which Pillow would keep 8"
     if any(raw_mode.startswith("RGBa") for raw_mode in raw_modes):
-        raise OSError(
-            "its colours are multiplied by their alpha, which Pillow would undo inexactly"
-        )
+        return "its colours are multiplied by their alpha, which Pillow would undo inexactly"
+    return None
 
 
 def _raw_modes(image: Image.Image) -> list[str]:
@@ -128,27 +136,71 @@ def lossless_suffix(name: str) -> str | None:
     return suffix if suffix in LOSSLESS_FORMATS else None
 
 
+def default_suffix(header: Header) -> str:
+    """Return the suffix of the first of PNG, TIFF and NPY that holds the pictures of a file."""
+    mode = _pillow_mode(header.mode)
+    if mode is None or header.n_frames > MAX_PAGES:
+        return ".npy"
+    if mode in _PNG_MODES and header.n_frames == 1:
+        return ".png"
+    return ".tif" if mode in _TIFF_MODES else ".npy"
+
+
+def facts_of_frames(data: bytes, header: Header) -> list[dict[str, Any]]:
+    """Return what an ``.scf`` file tells besides its pixels, frame by frame."""
+    from PIL import Image
+
+    if header.mode.pillow_mode is None:
+        return [{} for _ in range(header.n_frames)]
+    facts: list[dict[str, Any]] = []
+    with Image.open(BytesIO(data), formats=["SCF"]) as image:
+        for index in range(header.n_frames):
+            image.seek(index)
+            facts.append({str(key): value for key, value in image.info.items()})
+    return facts
+
+
 def write_picture(
-    arrays: list[NDArray[Any]], mode: Mode, suffix: str, palette: Palette | None = None
+    arrays: list[NDArray[Any]],
+    mode: Mode,
+    suffix: str,
+    palette: Palette | None = None,
+    facts: Sequence[dict[str, Any]] = (),
+    *,
+    drop_metadata: bool = False,
 ) -> bytes:
     """Return the file of a decoded picture or of its frames, read back and compared.
+
+    Parameters
+    ----------
+    arrays : list of ndarray
+        The frames.
+    mode : Mode
+    suffix : str
+        Of `LOSSLESS_FORMATS`.
+    palette : Palette, optional
+    facts : sequence of dict
+        What is told of each frame besides, as Pillow's ``info``.
+    drop_metadata : bool
+        Whether that may be lost; a transparent colour never.
 
     Raises
     ------
     OSError
-        The format would change the picture, or cannot hold several frames.
+        The format would change the picture, or cannot hold several frames or what is told.
     """
     import numpy as np
-    from PIL import Image, ImageSequence
+    from PIL import Image
 
     from ..planes import canonical_samples
 
     stream = BytesIO()
     name, options = LOSSLESS_FORMATS[suffix]
     if name == "NPY":
+        _check_facts(facts, [{} for _ in facts], name, palette, drop_metadata=drop_metadata)
         np.save(stream, np.stack(arrays) if arrays[1:] else arrays[0], allow_pickle=False)
         return stream.getvalue()
-    if arrays[1:] and name != "TIFF":
+    if arrays[1:] and name not in ("TIFF", "PNG"):
         raise OSError(f"it holds {len(arrays)} frames, which {name} cannot keep; use tif or npy")
     pillow_mode = _pillow_mode(mode)
     if pillow_mode is None:
@@ -161,10 +213,35 @@ def write_picture(
     ]
     if palette is not None:
         options = {**options, **_add_palette(frames, palette, name)}
+    if facts and not drop_metadata:
+        options = {**options, **save_options(facts, name)}
+    elif facts and "transparency" in facts[0] and palette is None:
+        options = {**options, "transparency": facts[0]["transparency"]}
     if arrays[1:]:
         options = {**options, "save_all": True, "append_images": frames[1:]}
     frames[0].save(stream, name, **options)
+    _compare(stream, frames, name, palette, facts, drop_metadata=drop_metadata)
+    return stream.getvalue()
+
+
+def _compare(
+    stream: BytesIO,
+    frames: list[Image.Image],
+    name: str,
+    palette: Palette | None,
+    facts: Sequence[dict[str, Any]],
+    *,
+    drop_metadata: bool,
+) -> None:
+    """Read a written picture back; it must be the same, frame by frame."""
+    from PIL import Image, ImageSequence
+
+    from .metadata_kinds import facts_of
+
+    found = []
     with Image.open(stream) as again:
+        if getattr(again, "n_frames", 1) != len(frames):
+            raise OSError(f"{name} would keep {getattr(again, 'n_frames', 1)} of its frames")
         for frame, same in zip(frames, ImageSequence.Iterator(again), strict=True):
             if same.mode != frame.mode or same.tobytes() != frame.tobytes():
                 raise OSError(
@@ -173,7 +250,87 @@ def write_picture(
                 )
             if palette is not None and not _same_palette(same, palette):
                 raise OSError(f"{name} would change its palette or transparency; choose png")
-    return stream.getvalue()
+            found.append(facts_of(same))
+    if facts:
+        _check_facts(facts, found, name, palette, drop_metadata=drop_metadata)
+
+
+def _check_facts(
+    facts: Sequence[dict[str, Any]],
+    found: Sequence[dict[str, Any]],
+    name: str,
+    palette: Palette | None,
+    *,
+    drop_metadata: bool,
+) -> None:
+    from .metadata_kinds import TRANSPARENCY, lost_kinds
+
+    lost: dict[str, None] = {}
+    for before, after in zip(facts, found, strict=True):
+        lost.update(
+            dict.fromkeys(
+                lost_kinds(before, after, is_palette=palette is not None, n_frames=len(facts))
+            )
+        )
+    if TRANSPARENCY in lost:
+        raise OSError(f"{name} cannot keep its {TRANSPARENCY}; choose png")
+    if lost and not drop_metadata:
+        raise OSError(
+            f"{name} cannot keep its {' and '.join(lost)} (another --format may, --drop-metadata "
+            "decodes it without)"
+        )
+
+
+def save_options(facts: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Return the options with which Pillow writes what is told of frames, as far as it can."""
+    first = facts[0]
+    options: dict[str, Any] = {
+        key: first[key] for key in ("exif", "icc_profile", "dpi", "transparency") if key in first
+    }
+    if len(facts) > 1 and name == "PNG":
+        options["duration"] = [each.get("duration", 0) for each in facts]
+        options["loop"] = first.get("loop", 0)
+    if name == "PNG":
+        options["pnginfo"] = _png_chunks(first)
+    elif name == "TIFF":
+        options |= _tiff_options(options, first)
+    elif "xmp" in first:
+        options["xmp"] = first["xmp"]
+    return options
+
+
+def _png_chunks(facts: dict[str, Any]) -> PngImagePlugin.PngInfo:
+    from PIL import PngImagePlugin
+
+    from .metadata_kinds import is_text
+
+    chunks = PngImagePlugin.PngInfo()
+    if "gamma" in facts:
+        chunks.add(b"gAMA", round(facts["gamma"] * 100_000).to_bytes(4, "big"))
+    if "xmp" in facts:
+        xmp = facts["xmp"]
+        text = xmp if isinstance(xmp, str) else bytes(xmp).decode("utf-8", "surrogateescape")
+        chunks.add_itxt("XML:com.adobe.xmp", text, zip=True)
+    for key, value in facts.items():
+        if is_text(key, value) and key != "XML:com.adobe.xmp":
+            if value.isascii():
+                chunks.add_text(key, value)
+            else:
+                chunks.add_itxt(key, value)
+    return chunks
+
+
+def _tiff_options(options: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    """Return EXIF as the tags of a TIFF file, and XMP among them."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    if "exif" in options:
+        exif.load(options["exif"])
+    if "xmp" in facts:
+        xmp = facts["xmp"]
+        exif[700] = xmp.encode() if isinstance(xmp, str) else bytes(xmp)
+    return {"exif": exif} if "exif" in options or "xmp" in facts else {}
 
 
 def _add_palette(frames: list[Image.Image], palette: Palette, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ A vector that was released never changes; see README.md in this folder.
 import argparse
 import hashlib
 import json
+import struct
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +56,7 @@ from softcomp_codec import (  # noqa: E402
     reference_coder,
     residuals,
     set_format,
+    tiles,
     tiny_coder,
 )
 from softcomp_codec.bitstream import BitWriter  # noqa: E402
@@ -72,6 +74,7 @@ from softcomp_codec.container import (  # noqa: E402
 from softcomp_codec.context_prior import ContextPrior  # noqa: E402
 from softcomp_codec.few_colour_prior import FewColourPrior  # noqa: E402
 from softcomp_codec.kernels.entropy_kernels import N_ENERGIES  # noqa: E402
+from softcomp_codec.metadata import Metadata  # noqa: E402
 from softcomp_codec.palettes import Palette  # noqa: E402
 from softcomp_codec.tiny_training import train_prior  # noqa: E402
 
@@ -245,7 +248,7 @@ def valid_files(books):
         ("stored-la16", noise((1, 6, 2), 65536).astype(np.uint16)),
     ):
         files[label] = stored(array), [array]
-    files |= files_of_mixing_coders()
+    files |= files_of_mixing_coders() | metadata_files()
     for kind, book in reference_books().items():
         for index, array in enumerate(images(kind, 2, 31)):
             mode = planes.mode_of_array(array)
@@ -263,7 +266,7 @@ def valid_files(books):
 def files_of_mixing_coders():
     """Files of the coders that mix the predictions of contexts."""
     files = context_files() | prior_files() | bilevel_files() | tiny_files(stored_tiny())
-    return files | few_colour_files() | palette_files()
+    return files | few_colour_files() | palette_files() | tile_files() | following_files()
 
 
 def context_files():
@@ -446,14 +449,104 @@ def palette_files():
     return files
 
 
-def stored_frames(pictures):
+def tile_files():
+    """Bilevel images of two tiles by the context coder: constant planes, and both tiles raw."""
+    full = np.ones((1025, 1024), bool)
+    page = np.zeros((1025, 1024), bool)
+    page[500:530, 90:170] = glyphs(30, 80, 21)
+    grid = context_coder.tile_grid(*page.shape)
+    raw = bytes([5, 0]) + b"".join(
+        struct.pack("<I", tiles.tile_check(MODES[0], (1024, 1025), tile, packed(tile.of(page))))
+        + b"\0"
+        for tile in grid
+    )
+    raw += b"".join(packed(tile.of(page)) for tile in grid)
+    constant = context_coder.encode_payload(full, MODES[0])
+    return {
+        "context-tiles": (file_of(full, constant, coder=container.CONTEXT), [full]),
+        "context-tiles-raw": (file_of(page, raw, coder=container.CONTEXT), [page]),
+    }
+
+
+def packed(pixels):
+    return np.packbits(pixels, axis=1).tobytes()
+
+
+def following_files():
+    """Frames of the context coder of which the second and the third follow."""
+    files = {}
+    for label, first, efforts in (
+        ("gray", slope(12, 15, 3), (1, 5, 9)),
+        ("la", np.dstack([slope(12, 15, 8), slope(12, 15, 9)]), (5,)),
+        ("rgb", colours(12, 15, 5), (5, 9)),
+        ("gray16", slope(12, 15, 2).astype(np.uint16) * 257, (5, 9)),
+    ):
+        for effort in efforts:
+            pictures = [first, (first ^ (first >> 1 & 3)), first[::-1].copy()]
+            files[f"frames-follow-{label}-{effort}"] = following(pictures, effort), pictures
+    return files
+
+
+def following(pictures, effort):
+    mode = planes.mode_of_array(pictures[0])
+    payloads, frames = [], []
+    for index, picture in enumerate(pictures):
+        previous = pictures[index - 1] if index else None
+        payload = context_coder.encode_payload(picture, mode, effort=effort, previous=previous)
+        crc = file_builder.checksum(picture)
+        frames.append(Frame(container.CONTEXT, False, len(payload), crc, follows=index > 0))
+        payloads.append(payload)
+    return file_of(pictures[0], b"".join(payloads), coder=container.CONTEXT, frames=tuple(frames))
+
+
+def metadata_files():
+    """Files with metadata of every kind, plain and deflated by hand, and with times of frames."""
+    array = slope(5, 6, 1)
+    full = Metadata(
+        exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0", icc_profile=b"profile", xmp=b"<x/>",
+        dpi=(299.9994, 72), aspect=(2, 1), gamma=0.45455, chromaticity=tuple(range(8)), srgb=0,
+        transparency=(1, 2, 65535), background=-3, comment=b"\0\xff",
+        text={"XML:com.adobe.xmp": "<x/>", "dpi": "text", "\xdc": "\u65e5"}, loop=3,
+        durations=(40,),
+    )  # fmt: skip
+    several = Metadata(transparency=7, loop=0, durations=(1, None, 33.3))
+    content = b"x" * 300
+    blocks = b"\x01" + struct.pack("<HH", 300, 300 ^ 0xFFFF) + content
+    deflated = Segment(container.SEGMENT_EXIF | container.DEFLATED, write_varint(300) + blocks)
+    key = Segment(container.SEGMENT_PROPERTIES, b"\x05later\x01\x02\x05title\x03\x01t")
+    files = {}
+    for label, segments in (("all", plain(full)), ("deflated", (deflated, key))):
+        files[f"metadata-{label}"] = stored(array, segments=segments), [array]
+    frames = [slope(5, 6, seed).astype(np.uint16) * 255 for seed in range(3)]
+    files["metadata-times"] = stored_frames(frames, plain(several))
+    return files
+
+
+def plain(metadata):
+    """The segments of metadata, none deflated: builds of zlib differ."""
+    return tuple(
+        Segment(kind, data)
+        for kind, data in (
+            (container.SEGMENT_EXIF, metadata.exif),
+            (container.SEGMENT_ICC, metadata.icc_profile),
+            (container.SEGMENT_XMP, metadata.xmp),
+            (container.SEGMENT_PROPERTIES, metadata._properties()),
+            (container.SEGMENT_TIMING, metadata._timing()),
+        )
+        if data
+    )
+
+
+def stored_frames(pictures, segments=()):
     """Frames of the stored coder."""
     payloads = [picture.astype("<u2").tobytes() for picture in pictures]
     frames = tuple(
         Frame(container.STORED, False, len(payload), file_builder.checksum(picture))
         for picture, payload in zip(pictures, payloads, strict=True)
     )
-    data = file_of(pictures[0], b"".join(payloads), coder=container.STORED, frames=frames)
+    data = file_of(
+        pictures[0], b"".join(payloads), coder=container.STORED, frames=frames, segments=segments
+    )
     return data, list(pictures)
 
 
@@ -514,6 +607,7 @@ def invalid_files(books):
     frame = Frame(1, False, len(payload), file_builder.checksum(picture))
     frames = file_of(picture, payload * 2, frames=(frame, frame))
     coloured = payload_of(colours(4, 4), [Settings(MED, 8)] * 3)
+    tiled = tile_files()["context-tiles"][0]
     deep = noise((3, 3), 65536).astype(np.uint16)
     stored_deep, coded_deep = (
         Frame(coder, False, 18, file_builder.checksum(deep))
@@ -534,6 +628,12 @@ def invalid_files(books):
         "mode-5-in-a-frame-of-the-shapes-coder": file_of(
             deep, bytes(36), coder=container.STORED, frames=(stored_deep, coded_deep)
         ),
+        "frames-follow-nothing": _following(picture, (True, False)),
+        "frames-follow-by-another-coder": _following(picture, (False, True), container.SHAPES),
+        "frames-follow-the-lattice": _following(picture, (False, True), lattice=True),
+        "tiles-check-wrong": tiled[:-5] + bytes([tiled[-5] ^ 1]) + tiled[-4:],
+        "tiles-too-short": tiled[:-1],
+        "tiles-too-long": tiled + b"\0",
         "stored-gray16-too-short": stored(deep)[:-1],
         "stored-gray16-of-the-other-byte-order": file_of(
             deep, deep.astype(">u2").tobytes(), coder=container.STORED
@@ -628,6 +728,23 @@ def invalid_files(books):
     return {f"{key}.scf": data for key, data in files.items()} | {
         f"{key}.scfb": data for key, data in _invalid_books(gray).items()
     }
+
+
+def _following(picture, follows, coder=container.CONTEXT, *, lattice=False):
+    """Two frames of which some say that they follow."""
+    if lattice:
+        picture = np.dstack([picture] * 3)
+    mode = planes.mode_of_array(picture)
+    payload = context_coder.encode_payload(picture, mode)
+    second = bytes([4 << 4 | 5]) + payload[1:] if lattice else payload
+    crc = file_builder.checksum(picture)
+    frames = tuple(
+        Frame(each, False, len(part), crc, follows=own)
+        for each, part, own in zip(
+            (container.CONTEXT, coder), (payload, second), follows, strict=True
+        )
+    )
+    return file_of(picture, payload + second, coder=container.CONTEXT, frames=frames)
 
 
 def _table(good, data, payload):
