@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class SetImageFile(ImageFile.ImageFile):
     """A set that Pillow opened, one image after another.
 
-    ``n_frames`` is the number of its images, which may differ in size and mode; ``info["name"]`` is
-    the name of the present one. Of an image that has frames itself, the first is given. The file
+    ``n_frames`` is the number of its images, which may differ in size and mode; the present one's
+    name is ``info["image_name"]``. Of an image that has frames itself, the first is given. The file
     stays open until the image is closed. See `softcomp_codec.open_set` for more.
     """
 
@@ -49,7 +49,7 @@ class SetImageFile(ImageFile.ImageFile):
         if header.mode.pillow_mode is None:
             raise OSError(f"Pillow cannot hold {header.mode.name}; read it by open_set")
         self._mode, self._size = header.mode.pillow_mode, (header.width, header.height)
-        self.info = {"scf_version": FORMAT_VERSION, "name": self._set.name(frame)}
+        self.info = {"scf_version": FORMAT_VERSION, "image_name": self._set.name(frame)}
         self._frame = frame
         self._im = None
         self.palette = None

@@ -15,6 +15,7 @@ from . import codebook_store, container, planes, set_format
 from .container import Segment, checksum
 from .encoder import TINY_RAW_BYTES, as_picture, encode_pictures
 from .errors import CorruptStreamError
+from .metadata import Metadata, metadata_from, metadata_of
 from .set_format import GroupBlock, Index, check_name, may_be_grouped, most_of_group
 from .set_reader import ImageSet
 from .worker_threads import map_many
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .codebook import Codebook
     from .coder_choice import CodebookChoice
     from .coders import Picture
-    from .encoder import ImageLike
+    from .encoder import ImageLike, MetadataChoice
 
 BATCH_IMAGES = 256
 BATCH_BYTES = 1 << 26
@@ -47,28 +48,24 @@ Kind = tuple[int, int, int]
 """Mode, height and width of tiny images."""
 
 
-class Metadata(Protocol):
-    """What an image carries besides its pixels."""
-
-    def to_segments(self) -> Sequence[Segment]:
-        """Return the segments that keep it."""
-
-
 @dataclass(frozen=True)
 class _Pending:
-    """What was added and is not written yet."""
+    """What was added and is not written yet: frames, or a whole file."""
 
     pictures: tuple[Picture, ...]
     name: str | None
-    segments: tuple[Segment, ...]
+    metadata: Metadata
+    file: bytes = b""
 
     @property
     def raw_size(self) -> int:
-        return sum(picture.raw_size for picture in self.pictures)
+        return len(self.file) + sum(picture.raw_size for picture in self.pictures)
 
     @property
     def kind(self) -> Kind | None:
         """What groups and codebooks go by; None of what is no tiny image."""
+        if self.file:
+            return None
         first = self.pictures[0]
         tiny = len(self.pictures) == 1 and first.raw_size < TINY_RAW_BYTES
         if tiny and may_be_grouped(first.mode, first.width, first.height):
@@ -224,7 +221,7 @@ class SetWriter:
             self._book = books[0]
 
     def add(
-        self, image: ImageLike, name: str | None = None, *, metadata: Metadata | None = None
+        self, image: ImageLike, name: str | None = None, *, metadata: MetadataChoice = None
     ) -> None:
         """Add an image.
 
@@ -234,7 +231,8 @@ class SetWriter:
             As in `encode`.
         name : str, optional
             Parts separated by ``/``, as of a file below a folder; by default the image's number.
-        metadata : Metadata, optional
+        metadata : Metadata, mapping, bool or None
+            As in `encode`: by default what a Pillow image has.
 
         Raises
         ------
@@ -248,27 +246,44 @@ class SetWriter:
         images: Iterable[ImageLike],
         name: str | None = None,
         *,
-        metadata: Metadata | None = None,
+        metadata: MetadataChoice = None,
     ) -> None:
         """Add images of one mode and size as the frames of one image; see `add`."""
         self._add(images, name, metadata)
 
-    def _add(
-        self, images: Iterable[ImageLike], name: str | None, metadata: Metadata | None
-    ) -> None:
-        if self._file is None:
-            raise ValueError("the writer was closed")
+    def add_file(self, data: bytes, name: str | None = None) -> None:
+        """Add an ``.scf`` file as it is, with its metadata and its codebook reference.
+
+        Raises
+        ------
+        ValueError
+            As `add`; also for a file with a file check, which would not be true of the set.
+        ScfError
+            The file's header is damaged, or it is a set itself.
+        """
+        header = container.read_header(data)
+        if header.segment(container.SEGMENT_FILE_CHECK) is not None:
+            raise ValueError("a file with a file check cannot be added as it is")
+        self._take(_Pending((), name, Metadata(), bytes(data)))
+
+    def _add(self, images: Iterable[ImageLike], name: str | None, metadata: MetadataChoice) -> None:
+        images = list(images)
+        if not images:
+            raise ValueError("no frames to add")
         pictures = []
         for image in images:
             picture = as_picture(image)
             pictures.append(picture._replace(array=picture.array.copy()))
-        if not pictures:
-            raise ValueError("no frames to add")
-        known = check_name(name) if name is not None else str(self._n_added)
+        kept = metadata_from(metadata, lambda: metadata_of(images))
+        self._take(_Pending(tuple(pictures), name, kept))
+
+    def _take(self, pending: _Pending) -> None:
+        """Take in one more image under a name that is free."""
+        if self._file is None:
+            raise ValueError("the writer was closed")
+        known = str(self._n_added) if pending.name is None else check_name(pending.name)
         if known in self._names:
             raise ValueError(f"the set has an image {known!r} already")
-        segments = () if metadata is None else tuple(metadata.to_segments())
-        pending = _Pending(tuple(pictures), name, segments)
         self._names.add(known)
         self._n_added += 1
         self._pending.append(pending)
@@ -355,19 +370,23 @@ class SetWriter:
             self._by_kind[kind] = _most_wanted(references)
 
     def _encode(self, pending: _Pending) -> bytes:
+        if pending.file:
+            return pending.file
         choice: CodebookChoice = self._book
         if choice is None and self._auto:
             choice = (self._by_kind.get(pending.kind) if pending.kind else None) or "auto"
-        return encode_pictures(list(pending.pictures), codebook=choice, **self._options)
+        return encode_pictures(
+            list(pending.pictures), codebook=choice, metadata=pending.metadata, **self._options
+        )
 
     def _as_encoded(self, pending: _Pending, file: bytes, header: container.Header) -> _Encoded:
-        """Return an image with its metadata, and without what the head says."""
+        """Return an image without what the head says."""
         reference = header.codebook_reference
-        of_set = bool(reference) and (self._identifier or b"").startswith(reference)
+        embeds = header.segment(container.SEGMENT_CODEBOOK) is not None
+        of_set = bool(reference) and (self._identifier or b"").startswith(reference) and not embeds
         segments = header.segments
         if of_set:
             segments = tuple(s for s in segments if s.kind != container.SEGMENT_CODEBOOK_NAME)
-        segments = (*segments, *pending.segments)
         if segments != header.segments:
             payload = file[header.payload_offset :]
             header = replace(header, segments=segments)

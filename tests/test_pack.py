@@ -123,6 +123,26 @@ def test_a_private_codebook_goes_along(tmp_path, empty_store):
     assert "by the file check only" in run("verify", tmp_path / "refers.scf")
 
 
+def test_metadata_are_kept_or_refused(folder, tmp_path):
+    image = Image.fromarray(slope(20, 20))
+    image.save(folder / "dpi.png", dpi=(300, 300), icc_profile=b"profile")
+    target = tmp_path / "set.scf"
+    run("pack", folder, "-o", target, "--codebook", "none")
+    with softcomp_codec.open_set(target) as images:
+        assert images["dpi.png"].info["icc_profile"] == b"profile"
+    run("unpack", target, "-o", tmp_path / "png", "--format", "png")
+    with Image.open(tmp_path / "png" / "dpi.png") as found:
+        assert found.info["icc_profile"] == b"profile"
+        assert round(found.info["dpi"][0]) == 300
+    said = run("unpack", target, "-o", tmp_path / "npy", "--format", "npy", code=1)
+    assert "dpi.png" in said
+    run("unpack", target, "-o", tmp_path / "npy", "--format", "npy", "-f", "--drop-metadata")
+    said = run("pack", folder, "-o", target, "-f", "--codebook", "none", "--drop-metadata")
+    assert "ICC profile of 1 picture was dropped" in said
+    with softcomp_codec.open_set(target) as images:
+        assert "icc_profile" not in images["dpi.png"].info
+
+
 def test_idx_files(tmp_path):
     digits = np.stack([figure(9, 9, seed) for seed in range(30)])
     idx = tmp_path / "digits.gz"

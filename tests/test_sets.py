@@ -118,20 +118,57 @@ def test_palettes_are_kept(tmp_path):
         assert found[1].convert("RGB").tobytes() == image.convert("RGB").tobytes()
 
 
-class Exif:
-    def to_segments(self):
-        return [Segment(container.SEGMENT_EXIF, b"Exif data")]
-
-
 def test_metadata_stand_in_the_image(tmp_path):
+    tagged = Image.fromarray(slope(9, 9, 3))
+    tagged.info.update(dpi=(72, 72), exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0")
     with softcomp_codec.SetWriter(tmp_path / "set.scf", codebook=None) as writer:
-        for index in range(3):
-            writer.add(slope(9, 9, index), metadata=Exif() if index == 1 else None)
+        writer.add(slope(9, 9, 0))
+        writer.add(slope(9, 9, 1), metadata={"comment": b"one"})
+        writer.add(slope(9, 9, 2))
+        writer.add(tagged)
+        writer.add(tagged, metadata=False)
     with softcomp_codec.open_set(tmp_path / "set.scf") as found:
-        segments = [found.header(index).segment(container.SEGMENT_EXIF) for index in range(3)]
-        assert segments == [None, b"Exif data", None]
-        assert same(found.read(1), slope(9, 9, 1))
-        assert container.read_header(found.file(1)).segment(container.SEGMENT_EXIF)
+        assert found[1].info["comment"] == b"one"
+        assert found[3].info["dpi"] == (72, 72)
+        assert found[3].info["exif"] == tagged.info["exif"]
+        assert "dpi" not in found[4].info
+        assert [same(found.read(index), slope(9, 9, index)) for index in range(4)] == [True] * 4
+        assert found.header(2).segments == ()
+        again = softcomp_codec.SetWriter(tmp_path / "again.scf", codebook=None)
+        with again:
+            for name, image in found.items():
+                again.add(image, name)
+    with softcomp_codec.open_set(tmp_path / "again.scf") as found:
+        assert found["3"].info["dpi"] == (72, 72)
+    with Image.open(tmp_path / "again.scf") as image:
+        image.seek(1)
+        assert image.info["image_name"] == "1"
+        image.save(tmp_path / "one.scf")
+    with Image.open(tmp_path / "one.scf") as image:
+        assert image.info["comment"] == b"one"
+        assert "image_name" not in image.info
+
+
+def test_files_are_added_as_they_are(tmp_path, empty_store):
+    book = tiny_codebook(9)
+    images = [figure(9, 9, seed) for seed in range(3)]
+    embedding = softcomp_codec.encode(images[0], codebook=book, embed_codebook=True)
+    referring = softcomp_codec.encode(images[1], codebook=book, metadata={"comment": b"kept"})
+    plain = softcomp_codec.encode(images[2], codebook=None)
+    checked = softcomp_codec.encode(images[2], codebook=None, file_check=True)
+    with softcomp_codec.SetWriter(tmp_path / "set.scf", codebook=book) as writer:
+        for data in (embedding, referring, plain):
+            writer.add_file(data)
+        with pytest.raises(ValueError, match="file check"):
+            writer.add_file(checked)
+        with pytest.raises(ScfError):
+            writer.add_file(plain[:5])
+    with softcomp_codec.open_set(tmp_path / "set.scf") as found:
+        assert len(found) == 3
+        assert all(same(found.read(index), image) for index, image in enumerate(images))
+        assert found.file(0) == embedding
+        assert found.file(2) == plain
+        assert found[1].info["comment"] == b"kept"
 
 
 def test_files_of_single_images(mixed_set):
@@ -669,10 +706,10 @@ def test_pillow_opens_the_first_image(tmp_path):
     path = write(tmp_path / "set.scf", images.values(), names=images)
     with Image.open(path) as image:
         assert (image.format, image.mode, image.size, image.n_frames) == ("SCF", "L", (8, 9), 3)
-        assert image.info["name"] == "a"
+        assert image.info["image_name"] == "a"
         assert same(np.asarray(image), images["a"])
         image.seek(1)
-        assert (image.mode, image.size, image.info["name"]) == ("RGB", (30, 20), "b")
+        assert (image.mode, image.size, image.info["image_name"]) == ("RGB", (30, 20), "b")
         assert same(np.asarray(image), images["b"])
         image.seek(2)
         assert same(np.asarray(image), images["c"])

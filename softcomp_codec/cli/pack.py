@@ -11,28 +11,54 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..container import read_header
 from ..idx_files import is_idx_file, read_idx_file
+from ..metadata import metadata_of
 from .batch import files_below
 from .console import complain, n_bytes, note, plural, progress, ratio, say
-from .pictures import SCF_SUFFIX, picture_suffixes, read_picture
+from .pictures import SCF_SUFFIX
+from .safe_files import DropOption
 from .set_lines import is_set_file
+from .sources import all_kinds, encode_source, may_be_idx_file, read_source, wanted_suffixes
 
 if TYPE_CHECKING:
     from ..codebook import Codebook
     from ..encoder import ImageLike
     from ..set_writer import SetWriter
+    from .sources import Source
 
 MAX_TRAINING_IMAGES = 10_000
 """Most images that ``--codebook train`` looks at."""
 
 
 @dataclass(frozen=True)
-class Source:
+class Item:
     """A file to pack, and the name of its picture; of idx files, what all its names begin with."""
 
     path: Path
     name: str | None
     is_idx: bool = False
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a file holds: images, the frames of one, or one encoded with its metadata.
+
+    Attributes
+    ----------
+    images : list or ndarray
+        Empty where `file` is given.
+    file : bytes
+        An ``.scf`` file.
+    raw_size : int
+    dropped : tuple of str
+        Kinds of metadata that were dropped.
+    """
+
+    images: Any
+    file: bytes
+    raw_size: int
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass
@@ -43,7 +69,7 @@ class Tally:
     raw_size: int = 0
     source_size: int = 0
     failed: int = 0
-    lost: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
 
 
 def pack(
@@ -75,6 +101,7 @@ def pack(
             show_default=False,
         ),
     ] = None,
+    drop_metadata: DropOption = False,
     append: Annotated[bool, typer.Option("--append", help="Add to the set.")] = False,
     recover: Annotated[
         bool, typer.Option("--recover", help="Add to a set that was cut off, too.")
@@ -88,7 +115,8 @@ def pack(
     """Pack many pictures into one file, a set.
 
     Pictures are called by their paths below the folders, those of a single idx file by their
-    numbers. A picture that .scf cannot keep exactly is refused, the others are packed. The set
+    numbers. A picture that .scf cannot keep exactly, with its metadata, is refused, the others are
+    packed. The set
     takes its place when it is whole; --append leaves what is there as it is.
     """
     from ..set_writer import SetWriter
@@ -101,6 +129,7 @@ def pack(
     book: Codebook | str = codebook
     if codebook == "train":
         book = _train(sources, output.stem, threads)
+    options = Options(book, effort, coder, drop_metadata, threads)
     tally = Tally()
     with SetWriter(
         output, codebook=book, effort=effort, coder=coder, embed_codebook=embed, append=append,
@@ -114,8 +143,8 @@ def pack(
             )
         before = len(writer)
         with progress("packing", len(sources)) as move:
-            for done, (source, result) in enumerate(_read(sources, threads), 1):
-                _add(writer, source, result, tally, move)
+            for done, (item, result) in enumerate(read_all(sources, options), 1):
+                _add(writer, item, result, tally, move)
                 move("", done, len(sources))
         if len(writer) == before:
             raise ValueError("none of the pictures could be packed; nothing was written")
@@ -141,7 +170,7 @@ def _check(output: Path, coder: str, *, append: bool, recover: bool, force: bool
         raise FileExistsError(f"{output} exists already; --force replaces it, --append adds to it")
 
 
-def find_sources(inputs: Sequence[Path], output: Path) -> tuple[list[Source], int]:
+def find_sources(inputs: Sequence[Path], output: Path) -> tuple[list[Item], int]:
     """Return the files to pack, and how many files of folders are no pictures by name.
 
     Raises
@@ -149,8 +178,8 @@ def find_sources(inputs: Sequence[Path], output: Path) -> tuple[list[Source], in
     ValueError, OSError
         Two files would have the same name in the set, or there is no such file.
     """
-    suffixes = picture_suffixes() | {SCF_SUFFIX}
-    sources: list[Source] = []
+    suffixes = wanted_suffixes() | {SCF_SUFFIX}
+    sources: list[Item] = []
     n_skipped = 0
     for path in inputs:
         if not path.exists():
@@ -159,14 +188,17 @@ def find_sources(inputs: Sequence[Path], output: Path) -> tuple[list[Source], in
             [(each, each.relative_to(path)) for each in files_below(path)] if path.is_dir() else []
         )
         for file, name in below:
-            if file.suffix.lower() not in suffixes or _same_file(file, output):
-                n_skipped += not _same_file(file, output)
+            is_idx = may_be_idx_file(file)
+            if _same_file(file, output):
+                continue
+            if file.suffix.lower() in suffixes or is_idx:
+                sources.append(Item(file, name.as_posix(), is_idx))
             else:
-                sources.append(Source(file, name.as_posix()))
+                n_skipped += 1
         if not path.is_dir():
             is_idx = is_idx_file(path)
             alone = is_idx and len(inputs) == 1
-            sources.append(Source(path, None if alone else path.name, is_idx))
+            sources.append(Item(path, None if alone else path.name, is_idx))
     by_name: dict[str | None, Path] = {}
     for source in sources:
         other = by_name.setdefault(source.name, source.path)
@@ -179,60 +211,94 @@ def _same_file(path: Path, other: Path) -> bool:
     return other.exists() and path.samefile(other)
 
 
-def _read(
-    sources: Sequence[Source], threads: int
-) -> Iterator[tuple[Source, tuple[Any, tuple[str, ...]] | Exception]]:
-    """Read files on threads, a few ahead; yield (images or frames, metadata that is lost)."""
+@dataclass(frozen=True)
+class Options:
+    """How pictures are read and encoded."""
 
-    def attempt(source: Source) -> tuple[Any, tuple[str, ...]] | Exception:
+    codebook: Codebook | str
+    effort: int
+    coder: str
+    drop_metadata: bool
+    threads: int
+
+
+def read_all(items: Sequence[Item], options: Options) -> Iterator[tuple[Item, Read | Exception]]:
+    """Read files on threads, a few ahead."""
+
+    def attempt(item: Item) -> Read | Exception:
         try:
-            if source.is_idx:
-                return read_idx_file(source.path), ()
-            if is_set_file(source.path):
-                raise OSError("it is a set itself: unpack it first")
-            return read_picture(source.path)
+            return read(item, options)
         except Exception as error:  # one bad file must not stop the others
             return error
 
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(sources), threads):
-            some = sources[start : start + threads]
+    with ThreadPoolExecutor(options.threads) as pool:
+        for start in range(0, len(items), options.threads):
+            some = items[start : start + options.threads]
             yield from zip(some, pool.map(attempt, some), strict=True)
+
+
+def read(item: Item, options: Options) -> Read:
+    """Read a file; what carries metadata is encoded with them, and refused as ``scf encode`` does.
+
+    Raises
+    ------
+    OSError
+        It is no picture, or one that cannot be kept as it is.
+    """
+    if item.is_idx:
+        images = read_idx_file(item.path)
+        return Read(images, b"", images.nbytes)
+    if is_set_file(item.path):
+        raise OSError("it is a set itself: unpack it first")
+    source = read_source(item.path)
+    bare = source.is_arrays and not source.untold
+    if bare or (not source.is_arrays and len(source.frames) == 1 and not _tells(source)):
+        return Read(source.frames, b"", sum(_raw_size(frame) for frame in source.frames))
+    chosen = {
+        "codebook": options.codebook, "effort": options.effort, "coder": options.coder,
+    }  # fmt: skip
+    data, dropped = encode_source(source, chosen, drop_metadata=options.drop_metadata)
+    header = read_header(data)
+    return Read([], data, header.raw_size * header.n_frames, dropped)
+
+
+def _tells(source: Source) -> bool:
+    """Whether a file tells more than its pixels."""
+    return bool(all_kinds(source) or metadata_of(source.frames))
 
 
 def _add(
     writer: SetWriter,
-    source: Source,
-    result: tuple[Any, tuple[str, ...]] | Exception,
+    item: Item,
+    result: Read | Exception,
     tally: Tally,
     move: Callable[[str, int, int], None],
 ) -> None:
     """Add the pictures of one file, or say why not."""
     if isinstance(result, Exception):
-        complain(result, source.path)
+        complain(result, item.path)
         tally.failed += 1
         return
-    images, lost = result
     try:
-        if source.is_idx:
-            for index, image in enumerate(images):
-                writer.add(image, None if source.name is None else f"{source.name}/{index}")
-                move(source.path.name, index + 1, len(images))
-            tally.n_images += len(images)
-            tally.raw_size += images.nbytes
+        if item.is_idx:
+            for index, image in enumerate(result.images):
+                writer.add(image, None if item.name is None else f"{item.name}/{index}")
+                move(item.path.name, index + 1, len(result.images))
+        elif result.file:
+            writer.add_file(result.file, item.name)
         else:
-            writer.add_frames(images, source.name)
-            tally.n_images += 1
-            tally.raw_size += sum(_raw_size(image) for image in images)
+            writer.add_frames(result.images, item.name, metadata=False)
     except (TypeError, ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the set cannot be written
-        complain(error, source.path)
+        complain(error, item.path)
         tally.failed += 1
         return
-    tally.source_size += source.path.stat().st_size
-    for kind in lost:
-        tally.lost[kind] = tally.lost.get(kind, 0) + 1
+    tally.n_images += len(result.images) if item.is_idx else 1
+    tally.raw_size += result.raw_size
+    tally.source_size += item.path.stat().st_size
+    for kind in result.dropped:
+        tally.dropped[kind] = tally.dropped.get(kind, 0) + 1
 
 
 def _raw_size(image: ImageLike) -> int:
@@ -241,7 +307,7 @@ def _raw_size(image: ImageLike) -> int:
     return as_picture(image).raw_size
 
 
-def _train(sources: Sequence[Source], name: str, threads: int) -> Codebook:
+def _train(sources: Sequence[Item], name: str, threads: int) -> Codebook:
     """Return a codebook of the pictures themselves, or of some of them evenly chosen."""
     from .. import training
     from .train import read_images
@@ -259,8 +325,8 @@ def _train(sources: Sequence[Source], name: str, threads: int) -> Codebook:
 def _summarise(output: Path, tally: Tally, n_skipped: int) -> None:
     from ..set_reader import open_set
 
-    for kind, count in sorted(tally.lost.items()):
-        note(f"{kind} of {plural(count, 'picture')} was not kept: this release keeps pixels only")
+    for kind, count in sorted(tally.dropped.items()):
+        note(f"{kind} of {plural(count, 'picture')} was dropped")
     if n_skipped:
         note(f"{plural(n_skipped, 'file')} in the folders left alone: no picture by name")
     size = output.stat().st_size

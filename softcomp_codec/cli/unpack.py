@@ -13,7 +13,15 @@ from ..errors import ScfError
 from .batch import run_all, write_output
 from .codebook import CodebookOption, load_extra
 from .console import complain, n_bytes, note, plural, say
-from .pictures import LOSSLESS_FORMATS, SCF_SUFFIX, lossless_suffix, picture_suffixes, write_picture
+from .pictures import (
+    LOSSLESS_FORMATS,
+    SCF_SUFFIX,
+    facts_of_frames,
+    lossless_suffix,
+    picture_suffixes,
+    write_picture,
+)
+from .safe_files import DropOption
 from .set_lines import is_set_file
 
 if TYPE_CHECKING:
@@ -58,6 +66,7 @@ def unpack(
         typer.Option("--recover", help="Give what is whole of a set that was cut off or damaged."),
     ] = False,
     codebook: CodebookOption = None,
+    drop_metadata: DropOption = False,
     force: Annotated[bool, typer.Option("-f", "--force", help="Replace existing files.")] = False,
     jobs: Annotated[
         int | None,
@@ -98,7 +107,9 @@ def unpack(
         if suffix == SCF_SUFFIX:
             _write_codebook(images, plan)
         for target, result in run_all(
-            plan, lambda target: write_image(images, target, suffix, force=force), threads=jobs,
+            plan, lambda target: write_image(
+                images, target, suffix, force=force, drop_metadata=drop_metadata
+            ), threads=jobs,
             label="unpacking",
         ):  # fmt: skip
             if isinstance(result, Exception):
@@ -188,7 +199,9 @@ def _write_codebook(images: ImageSet, plan: Sequence[Target]) -> None:
     note(f"the set's codebook is beside the files, as {name}: they need it")
 
 
-def write_image(images: ImageSet, target: Target, suffix: str, *, force: bool) -> int:
+def write_image(
+    images: ImageSet, target: Target, suffix: str, *, force: bool, drop_metadata: bool
+) -> int:
     """Write one image; return the bytes written."""
     from ..container import read_header
     from ..decoder import decode_file
@@ -202,7 +215,12 @@ def write_image(images: ImageSet, target: Target, suffix: str, *, force: bool) -
     ]
     if suffix != SCF_SUFFIX:
         data = write_picture(
-            [each.array for each in decoded], header.mode, suffix, decoded[0].palette
+            [each.array for each in decoded],
+            header.mode,
+            suffix,
+            decoded[0].palette,
+            facts_of_frames(data, header),
+            drop_metadata=drop_metadata,
         )
     write_output(target.path, data, force=force)
     return len(data)
