@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     Box = tuple[Component, Component]
     """Lowest and highest value of each sample."""
 
-SMALLEST_SIDE = 16
-SMALLEST_PIXELS = 1 << 12
-"""Smaller pictures tell too little."""
+SMALLEST_PART = 16
+"""Pixels a side of the least part that upsampling can be tried on."""
+
+FEWEST_TESTED = 256
+"""Pixels that must tell something about the colours."""
 
 LEAST_SHARE = 90
 """Percent of the pixels that must have a YCbCr triple."""
@@ -64,13 +66,9 @@ MOST_STEP = 64
 
 SAMPLINGS = ((2, 2), (1, 2), (2, 1), (1, 1))
 
-# log2(step / 1.8) in 16ths, what a multiple tells for a step; a miss tells more than any
-_GAINS = tuple(
-    max(0, round_) for round_ in (
-        -14, 2, 12, 18, 24, 28, 31, 34, 37, 40, 42, 44, 46, 47, 49, 50,
-    )
-)  # fmt: skip
+_GAINS = (0, 2, 12, 18, 24, 28, 31, 34, 37, 40, 42, 44, 46, 47, 49, 50)
 _LOSS = 64
+"""What a multiple of each step tells, log2(step / 1.8) in 16ths, and what a miss does."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +138,6 @@ def recover(picture: NDArray[Any], effort: int, hints: Sequence[Past] = ()) -> R
     hints : sequence of Past
         Tried first.
     """
-    height, width = picture.shape[:2]
-    if min(height, width) < SMALLEST_SIDE or height * width < SMALLEST_PIXELS:
-        return None
     known = _know(picture)
     if known is None:
         return None
@@ -159,7 +154,7 @@ def _know(picture: NDArray[Any]) -> _Known | None:
         return _Known(picture, [(gray, gray)], [gray])
     red, green, blue = (np.ascontiguousarray(picture[:, :, i], np.int32) for i in range(3))
     n_exact, n_tested = colour_lattice.lattice_share(red, green, blue)
-    if 100 * n_exact < LEAST_SHARE * n_tested:
+    if n_tested < FEWEST_TESTED or 100 * n_exact < LEAST_SHARE * n_tested:
         return None
     triples, corrections = colour_lattice.split_lattice(red, green, blue)
     least, most = picture.min(axis=2), picture.max(axis=2)
@@ -188,7 +183,7 @@ def _likely_pasts(known: _Known, hints: Sequence[Past]) -> Iterator[Past]:
         return
     for sampling in SAMPLINGS:
         phases = [
-            [phase for phase in range(start, BLOCK * by, BLOCK)]
+            list(range(start, BLOCK * by, BLOCK))
             for start, by in zip(luma_phase, sampling, strict=True)
         ]
         for rows in phases[0]:
@@ -237,7 +232,7 @@ def _grid(plane: Component) -> tuple[int, int] | None:
     if (most - second) ** 2 * 2 < n_all or most <= second:
         return None
     row, column = divmod(best, BLOCK)
-    return (-(top + row)) % BLOCK, (-(left + column)) % BLOCK
+    return int(-(top + row)) % BLOCK, int(-(left + column)) % BLOCK
 
 
 def _upsampling_holds(known: _Known, past: Past) -> bool:
@@ -247,13 +242,13 @@ def _upsampling_holds(known: _Known, past: Past) -> bool:
         # inside of an MCU, where nothing depends on what the picture does not show
         start, mcu = max(0, (side - WINDOW_PIXELS) // 2), BLOCK * by
         start += (mcu // 2 - phase - start) % mcu
-        starts.append(start if start + SMALLEST_SIDE <= side else 0)
+        starts.append(start if start + SMALLEST_PART <= side else 0)
     rows, columns = (slice(start, start + WINDOW_PIXELS) for start in starts)
-    phase = tuple(
+    row, column = (
         (each + start) % (BLOCK * by)
         for each, start, by in zip(past.phase, starts, past.sampling, strict=True)
     )
-    part = replace(past, phase=phase, cut=(True, True))
+    part = replace(past, phase=(row, column), cut=(True, True))
     for index in (1, 2):
         low, high = (np.ascontiguousarray(each[rows, columns]) for each in known.boxes[index])
         _, n_against = _component_box(part, (low, high))
@@ -314,7 +309,7 @@ def _table_of(coefficients: NDArray[np.int32], kind: int) -> Table:
     for k in range(64):
         scores = {step: score(k, step) for step in range(1, MOST_STEP + 1)}
         step = max(scores, key=lambda each: (scores[each], -each))
-        if score(k, best[k]) < 0 < scores[step]:
+        if score(k, best[k]) < -_LOSS and scores[step] > _LOSS:
             custom[k] = step
     return tuple(custom)
 
@@ -328,9 +323,7 @@ def _fits(known: _Known, past: Past) -> bool:
     clean = clean[:: max(1, len(clean) // 200)]
     low = np.ascontiguousarray(low[clean])
     found, _ = _solve(low * 2, low, low, past.tables[0], 0)
-    fine = invert_transform(
-        found.reshape(1, -1, 64), past.tables[0], (BLOCK, BLOCK * len(low))
-    )
+    fine = invert_transform(found.reshape(1, -1, 64), past.tables[0], (BLOCK, BLOCK * len(low)))
     samples = round_samples(fine, np.zeros_like(fine))
     shown = samples.reshape(BLOCK, -1, BLOCK).transpose(1, 0, 2).reshape(-1, 64)
     wrong = (np.abs(shown - low) > 1).any(axis=1) | ((shown != low).sum(axis=1) > 24)
@@ -388,9 +381,7 @@ def _component_box(past: Past, box: Box) -> tuple[Box, int]:
     return (np.ascontiguousarray(low.T), np.ascontiguousarray(high.T)), int(n_against)
 
 
-def _bound_sums(
-    low: Component, high: Component, top: int, sums: list[Component]
-) -> None:
+def _bound_sums(low: Component, high: Component, top: int, sums: list[Component]) -> None:
     """Narrow the sums of two rows by the samples' intervals."""
     place = np.arange(top, top + len(sums[0]))
     row = place >> 1
@@ -477,7 +468,8 @@ class _Search:
             low, high = self._luma_box(*shown)
             luma_box = _placed(past, (low, high))
             middle = np.clip(guess[0], low, high)
-            open_ = _blocks(_placed(past, ((high > low).astype(np.int32),) * 2)[0]).any(axis=1)
+            widths = (high - low).astype(np.int32)
+            open_ = np.asarray(_blocks(_placed(past, (widths, widths))[0]).any(axis=1))
             start = 2 * _placed(past, (middle, middle))[0]
             states[0] = self._find(0, luma_box, start, states[0], open_)
             guess = self._nearest([self._shown(0, states[0][0]), *shown])
@@ -518,8 +510,11 @@ class _Search:
             margins.append((before, max(0, shape[axis] * by - before - plane.shape[axis])))
         full = np.pad(plane, margins, "edge")[: shape[0] * down, : shape[1] * across]
         parts = full.reshape(shape[0], down, shape[1], across)
-        total = parts.sum(axis=(1, 3), dtype=np.int32)
-        return (2 * total + down * across) // (2 * down * across)
+        total: Component = parts.sum(axis=(1, 3), dtype=np.int32)
+        total *= 2
+        total += down * across
+        total //= 2 * down * across
+        return total
 
     def _luma_box(self, cb: Component, cr: Component) -> Box:
         """Return the luma that gives the pixels with this chroma; what is known where none does."""
