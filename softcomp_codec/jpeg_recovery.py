@@ -15,6 +15,7 @@ import numpy as np
 
 from . import colour_lattice, quantiser_estimation, quantiser_tables
 from .jpeg_emulation import BLOCK, FANCY, Past, invert_transform, round_samples, upsample
+from .kernels import block_search_kernels
 from .kernels import recovery_kernels as kernels
 from .worker_threads import on_threads
 
@@ -45,7 +46,7 @@ WINDOW_PIXELS = 96
 LEAST_GOOD = 85
 """Percent of a sample's luma blocks that the coefficients must give, or nearly give."""
 
-STEPS_BY_EFFORT = (0, 4, 4, 8, 8, 24, 40, 80, 160, 300)
+STEPS_BY_EFFORT = (0, 8, 12, 16, 32, 60, 100, 200, 300, 500)
 ROUNDS_BY_EFFORT = (0, 1, 1, 1, 1, 1, 2, 2, 3, 4)
 SEARCHED_STEP = 3
 """Larger quantiser steps leave no doubt, but beside saturated samples."""
@@ -402,7 +403,7 @@ def _solve(
     parts = np.linspace(0, len(low), 5).astype(np.int64)
 
     def run(part: int) -> None:
-        kernels.solve_blocks(
+        block_search_kernels.search_blocks(
             centre, low, high, steps, basis(), n_steps, SEARCHED_STEP, todo, found, exact,
             parts[part : part + 2],
         )  # fmt: skip
