@@ -180,7 +180,7 @@ def _likely_pasts(known: _Known, hints: Sequence[Past]) -> Iterator[Past]:
         return
     for sampling in SAMPLINGS:
         phases = [
-            [phase for phase in range(start, BLOCK * by, BLOCK)]
+            list(range(start, BLOCK * by, BLOCK))
             for start, by in zip(luma_phase, sampling, strict=True)
         ]
         for rows in phases[0]:
@@ -218,10 +218,7 @@ def _grid(plane: Component) -> tuple[int, int] | None:
         return int(np.minimum(steps, 8).sum())
 
     top, left = sorted(places, key=activity)[len(places) * 3 // 4]
-    counts = np.empty((BLOCK, BLOCK), np.int64)
-    for i in range(BLOCK):
-        for j in range(BLOCK):
-            counts[i, j] = kernels.count_small(plane, top + i, left + j, blocks, blocks, basis())
+    counts = quantiser_estimation.zeros_by_grid(plane, top, left, blocks)
     best = int(counts.argmax())
     second = int(np.partition(counts.reshape(-1), -2)[-2])
     most, n_all = int(counts.reshape(-1)[best]), blocks * blocks * 63
@@ -229,7 +226,7 @@ def _grid(plane: Component) -> tuple[int, int] | None:
     if (most - second) ** 2 * 2 < n_all or most <= second:
         return None
     row, column = divmod(best, BLOCK)
-    return (-(top + row)) % BLOCK, (-(left + column)) % BLOCK
+    return int(-(top + row)) % BLOCK, int(-(left + column)) % BLOCK
 
 
 def _upsampling_holds(known: _Known, past: Past) -> bool:
@@ -255,18 +252,18 @@ def _upsampling_holds(known: _Known, past: Past) -> bool:
 
 
 def _with_tables(known: _Known, past: Past) -> Iterator[Past]:
-    """Yield the past with the tables that its blocks tell."""
-    tables: list[Table] = []
-    quality: int | None = None
-    for index in range(len(known.boxes)):
-        box = _component_box(past, known.boxes[index])[0] if index else _placed(past, known.boxes[0])
-        coefficients = _told(box)
-        if len(coefficients) < FEWEST_TOLD and index == 0:
-            return
-        kind = quantiser_tables.CHROMA if index else quantiser_tables.LUMA
-        table, found = quantiser_estimation.estimate_table(coefficients, kind, quality)
-        tables.append(table)
-        quality = found if index == 0 else quality
+    """Yield the past with the tables that its blocks tell, chroma's the same for both."""
+    luma = _told(_placed(past, known.boxes[0]))
+    if len(luma) < FEWEST_TOLD:
+        return
+    table, quality = quantiser_estimation.estimate_table(luma, quantiser_tables.LUMA)
+    tables = [table]
+    if len(known.boxes) > 1:
+        chroma = np.concatenate(
+            [_told(_component_box(past, known.boxes[index])[0]) for index in (1, 2)]
+        )
+        table, _ = quantiser_estimation.estimate_table(chroma, quantiser_tables.CHROMA, quality)
+        tables += [table, table]
     yield replace(past, tables=tuple(tables))
 
 
@@ -292,9 +289,7 @@ def _fits(known: _Known, past: Past) -> bool:
     clean = clean[:: max(1, len(clean) // 200)]
     low = np.ascontiguousarray(low[clean])
     found, _ = _solve(low * 2, low, low, past.tables[0], 0)
-    fine = invert_transform(
-        found.reshape(1, -1, 64), past.tables[0], (BLOCK, BLOCK * len(low))
-    )
+    fine = invert_transform(found.reshape(1, -1, 64), past.tables[0], (BLOCK, BLOCK * len(low)))
     samples = round_samples(fine, np.zeros_like(fine))
     shown = samples.reshape(BLOCK, -1, BLOCK).transpose(1, 0, 2).reshape(-1, 64)
     wrong = (np.abs(shown - low) > 1).any(axis=1) | ((shown != low).sum(axis=1) > 24)
@@ -352,9 +347,7 @@ def _component_box(past: Past, box: Box) -> tuple[Box, int]:
     return (np.ascontiguousarray(low.T), np.ascontiguousarray(high.T)), int(n_against)
 
 
-def _bound_sums(
-    low: Component, high: Component, top: int, sums: list[Component]
-) -> None:
+def _bound_sums(low: Component, high: Component, top: int, sums: list[Component]) -> None:
     """Narrow the sums of two rows by the samples' intervals."""
     place = np.arange(top, top + len(sums[0]))
     row = place >> 1

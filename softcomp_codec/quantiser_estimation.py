@@ -71,6 +71,18 @@ def transform(doubled: Ints) -> Ints:
     return out
 
 
+def zeros_by_grid(plane: Ints, top: int, left: int, n_blocks: int) -> NDArray[np.int64]:
+    """Return (8, 8): how many coefficients are nearly 0 in blocks from each place on.
+
+    `top` and `left` are those of the window of 8 (n_blocks + 1) samples a side.
+    """
+    counts = np.zeros((8, 8), np.int64)
+    limit = _NOTHING << (kernels.ROW_BITS + kernels.COLUMN_BITS - kernels.BASIS_BITS)
+    plane = np.ascontiguousarray(plane, np.int32)
+    kernels.count_zeros(plane, top, left, n_blocks, cosines(kernels.ROW_BITS), limit, counts)
+    return counts
+
+
 def busy_blocks(coefficients: Ints) -> Ints:
     """Return the blocks whose rounding noise is that of chance, or all where these are few."""
     busy = (np.abs(coefficients) > _LITTLE).sum(axis=1) >= 4

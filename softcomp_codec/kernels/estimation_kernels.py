@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .jit import kernel
+from .jit import inlined, kernel
 
 BASIS_BITS = 12
 """Coefficients are in 4096ths."""
@@ -80,27 +80,46 @@ def count_zeros(plane, top, left, n_blocks, cosines, limit, counts):
     # lines[u, y, x]: frequency u of the 8 samples from column x on
     lines = np.zeros((8, side, side), np.int32)
     for y in range(side):
-        for x in range(side - 7):
-            for u in range(8):
-                total = np.int32(0)
-                for i in range(8):
-                    total += cosines[u, i] * plane[top + y, left + x + i]
-                lines[u, y, x] = total
-    shift = ROW_BITS - COLUMN_BITS
-    counts[:] = 0
-    for down in range(side - 7):
-        row = down & 7
-        if down >> 3 >= n_blocks:
-            continue
+        line = plane[top + y, left : left + side]
+        for u in range(8):
+            _transform_places(line, cosines[u], lines[u, y])
+    hits = np.zeros((8, 8 * n_blocks), np.int32)
+    columns = cosines >> (ROW_BITS - COLUMN_BITS)
+    for down in range(8 * n_blocks):
         for u in range(8):
             for v in range(8):
-                if u == 0 and v == 0:
-                    continue
-                for x in range(8 * n_blocks):
-                    total = np.int32(0)
-                    for i in range(8):
-                        total += (cosines[v, i] >> shift) * lines[u, down + i, x]
-                    counts[row, x & 7] += np.int64(abs(total) < limit)
+                if u or v:
+                    _count_places(lines[u, down : down + 8], columns[v], limit, hits[down & 7])
+    counts[:] = 0
+    for row in range(8):
+        for x in range(8 * n_blocks):
+            counts[row, x & 7] += hits[row, x]
+
+
+@inlined
+def _transform_places(line, cosines, out):
+    """Fill one frequency of each 8 samples of a line in a row."""
+    c0, c1, c2, c3 = cosines[0], cosines[1], cosines[2], cosines[3]
+    c4, c5, c6, c7 = cosines[4], cosines[5], cosines[6], cosines[7]
+    for x in range(len(out) - 7):
+        out[x] = (
+            c0 * line[x] + c1 * line[x + 1] + c2 * line[x + 2] + c3 * line[x + 3]
+            + c4 * line[x + 4] + c5 * line[x + 5] + c6 * line[x + 6] + c7 * line[x + 7]
+        )  # fmt: skip
+
+
+@inlined
+def _count_places(lines, cosines, limit, hits):
+    """Count where one frequency of 8 lines is nearly 0."""
+    c0, c1, c2, c3 = cosines[0], cosines[1], cosines[2], cosines[3]
+    c4, c5, c6, c7 = cosines[4], cosines[5], cosines[6], cosines[7]
+    most = np.int32(limit)
+    for x in range(len(hits)):
+        total = (
+            c0 * lines[0, x] + c1 * lines[1, x] + c2 * lines[2, x] + c3 * lines[3, x]
+            + c4 * lines[4, x] + c5 * lines[5, x] + c6 * lines[6, x] + c7 * lines[7, x]
+        )  # fmt: skip
+        hits[x] += np.int32(-most < total < most)
 
 
 @kernel
