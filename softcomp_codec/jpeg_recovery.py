@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import colour_lattice, quantiser_tables
+from . import colour_lattice, quantiser_estimation, quantiser_tables
 from .jpeg_emulation import BLOCK, FANCY, Past, invert_transform, round_samples, upsample
+from .kernels import block_search_kernels
 from .kernels import recovery_kernels as kernels
 from .worker_threads import on_threads
 
@@ -47,28 +48,26 @@ WINDOW_PIXELS = 96
 LEAST_GOOD = 85
 """Percent of a sample's luma blocks that the coefficients must give, or nearly give."""
 
-STEPS_BY_EFFORT = (0, 4, 4, 8, 8, 24, 40, 80, 160, 300)
+STEPS_BY_EFFORT = (0, 8, 12, 16, 32, 60, 100, 200, 300, 500)
 ROUNDS_BY_EFFORT = (0, 1, 1, 1, 1, 1, 2, 2, 3, 4)
 SEARCHED_STEP = 3
 """Larger quantiser steps leave no doubt, but beside saturated samples."""
 
 N_TOLD = 600
-"""Blocks that tables are estimated from."""
+"""Most blocks that tables are estimated from."""
 
-LEAST_RANGE = 6
-"""Blocks of less contrast have correlated rounding errors."""
+FEWEST_TOLD = 4
+
+MOST_DOUBT = 16
+"""Sum of the widths of a block's intervals up to which it tells something."""
+
+NEARLY_ZERO = 3686
+"""In 4096ths: what rounding noise makes of a zero."""
 
 WINDOW = 7
 """Blocks a side of the windows by which the grid is found."""
 
-MOST_STEP = 64
-"""Largest step that is looked for where no table of libjpeg fits."""
-
 SAMPLINGS = ((2, 2), (1, 2), (2, 1), (1, 1))
-
-_GAINS = (0, 2, 12, 18, 24, 28, 31, 34, 37, 40, 42, 44, 46, 47, 49, 50)
-_LOSS = 64
-"""What a multiple of each step tells, log2(step / 1.8) in 16ths, and what a miss does."""
 
 
 @dataclass(frozen=True)
@@ -186,11 +185,20 @@ def _likely_pasts(known: _Known, hints: Sequence[Past]) -> Iterator[Past]:
             list(range(start, BLOCK * by, BLOCK))
             for start, by in zip(luma_phase, sampling, strict=True)
         ]
-        for rows in phases[0]:
-            for columns in phases[1]:
-                past = _past(sampling, (rows, columns), ())
-                if sampling == (1, 1) or _upsampling_holds(known, past):
-                    yield from _with_tables(known, past)
+        pasts = [_past(sampling, (row, column), ()) for row in phases[0] for column in phases[1]]
+        if sampling != (1, 1):
+            pasts = [past for past in pasts if _upsampling_holds(known, past)]
+        if len(pasts) > 1:
+            pasts.sort(key=lambda past: -_zeros_of_chroma(known, past))
+        for past in pasts:
+            yield from _with_tables(known, past)
+
+
+def _zeros_of_chroma(known: _Known, past: Past) -> int:
+    """Return how many chroma coefficients in 65,536 are nearly 0: most on the right grid."""
+    told = np.concatenate([_told(_component_box(past, known.boxes[index])[0]) for index in (1, 2)])
+    n_small = int((np.abs(told) < NEARLY_ZERO).sum())
+    return n_small * 65536 // max(1, int(told.size))
 
 
 def _past(sampling: tuple[int, int], phase: tuple[int, int], tables: tuple[Table, ...]) -> Past:
@@ -221,10 +229,7 @@ def _grid(plane: Component) -> tuple[int, int] | None:
         return int(np.minimum(steps, 8).sum())
 
     top, left = sorted(places, key=activity)[len(places) * 3 // 4]
-    counts = np.empty((BLOCK, BLOCK), np.int64)
-    for i in range(BLOCK):
-        for j in range(BLOCK):
-            counts[i, j] = kernels.count_small(plane, top + i, left + j, blocks, blocks, basis())
+    counts = quantiser_estimation.zeros_by_grid(plane, top, left, blocks)
     best = int(counts.argmax())
     second = int(np.partition(counts.reshape(-1), -2)[-2])
     most, n_all = int(counts.reshape(-1)[best]), blocks * blocks * 63
@@ -258,60 +263,32 @@ def _upsampling_holds(known: _Known, past: Past) -> bool:
 
 
 def _with_tables(known: _Known, past: Past) -> Iterator[Past]:
-    """Yield the past with the tables that its clean blocks tell."""
-    n_components = len(known.boxes)
-    tables = []
-    for kind in range(min(n_components, 2)):
-        indices = (0,) if kind == 0 else (1, 2)
-        found = []
-        for index in indices:
-            box = known.boxes[index]
-            if index:
-                box, _ = _component_box(past, box)
-            else:
-                box = _placed(past, box)
-            found.append(_clean_coefficients(box))
-        coefficients = np.concatenate(found)
-        if len(coefficients) < 4 and kind == 0:
-            return
-        tables.append(_table_of(coefficients, kind))
-    yield replace(past, tables=tuple(tables[:1] + tables[1:] * 2))
+    """Yield the past with the tables that its blocks tell, chroma's the same for both."""
+    luma = _told(_placed(past, known.boxes[0]))
+    if len(luma) < FEWEST_TOLD:
+        return
+    table, quality = quantiser_estimation.estimate_table(luma, quantiser_tables.LUMA)
+    tables = [table]
+    if len(known.boxes) > 1:
+        chroma = np.concatenate(
+            [_told(_component_box(past, known.boxes[index])[0]) for index in (1, 2)]
+        )
+        table, _ = quantiser_estimation.estimate_table(chroma, quantiser_tables.CHROMA, quality)
+        tables += [table, table]
+    yield replace(past, tables=tuple(tables))
 
 
-def _clean_coefficients(box: Box) -> NDArray[np.int32]:
-    """Return the DCT of blocks whose samples are certain and not flat."""
+def _told(box: Box) -> NDArray[np.int32]:
+    """Return the DCT of the blocks whose samples are known best, without flat ones."""
     low, high = _blocks(box[0]), _blocks(box[1])
-    clean = (low == high).all(axis=1) & (low.max(axis=1) - low.min(axis=1) >= LEAST_RANGE)
-    samples = low[clean]
-    samples = np.ascontiguousarray(samples[:: max(1, len(samples) // N_TOLD)])
-    out = np.empty(samples.shape, np.int32)
-    kernels.transform_blocks(samples, basis(), out)
-    return out
-
-
-def _table_of(coefficients: NDArray[np.int32], kind: int) -> Table:
-    """Return the table whose multiples the coefficients are, libjpeg's where one fits."""
-    columns = [np.ascontiguousarray(coefficients[:, k]) for k in range(64)]
-
-    @cache
-    def score(k: int, step: int) -> int:
-        gain = _GAINS[step - 1] if step <= len(_GAINS) else 16 * (step.bit_length() - 1)
-        return int(kernels.score_steps(columns[k], step, gain, _LOSS))
-
-    best_score, best = -1, quantiser_tables.libjpeg_table(kind, 100)
-    for each_kind in (kind, 1 - kind):
-        for quality in range(100, 0, -1):
-            table = quantiser_tables.libjpeg_table(each_kind, quality)
-            total = sum(score(k, table[k]) for k in range(1, 64))
-            if total > best_score:
-                best_score, best = total, table
-    custom = list(best)
-    for k in range(64):
-        scores = {step: score(k, step) for step in range(1, MOST_STEP + 1)}
-        step = max(scores, key=lambda each: (scores[each], -each))
-        if score(k, best[k]) < -_LOSS and scores[step] > _LOSS:
-            custom[k] = step
-    return tuple(custom)
+    widths = (high - low).sum(axis=1)
+    told = np.flatnonzero((widths <= MOST_DOUBT) & (low.max(axis=1) - low.min(axis=1) > 2))
+    told = told[np.argsort(widths[told], kind="stable")]
+    clean = int(np.searchsorted(widths[told], 1))
+    if clean >= N_TOLD:
+        told = told[:clean][:: clean // N_TOLD]
+    told = told[:N_TOLD]
+    return quantiser_estimation.transform(low[told] + high[told] - 256)
 
 
 def _fits(known: _Known, past: Past) -> bool:
@@ -430,7 +407,7 @@ def _solve(
     parts = np.linspace(0, len(low), 5).astype(np.int64)
 
     def run(part: int) -> None:
-        kernels.solve_blocks(
+        block_search_kernels.search_blocks(
             centre, low, high, steps, basis(), n_steps, SEARCHED_STEP, todo, found, exact,
             parts[part : part + 2],
         )  # fmt: skip
