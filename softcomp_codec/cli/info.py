@@ -318,10 +318,9 @@ def _detail_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         missing = facts["codebook"] is not None and facts["codebook"]["found"] is None
         return [("details", "not without the codebook" if missing else "none of this coder")]
     lines = [("details", "of the first frame")] if facts["frames"] > 1 else []
-    if "by_blocks" in details:
-        return lines + _bilevel_lines(details)
-    if "subsampling" in details:
-        return lines + _jpeg_past_lines(details)
+    for key, describe_it in (("by_blocks", _bilevel_lines), ("subsampling", _jpeg_past_lines)):
+        if key in details:
+            return lines + describe_it(details)
     if "adaptive" in details:
         code = f"{n_bytes(details['code_bytes'])} bytes of code, by the codebook's frozen tables"
         return [*lines, ("payload", code)]
