@@ -27,7 +27,7 @@ def test_a_leak_is_noticed(tmp_path):
 
     def leaking(index):
         kept.append((tmp_path / "x").open("wb"))
-        kept.append(b"x" * (200_000 + index))
+        kept.append(b"x" * (1_000_000 + index))
 
     n_bytes, n_files = leaks.measure(leaking, 50)
     for each in kept[::2]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reference_decoder
+import reference_decoder_metadata
 
 import softcomp_codec
 from softcomp_codec import container, planes
@@ -21,6 +22,7 @@ from softcomp_codec.errors import (
     TruncatedStreamError,
     UnsupportedStreamError,
 )
+from softcomp_codec.metadata import Metadata
 
 VECTORS = Path(__file__).parent / "vectors"
 sys.path.insert(0, str(VECTORS))
@@ -198,6 +200,29 @@ def test_valid_by_the_reference_decoder(path, vector_books):
     pictures = reference_decoder.decode_frames((VECTORS / path).read_bytes(), books)
     expected = (VECTORS / path).with_suffix(".bin").read_bytes()
     assert b"".join(picture.samples for picture in pictures) == expected
+
+
+METADATA = {
+    "metadata-all": {
+        "exif": b"Exif\0\0II*\0\x08" + bytes(9), "icc_profile": b"profile", "xmp": b"<x/>",
+        "dpi": (299.9994, 72), "aspect": (2, 1), "gamma": 0.45455,
+        "chromaticity": (0, 1, 2, 3, 4, 5, 6, 7), "srgb": 0, "transparency": (1, 2, 65535),
+        "background": -3, "comment": b"\0\xff",
+        "text": {"XML:com.adobe.xmp": "<x/>", "dpi": "text", "Ü": "日"}, "loop": 3,
+        "durations": (40,),
+    },
+    "metadata-deflated": {"exif": b"x" * 300, "text": {"title": "t"}},
+    "metadata-times": {"transparency": 7, "loop": 0, "durations": (1, None, 33.3)},
+    "segments-unknown": {"exif": b"Exif"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", METADATA)
+def test_metadata(name):
+    data = (VECTORS / "valid" / f"{name}.scf").read_bytes()
+    found = Metadata.from_header(softcomp_codec.read_header(data))
+    assert found == Metadata(**METADATA[name])
+    assert reference_decoder_metadata.read_metadata(data) == METADATA[name]
 
 
 def test_valid_vectors_cover_the_registries(vector_books):

@@ -10,6 +10,7 @@ A vector that was released never changes; see README.md in this folder.
 import argparse
 import hashlib
 import json
+import struct
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,7 @@ from softcomp_codec.container import (  # noqa: E402
 from softcomp_codec.context_prior import ContextPrior  # noqa: E402
 from softcomp_codec.few_colour_prior import FewColourPrior  # noqa: E402
 from softcomp_codec.kernels.entropy_kernels import N_ENERGIES  # noqa: E402
+from softcomp_codec.metadata import Metadata  # noqa: E402
 from softcomp_codec.palettes import Palette  # noqa: E402
 from softcomp_codec.tiny_training import train_prior  # noqa: E402
 
@@ -244,7 +246,7 @@ def valid_files(books):
         ("stored-la16", noise((1, 6, 2), 65536).astype(np.uint16)),
     ):
         files[label] = stored(array), [array]
-    files |= files_of_mixing_coders()
+    files |= files_of_mixing_coders() | metadata_files()
     for kind, book in reference_books().items():
         for index, array in enumerate(images(kind, 2, 31)):
             mode = planes.mode_of_array(array)
@@ -445,14 +447,54 @@ def palette_files():
     return files
 
 
-def stored_frames(pictures):
+def metadata_files():
+    """Files with metadata of every kind, plain and deflated by hand, and with times of frames."""
+    array = slope(5, 6, 1)
+    full = Metadata(
+        exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0", icc_profile=b"profile", xmp=b"<x/>",
+        dpi=(299.9994, 72), aspect=(2, 1), gamma=0.45455, chromaticity=tuple(range(8)), srgb=0,
+        transparency=(1, 2, 65535), background=-3, comment=b"\0\xff",
+        text={"XML:com.adobe.xmp": "<x/>", "dpi": "text", "\xdc": "\u65e5"}, loop=3,
+        durations=(40,),
+    )  # fmt: skip
+    several = Metadata(transparency=7, loop=0, durations=(1, None, 33.3))
+    content = b"x" * 300
+    blocks = b"\x01" + struct.pack("<HH", 300, 300 ^ 0xFFFF) + content
+    deflated = Segment(container.SEGMENT_EXIF | container.DEFLATED, write_varint(300) + blocks)
+    key = Segment(container.SEGMENT_PROPERTIES, b"\x05later\x01\x02\x05title\x03\x01t")
+    files = {}
+    for label, segments in (("all", plain(full)), ("deflated", (deflated, key))):
+        files[f"metadata-{label}"] = stored(array, segments=segments), [array]
+    frames = [slope(5, 6, seed).astype(np.uint16) * 255 for seed in range(3)]
+    files["metadata-times"] = stored_frames(frames, plain(several))
+    return files
+
+
+def plain(metadata):
+    """The segments of metadata, none deflated: builds of zlib differ."""
+    return tuple(
+        Segment(kind, data)
+        for kind, data in (
+            (container.SEGMENT_EXIF, metadata.exif),
+            (container.SEGMENT_ICC, metadata.icc_profile),
+            (container.SEGMENT_XMP, metadata.xmp),
+            (container.SEGMENT_PROPERTIES, metadata._properties()),
+            (container.SEGMENT_TIMING, metadata._timing()),
+        )
+        if data
+    )
+
+
+def stored_frames(pictures, segments=()):
     """Frames of the stored coder."""
     payloads = [picture.astype("<u2").tobytes() for picture in pictures]
     frames = tuple(
         Frame(container.STORED, False, len(payload), file_builder.checksum(picture))
         for picture, payload in zip(pictures, payloads, strict=True)
     )
-    data = file_of(pictures[0], b"".join(payloads), coder=container.STORED, frames=frames)
+    data = file_of(
+        pictures[0], b"".join(payloads), coder=container.STORED, frames=frames, segments=segments
+    )
     return data, list(pictures)
 
 
