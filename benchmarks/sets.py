@@ -112,8 +112,8 @@ def cost_lines(rows: list[tuple[str, Path, dict[str, float]]]) -> list[str]:
         "Bundled codebooks, chosen by `auto`; every image is compared. Opening: a set is opened "
         "anew and one image of it taken, at random; after one such opening.",
         "",
-        "| set | images | bytes an image | payloads | around them | open the set, ms "
-        "| one image, ms: median | worst | write, images a second |",
+        "| set | images | bytes an image | payloads | around them | open the set, ms | one image, "
+        "ms: median | worst | write, images a second |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for label, _, facts in rows:
