@@ -36,7 +36,7 @@ _SAME_QUALITY = 160
 """What chroma must tell against libjpeg's table of the luma's quality, in 16ths of a bit."""
 
 _CUSTOM = 160
-"""What a frequency must tell for a step that is not in libjpeg's table."""
+"""What a frequency must tell for another step than that of libjpeg's table; if that fits, more."""
 
 _MANY_BUSY = 40
 """So many blocks with several coefficients are enough; blocks with one or two are doubtful."""
@@ -142,7 +142,8 @@ def estimate_table(
     custom = list(best)
     for k in range(64):
         now = int(scores[k, min(best[k], LARGEST_STEP)])
-        if now < 0 and int(scores[k, best_steps[k]]) > _CUSTOM:
+        gain = int(scores[k, best_steps[k]]) - max(now, 0)
+        if gain > (_CUSTOM if now < 0 else 4 * _CUSTOM):
             custom[k] = max(1, int(best_steps[k]))
     return tuple(custom), found
 
