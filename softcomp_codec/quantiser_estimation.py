@@ -27,7 +27,7 @@ _NOTHING, _LITTLE = 3686, 12288
 # log2 of the density of rounding noise in eighths of a level, in 16ths
 _LIKELIHOODS = (5, 1, -6, -18, -33, -51, -71, -89, -103, -114)
 _MILD, _WORST = -24, -96
-"""What one coefficient tells against a step at most, before and after broken blocks are left out."""
+"""What one coefficient tells against a step at most, with broken blocks and without."""
 
 _BROKEN = 8
 """Blocks with so many coefficients that are no multiples have wrong samples."""
@@ -97,8 +97,8 @@ def whole_blocks(coefficients: Ints, table: Table) -> Ints:
     """Return the blocks most of whose coefficients are multiples of a table's steps."""
     steps = np.array(table, np.int32) << kernels.BASIS_BITS
     rest = np.abs(coefficients) % steps
-    n_wrong = (np.minimum(rest, steps - rest) > _NOTHING).sum(axis=1)
-    return coefficients[n_wrong < _BROKEN]
+    whole = (np.minimum(rest, steps - rest) > _NOTHING).sum(axis=1) < _BROKEN
+    return np.ascontiguousarray(coefficients[whole])
 
 
 def step_scores(coefficients: Ints, worst: int = _WORST) -> NDArray[np.int64]:
