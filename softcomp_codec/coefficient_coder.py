@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .coefficient_prior import CoefficientPrior
     from .jpeg_emulation import Coefficients
     from .quantiser_tables import Table
+
+    Shape = tuple[int, int]
+    """Blocks down and across."""
+
+    Sampling = tuple[int, int]
+    """Pixels for each sample, down and across."""
 
 ZIGZAG = (
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5,
@@ -29,80 +34,119 @@ ZIGZAG = (
 )  # fmt: skip
 
 INNER = tuple(at for at in ZIGZAG if at >> 3 and at & 7)
+"""Coefficients that are in neither the first row nor the first column, in their order."""
 
 EDGES = (8192, 11363, 10703, 9633, 8192, 6436, 4433, 2260)
-"""8192 times the square root of 2 times cos(u pi / 16), the first without the root."""
+"""8192, and 8192 times the square root of 2 times cos(u pi / 16) for u of 1 to 7."""
 
 COUNT_LIMIT = 255
 PACE = 10
-START_WEIGHT = 0.3
+START_WEIGHT = 9830
+
+WORST_BYTES = kernels.WORST_BYTES
+MOST_BYTES = 4
+"""A coefficient; more than those of any picture take."""
 
 
-class Model:
-    """The adaptive state of all components, neutral or a codebook's."""
+class _Model:
+    """The adaptive state of all components, and the blocks known so far."""
 
-    def __init__(self, prior: CoefficientPrior | None = None) -> None:
-        n_kinds = kernels.N_KINDS
-        self.states = np.full(n_kinds * kernels.STATES_OF_KIND, 1 << 31, np.uint32)
-        self.weights = np.full(
-            n_kinds * kernels.ROWS_OF_KIND * LANES, int(START_WEIGHT * 65536 / 2), np.int32
-        )
-        self.plain = np.full(n_kinds * kernels.PLAIN_OF_KIND, 1 << 31, np.uint32)
+    def __init__(
+        self, shapes: Sequence[Shape], steps: Sequence[Table], sampling: Sequence[Sampling]
+    ) -> None:
+        n_kinds = len(shapes)
+        self._shapes, self._steps, self._sampling = shapes, steps, sampling
+        self._states = np.full(n_kinds * kernels.STATES_OF_KIND, 1 << 31, np.uint32)
+        self._weights = np.full(n_kinds * kernels.ROWS_OF_KIND * LANES, START_WEIGHT, np.int32)
+        self._plain = np.full(n_kinds * kernels.PLAIN_OF_KIND, 1 << 31, np.uint32)
+        self.blocks = [_with_margin(shape) for shape in shapes]
 
-    def code(self, index, source, blocks, shapes, table, sampling, interval, data, *, decoding):
-        """Code one component; `blocks` of all components with their margins."""
-        order = np.array(INNER, np.int64)
-        edges = np.array(EDGES, np.int64)
-        others = blocks[index - 1].reshape(-1) if index else np.zeros(0, np.int16)
-        other = shapes[index - 1] if index else (1, 1)
-        finer = [0, 0]
+    def code(
+        self,
+        index: int,
+        source: NDArray[np.int16],
+        interval: NDArray[np.int64],
+        data: NDArray[np.uint8],
+        *,
+        decoding: bool,
+    ) -> tuple[int, int]:
+        """Code one component, after those before it; return (status, row of blocks)."""
+        others, other, finer = np.zeros(0, np.int16), (1, 1), [0, 0]
         if index:
-            finer = [a // b - 1 for a, b in zip(sampling[index], sampling[index - 1], strict=True)]
-        geometry = (*shapes[index], index, *other, *finer, COUNT_LIMIT, PACE)
-        all_tables = tables()
-        return kernels.code_blocks(
-            source[index].reshape(-1), blocks[index].reshape(-1), others, geometry, np.array(table, np.int64), order, edges,
-            self.states, self.weights, self.plain, all_tables.stretch, all_tables.squash,
-            all_tables.rates, interval, data, decoding,
+            others, other = self.blocks[index - 1].reshape(-1), self._shapes[index - 1]
+            pairs = zip(self._sampling[index], self._sampling[index - 1], strict=True)
+            finer = [ours // theirs - 1 for ours, theirs in pairs]
+        geometry = (*self._shapes[index], index, *other, *finer, COUNT_LIMIT, PACE)
+        shared = tables()
+        result, row = kernels.code_blocks(
+            source.reshape(-1), self.blocks[index].reshape(-1), others, geometry,
+            np.array(self._steps[index], np.int64), np.array(INNER, np.int64),
+            np.array(EDGES, np.int64), self._states, self._weights, self._plain, shared.stretch,
+            shared.squash, shared.rates, interval, data, decoding,
         )  # fmt: skip
+        return int(result), int(row)
 
 
-def _with_margin(shape):
+def _with_margin(shape: Shape) -> Coefficients:
     return np.zeros((shape[0] + 1, shape[1] + 2, 64), np.int16)
 
 
-def encode_coefficients(planes, steps, sampling, prior=None):
-    model = Model(prior)
-    shapes = [plane.shape[:2] for plane in planes]
-    source = [_with_margin(shape) for shape in shapes]
-    for padded, plane in zip(source, planes, strict=True):
-        padded[1:, 1:-1] = plane
-    blocks = [_with_margin(shape) for shape in shapes]
-    n = sum(plane.size for plane in planes)
-    data = np.empty(2 * n + (n // 16) + 4096, np.uint8)
+def encode_coefficients(
+    planes: Sequence[Coefficients], steps: Sequence[Table], sampling: Sequence[Sampling]
+) -> bytes | None:
+    """Return the code of all components (SPEC 5J.5); inverse of `decode_coefficients`.
+
+    None of hopeless ones.
+
+    Parameters
+    ----------
+    planes : sequence of ndarray, int16, (blocks down, blocks across, 64)
+        Coefficients row by row; one component or three.
+    steps : sequence of tuple of int
+        64 quantiser steps of each component.
+    sampling : sequence of tuple of int
+        Pixels for each sample of a component, down and across.
+    """
+    shapes = [(int(plane.shape[0]), int(plane.shape[1])) for plane in planes]
+    model = _Model(shapes, steps, sampling)
+    data = np.empty(MOST_BYTES * sum(plane.size for plane in planes) + WORST_BYTES, np.uint8)
     interval = np.array([0, 0xFFFFFFFF, 0, 0], np.int64)
-    for index in range(len(planes)):
-        result, row = model.code(index, source, blocks, shapes, steps[index], sampling, interval, data, decoding=False)
-        assert result == status.OK
+    for index, (plane, shape) in enumerate(zip(planes, shapes, strict=True)):
+        source = _with_margin(shape)
+        source[1:, 1:-1] = plane
+        result, _ = model.code(index, source, interval, data, decoding=False)
+        if result != status.OK:
+            return None
     end = entropy_kernels.finish_arithmetic(interval[:2].copy(), data, int(interval[3]))
     return data[: int(end)].tobytes()
 
 
-def decode_coefficients(payload, shapes, steps, sampling, prior=None):
-    model = Model(prior)
-    blocks = [_with_margin(shape) for shape in shapes]
-    data = np.frombuffer(bytearray(payload), np.uint8)
-    code = int.from_bytes(payload[:4].ljust(4, b"\0"), "big")
-    interval = np.array([0, 0xFFFFFFFF, code, 4], np.int64)
-    for index in range(len(shapes)):
-        result, row = model.code(index, blocks, blocks, shapes, steps[index], sampling, interval, data, decoding=True)
+def decode_coefficients(
+    code: bytes, shapes: Sequence[Shape], steps: Sequence[Table], sampling: Sequence[Sampling]
+) -> list[Coefficients]:
+    """Return the coefficients of all components; inverse of `encode_coefficients` (SPEC 5J.5).
+
+    Raises
+    ------
+    CorruptStreamError, TruncatedStreamError
+        The code holds too many coefficients of a block, or ends elsewhere than its last decision.
+    """
+    model = _Model(shapes, steps, sampling)
+    data = np.frombuffer(bytearray(code), np.uint8)
+    start = int.from_bytes(code[:4].ljust(4, b"\0"), "big")
+    interval = np.array([0, 0xFFFFFFFF, start, 4], np.int64)
+    for index, blocks in enumerate(model.blocks):
+        result, row = model.code(index, blocks, interval, data, decoding=True)
+        where = f"payload, coefficients of component {index}, row {row} of blocks"
         if result == status.TRUNCATED:
-            raise TruncatedStreamError(f"payload: coefficients end at component {index}, block row {row}")
+            raise TruncatedStreamError(f"{where}: the code ends too early")
         if result != status.OK:
-            raise CorruptStreamError(f"payload: component {index}, block row {row}: too many coefficients")
+            raise CorruptStreamError(f"{where}: more than 49 inner coefficients in a block")
     end = int(entropy_kernels.end_of_arithmetic(interval[:2], int(interval[3])))
-    if len(payload) < end:
-        raise TruncatedStreamError(f"payload: {len(payload)} bytes of coefficients, their code has {end}")
-    if len(payload) > end:
-        raise CorruptStreamError(f"payload: {len(payload) - end} bytes follow the coefficients")
-    return [np.ascontiguousarray(each[1:, 1:-1]) for each in blocks]
+    if len(code) < end:
+        raise TruncatedStreamError(
+            f"payload: {len(code)} bytes of coefficients, their code has {end}"
+        )
+    if len(code) > end:
+        raise CorruptStreamError(f"payload: {len(code) - end} bytes follow the coefficients' code")
+    return [np.ascontiguousarray(each[1:, 1:-1]) for each in model.blocks]

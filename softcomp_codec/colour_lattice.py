@@ -126,7 +126,7 @@ def merge_lattice(y: Plane, cb: Plane, cr: Plane, corrections: Plane) -> tuple[P
 
 
 def chroma_terms(cb: Plane, cr: Plane) -> tuple[Plane, Plane, Plane]:
-    """Return what chroma 0..255 adds to red, green and blue before they are clamped (SPEC 5.2.1)."""
+    """Return what chroma 0..255 adds to red, green and blue, not clamped (SPEC 5.2.1)."""
     table = conversion().astype(np.int32)
     green = table[lattice_kernels.GREEN_OF_CB][cb] + table[lattice_kernels.GREEN_OF_CR][cr]
     return (

@@ -62,6 +62,11 @@ class Past:
         """1 or 3."""
         return len(self.tables)
 
+    @property
+    def all_sampling(self) -> list[tuple[int, int]]:
+        """`sampling_of` of all components."""
+        return [self.sampling_of(component) for component in range(self.n_components)]
+
     def sampling_of(self, component: int) -> tuple[int, int]:
         """Return pixels for each sample of a component, down and across."""
         return self.sampling if component else (1, 1)
@@ -117,7 +122,9 @@ def convert_colours(y: Component, cb: Component, cr: Component) -> NDArray[Any]:
     return np.stack(merge_lattice(y, cb, cr, np.zeros_like(y)), axis=2).astype(np.uint8)
 
 
-def render(past: Past, coefficients: Sequence[Coefficients], height: int, width: int) -> NDArray[Any]:
+def render(
+    past: Past, coefficients: Sequence[Coefficients], height: int, width: int
+) -> NDArray[Any]:
     """Return the picture that libjpeg decodes, (H, W) or (H, W, 3), uint8."""
     shown = []
     for component, (blocks, table) in enumerate(zip(coefficients, past.tables, strict=True)):

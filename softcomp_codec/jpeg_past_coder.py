@@ -33,10 +33,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .coefficient_prior import CoefficientPrior
     from .container import Header, Mode
-    from .jpeg_emulation import Coefficients, Component
+    from .jpeg_emulation import Component
     from .jpeg_recovery import Recovered
+
+SMALLEST_SIDE = 16
+SMALLEST_PIXELS = 1 << 12
+"""Smaller pictures tell too little of their past."""
 
 EXTENSION = 0
 """The further byte of coder 7 (SPEC 2.4)."""
@@ -61,25 +64,26 @@ class Corrections:
     pixels: NDArray[np.int16] | None
 
 
-def encode_payload(
-    array: NDArray[Any], mode: Mode, *, effort: int = 5, prior: CoefficientPrior | None = None
-) -> bytes | None:
+def may_win(height: int, width: int) -> bool:
+    """Whether a picture of this size may tell whether it was a JPEG."""
+    return min(height, width) >= SMALLEST_SIDE and height * width >= SMALLEST_PIXELS
+
+
+def encode_payload(array: NDArray[Any], mode: Mode, *, effort: int = 5) -> bytes | None:
     """Return the payload of a picture (SPEC 5J); inverse of `decode_payload`.
 
     None where no JPEG past was found.
     """
-    from .jpeg_recovery import recover
+    from .jpeg_recovery import recover  # decoding does without
 
     picture = array.reshape(array.shape[:2]) if mode.n_planes == 1 else array
-    recovered = recover(picture, effort, () if prior is None else prior.pasts)
-    if recovered is None:
+    if not may_win(*picture.shape[:2]):
         return None
-    return write_payload(picture, recovered, prior)
+    recovered = recover(picture, effort)
+    return None if recovered is None else write_payload(picture, recovered)
 
 
-def write_payload(
-    picture: NDArray[Any], recovered: Recovered, prior: CoefficientPrior | None
-) -> bytes | None:
+def write_payload(picture: NDArray[Any], recovered: Recovered) -> bytes | None:
     """Return the payload of a picture with its coefficients; None where corrections fill it."""
     height, width = picture.shape[:2]
     past, coefficients = recovered.past, recovered.coefficients
@@ -88,21 +92,16 @@ def write_payload(
         for index, (blocks, table) in enumerate(zip(coefficients, past.tables, strict=True))
     ]
     corrections = find_corrections(picture, past, fine, recovered.boxes)
-    code = coefficient_coder.encode_coefficients(
-        coefficients, past.tables, [past.sampling_of(i) for i in range(past.n_components)], prior
-    )
+    code = coefficient_coder.encode_coefficients(coefficients, past.tables, past.all_sampling)
     kinds, tail = _code_corrections(past, fine, corrections, picture)
-    if tail is None:
+    if code is None or tail is None:
         return None
     head = bytes([EXTENSION]) + _write_past(past) + bytes([kinds])
     return head + (write_varint(len(code)) if kinds else b"") + code + tail
 
 
 def decode_payload(
-    payload: bytes,
-    header: Header,
-    allow_truncated: bool = False,
-    prior: CoefficientPrior | None = None,
+    payload: bytes, header: Header, allow_truncated: bool = False
 ) -> tuple[NDArray[Any], bool]:
     """Return (array, whether it is complete); inverse of `encode_payload` (SPEC 5J).
 
@@ -112,7 +111,7 @@ def decode_payload(
         The latter not with `allow_truncated`: the picture is black then.
     """
     try:
-        picture = _decode(payload, header, prior)
+        picture = _decode(payload, header)
     except TruncatedStreamError:
         if not allow_truncated:
             raise
@@ -120,9 +119,22 @@ def decode_payload(
     return picture.reshape(header.shape), True
 
 
-def read_past(payload: bytes, header: Header) -> Past:
+def describe_payload(payload: bytes, header: Header) -> dict[str, Any]:
     """Return what a payload says of the JPEG, for reports."""
-    return _read_past(_open(payload), header)
+    reader = _open(payload)
+    past = _read_past(reader, header)
+    kinds = reader.take(1, "corrections")[0]
+    left = len(payload) - reader.offset
+    n_bytes = reader.varint("length of the coefficients", 1 << 40) if kinds else left
+    names = {(1, 1): "4:4:4", (1, 2): "4:2:2", (2, 2): "4:2:0", (2, 1): "4:4:0"}
+    return {
+        "subsampling": names[past.sampling] if past.n_components == 3 else "gray",
+        "grid": {"rows": past.phase[0], "columns": past.phase[1]},
+        "qualities": [quantiser_tables.quality_of(table) for table in past.tables],
+        "tables": [list(table) for table in past.tables],
+        "coefficient_bytes": n_bytes,
+        "correction_bytes": max(0, len(payload) - reader.offset - n_bytes),
+    }
 
 
 def _open(payload: bytes) -> ByteReader:
@@ -132,7 +144,7 @@ def _open(payload: bytes) -> ByteReader:
     return reader
 
 
-def _decode(payload: bytes, header: Header, prior: CoefficientPrior | None) -> NDArray[Any]:
+def _decode(payload: bytes, header: Header) -> NDArray[Any]:
     reader = _open(payload)
     past = _read_past(reader, header)
     height, width = header.height, header.width
@@ -152,7 +164,7 @@ def _decode(payload: bytes, header: Header, prior: CoefficientPrior | None) -> N
     code = reader.take(n_bytes, "coefficients")
     shapes = [past.block_shape(index, height, width) for index in range(past.n_components)]
     coefficients = coefficient_coder.decode_coefficients(
-        code, shapes, past.tables, [past.sampling_of(i) for i in range(past.n_components)], prior
+        code, shapes, past.tables, past.all_sampling
     )
     fine = [
         invert_transform(blocks, table, past.component_shape(index, height, width))
@@ -201,9 +213,7 @@ def _visible(plane: Component, past: Past, height: int, width: int) -> Component
     return plane[top : top + height, left : left + width]
 
 
-def _luma_wanted(
-    picture: NDArray[Any], luma: Component, cb: Component, cr: Component
-) -> Component:
+def _luma_wanted(picture: NDArray[Any], luma: Component, cb: Component, cr: Component) -> Component:
     """Return the nearest luma that gives the pixels with this chroma, or nearly gives them."""
     lowest = np.zeros_like(luma)
     highest = np.full_like(luma, 255)
@@ -338,9 +348,7 @@ def _blocks_with(values: NDArray[Any]) -> NDArray[np.uint8]:
     return squares.astype(np.uint8)
 
 
-def _same_blocks(
-    dirty: NDArray[np.uint8], beside: NDArray[np.uint8] | None
-) -> NDArray[np.uint8]:
+def _same_blocks(dirty: NDArray[np.uint8], beside: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     """Return the blocks of the component before, zeros where it has another size."""
     if beside is None or beside.shape != dirty.shape:
         return np.zeros_like(dirty)

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     Box = tuple[Component, Component]
     """Lowest and highest value of each sample."""
 
-SMALLEST_SIDE = 16
-SMALLEST_PIXELS = 1 << 12
-"""Smaller pictures tell too little."""
+SMALLEST_PART = 16
+"""Pixels a side of the least part that upsampling can be tried on."""
+
+FEWEST_TESTED = 256
+"""Pixels that must tell something about the colours."""
 
 LEAST_SHARE = 90
 """Percent of the pixels that must have a YCbCr triple."""
@@ -58,6 +60,9 @@ FEWEST_TOLD = 4
 
 MOST_DOUBT = 16
 """Sum of the widths of a block's intervals up to which it tells something."""
+
+NEARLY_ZERO = 3686
+"""In 4096ths: what rounding noise makes of a zero."""
 
 WINDOW = 7
 """Blocks a side of the windows by which the grid is found."""
@@ -132,9 +137,6 @@ def recover(picture: NDArray[Any], effort: int, hints: Sequence[Past] = ()) -> R
     hints : sequence of Past
         Tried first.
     """
-    height, width = picture.shape[:2]
-    if min(height, width) < SMALLEST_SIDE or height * width < SMALLEST_PIXELS:
-        return None
     known = _know(picture)
     if known is None:
         return None
@@ -151,7 +153,7 @@ def _know(picture: NDArray[Any]) -> _Known | None:
         return _Known(picture, [(gray, gray)], [gray])
     red, green, blue = (np.ascontiguousarray(picture[:, :, i], np.int32) for i in range(3))
     n_exact, n_tested = colour_lattice.lattice_share(red, green, blue)
-    if 100 * n_exact < LEAST_SHARE * n_tested:
+    if n_tested < FEWEST_TESTED or 100 * n_exact < LEAST_SHARE * n_tested:
         return None
     triples, corrections = colour_lattice.split_lattice(red, green, blue)
     least, most = picture.min(axis=2), picture.max(axis=2)
@@ -183,11 +185,20 @@ def _likely_pasts(known: _Known, hints: Sequence[Past]) -> Iterator[Past]:
             list(range(start, BLOCK * by, BLOCK))
             for start, by in zip(luma_phase, sampling, strict=True)
         ]
-        for rows in phases[0]:
-            for columns in phases[1]:
-                past = _past(sampling, (rows, columns), ())
-                if sampling == (1, 1) or _upsampling_holds(known, past):
-                    yield from _with_tables(known, past)
+        pasts = [_past(sampling, (row, column), ()) for row in phases[0] for column in phases[1]]
+        if sampling != (1, 1):
+            pasts = [past for past in pasts if _upsampling_holds(known, past)]
+        if len(pasts) > 1:
+            pasts.sort(key=lambda past: -_zeros_of_chroma(known, past))
+        for past in pasts:
+            yield from _with_tables(known, past)
+
+
+def _zeros_of_chroma(known: _Known, past: Past) -> int:
+    """Return how many chroma coefficients in 65,536 are nearly 0: most on the right grid."""
+    told = np.concatenate([_told(_component_box(past, known.boxes[index])[0]) for index in (1, 2)])
+    n_small = int((np.abs(told) < NEARLY_ZERO).sum())
+    return n_small * 65536 // max(1, int(told.size))
 
 
 def _past(sampling: tuple[int, int], phase: tuple[int, int], tables: tuple[Table, ...]) -> Past:
@@ -236,13 +247,13 @@ def _upsampling_holds(known: _Known, past: Past) -> bool:
         # inside of an MCU, where nothing depends on what the picture does not show
         start, mcu = max(0, (side - WINDOW_PIXELS) // 2), BLOCK * by
         start += (mcu // 2 - phase - start) % mcu
-        starts.append(start if start + SMALLEST_SIDE <= side else 0)
+        starts.append(start if start + SMALLEST_PART <= side else 0)
     rows, columns = (slice(start, start + WINDOW_PIXELS) for start in starts)
-    phase = tuple(
+    row, column = (
         (each + start) % (BLOCK * by)
         for each, start, by in zip(past.phase, starts, past.sampling, strict=True)
     )
-    part = replace(past, phase=phase, cut=(True, True))
+    part = replace(past, phase=(row, column), cut=(True, True))
     for index in (1, 2):
         low, high = (np.ascontiguousarray(each[rows, columns]) for each in known.boxes[index])
         _, n_against = _component_box(part, (low, high))
@@ -434,7 +445,8 @@ class _Search:
             low, high = self._luma_box(*shown)
             luma_box = _placed(past, (low, high))
             middle = np.clip(guess[0], low, high)
-            open_ = _blocks(_placed(past, ((high > low).astype(np.int32),) * 2)[0]).any(axis=1)
+            widths = (high - low).astype(np.int32)
+            open_ = np.asarray(_blocks(_placed(past, (widths, widths))[0]).any(axis=1))
             start = 2 * _placed(past, (middle, middle))[0]
             states[0] = self._find(0, luma_box, start, states[0], open_)
             guess = self._nearest([self._shown(0, states[0][0]), *shown])
@@ -475,8 +487,11 @@ class _Search:
             margins.append((before, max(0, shape[axis] * by - before - plane.shape[axis])))
         full = np.pad(plane, margins, "edge")[: shape[0] * down, : shape[1] * across]
         parts = full.reshape(shape[0], down, shape[1], across)
-        total = parts.sum(axis=(1, 3), dtype=np.int32)
-        return (2 * total + down * across) // (2 * down * across)
+        total: Component = parts.sum(axis=(1, 3), dtype=np.int32)
+        total *= 2
+        total += down * across
+        total //= 2 * down * across
+        return total
 
     def _luma_box(self, cb: Component, cr: Component) -> Box:
         """Return the luma that gives the pixels with this chroma; what is known where none does."""

@@ -146,6 +146,10 @@ def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
         return _context_details(named, header, payload, path, books)
     if header.coder == container.FEW_COLOUR:
         return _few_colour_details(header, payload)
+    if header.coder == container.JPEG_PAST:
+        from .. import jpeg_past_coder
+
+        return jpeg_past_coder.describe_payload(payload, header)
     if header.coder == container.TINY:
         return {"code_bytes": len(payload), "adaptive": False}
     if header.coder in (container.SHAPES, container.BILEVEL):

@@ -131,9 +131,7 @@ def _mixed(
     step = np.uint64(node)
     one, two = first + step * _LANES, second + step * _LANES
     dot = np.int64(
-        mix_lanes(
-            states, slots, _U0, step, stretch, masks, weights, one, two, two, inputs, seen
-        )
+        mix_lanes(states, slots, _U0, step, stretch, masks, weights, one, two, two, inputs, seen)
     )
     index = min(max(dot >> 16, np.int64(-2047)), np.int64(2047)) + 2048
     mixed = np.int64(squash[np.uint64(index)])
@@ -141,9 +139,7 @@ def _mixed(
     bit = _put(chance, bit, interval, data, decoding)
     error = np.int32((((bit << 16) - mixed) * pace) >> 6)
     train_lanes(weights, one, two, two, inputs, _U0, error, np.int32(MAX_WEIGHT))
-    update_lanes(
-        states, slots, _U0, step, seen, rates, np.int32(4194303 * bit), np.int32(limit)
-    )
+    update_lanes(states, slots, _U0, step, seen, rates, np.int32(4194303 * bit), np.int32(limit))
     return bit
 
 
@@ -182,8 +178,8 @@ def _sign(value):
 
 @kernel
 def code_blocks(
-    source, blocks, others, geometry, steps, order, edges, states, weights, plain, stretch, squash, rates,
-    interval, data, decoding,
+    source, blocks, others, geometry, steps, order, edges, states, weights, plain, stretch, squash,
+    rates, interval, data, decoding,
 ):  # fmt: skip
     """Code all blocks of a component; returns (status, row of blocks) (SPEC 5J.5).
 
@@ -192,7 +188,8 @@ def code_blocks(
     source : ndarray, int16, flat
         What is encoded, laid out as `blocks`.
     blocks : ndarray, int16, flat
-        Filled with what is known so far: (1 + blocks down, 2 + blocks across, 64) with the margin of empty blocks.
+        Filled with what is known so far: (1 + blocks down, 2 + blocks across, 64) with the margin
+        of empty blocks.
     others : ndarray, int16, flat
         The same of the component before, empty for the first.
     geometry : tuple of int
@@ -305,16 +302,22 @@ def code_blocks(
                 mean = _level(8 * total // (k + 1))
                 slots[0] = bases[0] + (k * 15 + few) * N_NODES
                 slots[1] = bases[1] + (k * 16 + level) * N_NODES
-                slots[2] = bases[2] + (
-                    k * 36 + min(_grade(a), np.int64(5)) * 6 + min(_grade(b), np.int64(5))
-                ) * N_NODES
+                slots[2] = (
+                    bases[2]
+                    + (k * 36 + min(_grade(a), np.int64(5)) * 6 + min(_grade(b), np.int64(5)))
+                    * N_NODES
+                )
                 slots[3] = bases[3] + (k * 16 + _level(inside)) * N_NODES
                 slots[4] = bases[4] + ((k >> 2) * 128 + share * 16 + level) * N_NODES
-                slots[5] = bases[5] + (
-                    k * 32 + _grade(partner) * 4 + min(_grade(beyond + a + b), np.int64(3))
-                ) * N_NODES
+                slots[5] = (
+                    bases[5]
+                    + (k * 32 + _grade(partner) * 4 + min(_grade(beyond + a + b), np.int64(3)))
+                    * N_NODES
+                )
                 slots[6] = bases[6] + (_level(near + 2 * inside) * 64 + k) * N_NODES
-                slots[7] = bases[7] + (mean * 64 + share * 8 + min(level >> 1, np.int64(7))) * N_NODES
+                slots[7] = (
+                    bases[7] + (mean * 64 + share * 8 + min(level >> 1, np.int64(7))) * N_NODES
+                )
                 first = np.uint64((rows + _BY_COEFFICIENT + at * N_NODES) * LANES)
                 second = np.uint64((rows + _BY_LEVEL + level * N_NODES) * LANES)
                 size = _code_magnitude(
@@ -400,18 +403,31 @@ def code_blocks(
                     diagonal = abs(np.int64(blocks[here + at + run]))
                     partner = abs(np.int64(others[other + at])) if has_other else diagonal
                     place = np.int64(k - 1 + 7 * side)
-                    base = (place + 50) * 16
-                    few = left * 8 + k
-                    slots[0] = bases[0] + (49 * 15 + 1 + place * 64 + few) * N_NODES
+                    slots[0] = bases[0] + (736 + place * 8 + left) * N_NODES
                     slots[1] = bases[1] + (49 * 16 + place * 16 + level) * N_NODES
                     slots[2] = bases[2] + (49 * 36 + place * 16 + likely) * N_NODES
-                    slots[3] = bases[3] + (49 * 16 + place * 64 + _grade(last) * 8 + _grade(diagonal)) * N_NODES
+                    slots[3] = (
+                        bases[3]
+                        + (49 * 16 + place * 64 + _grade(last) * 8 + _grade(diagonal)) * N_NODES
+                    )
                     slots[4] = bases[4] + (1664 + (side * 16 + likely) * 8 + left) * N_NODES
-                    slots[5] = bases[5] + (
-                        49 * 32 + place * 32 + _grade(partner) * 4 + min(likely >> 2, np.int64(3))
-                    ) * N_NODES
-                    slots[6] = bases[6] + (1024 + place * 64 + (likely >> 1) * 8 + (level >> 1)) * N_NODES
-                    slots[7] = bases[7] + (1024 + place * 64 + (likely >> 1) * 8 + min(left, np.int64(7))) * N_NODES
+                    slots[5] = (
+                        bases[5]
+                        + (
+                            49 * 32
+                            + place * 32
+                            + _grade(partner) * 4
+                            + min(likely >> 2, np.int64(3))
+                        )
+                        * N_NODES
+                    )
+                    slots[6] = (
+                        bases[6] + (1024 + place * 64 + (likely >> 1) * 8 + (level >> 1)) * N_NODES
+                    )
+                    slots[7] = (
+                        bases[7]
+                        + (1024 + place * 64 + (likely >> 1) * 8 + min(left, np.int64(7))) * N_NODES
+                    )
                     first = np.uint64((rows + _BY_COEFFICIENT + at * N_NODES) * LANES)
                     second = np.uint64((rows + _BY_LEVEL + (N_LEVELS + likely) * N_NODES) * LANES)
                     size = _code_magnitude(
@@ -455,7 +471,7 @@ def code_blocks(
             drift = _level(min(abs(rest_west) + abs(rest_north), np.int64(1 << 14)))
             inner = n_inner[line, j + 1]
             sides = n_side[0, line, j + 1] + n_side[1, line, j + 1]
-            slots[0] = bases[0] + (2047) * N_NODES
+            slots[0] = bases[0] + 2047 * N_NODES
             slots[1] = bases[1] + (1024 + apart) * N_NODES
             slots[2] = bases[2] + (2000 + drift) * N_NODES
             slots[3] = bases[3] + (1700 + apart * 16 + drift) * N_NODES
@@ -466,8 +482,8 @@ def code_blocks(
             first = np.uint64((rows + _BY_COEFFICIENT) * LANES)
             second = np.uint64((rows + _BY_LEVEL + (2 * N_LEVELS + apart) * N_NODES) * LANES)
             size = _code_magnitude(
-                abs(value), np.int64(0), plain_at, slots, states, weights, first, second, plain, mix,
-                tables, pace, interval, data, decoding,
+                abs(value), np.int64(0), plain_at, slots, states, weights, first, second, plain,
+                mix, tables, pace, interval, data, decoding,
             )  # fmt: skip
             negative = np.int64(value < 0)
             if size:

@@ -66,16 +66,12 @@ def _code_magnitude(value, states, at, interval, data, decoding):
     """Code a magnitude 1..255 (SPEC 5J.6)."""
     unary = np.int64(1)
     while unary <= MOST_UNARY:
-        if not _code(
-            np.int64(value > unary), states, at + unary - 1, interval, data, decoding
-        ):
+        if not _code(np.int64(value > unary), states, at + unary - 1, interval, data, decoding):
             return unary
         unary += 1
     node = np.int64(1)
     for shift in range(7, -1, -1):
-        bit = _code(
-            (value >> shift) & 1, states, at + MOST_UNARY + node, interval, data, decoding
-        )
+        bit = _code((value >> shift) & 1, states, at + MOST_UNARY + node, interval, data, decoding)
         node = node << 1 | bit
     return node & 255
 
@@ -144,10 +140,14 @@ def code_component(fine, corrections, dirty, beside, states, interval, data, dec
                     fraction = np.int64(fine[y, x]) & ((1 << FINE_BITS) - 1)
                     above = fraction >= 32
                     margin = (63 - fraction if above else fraction) >> 2
-                    near = min(np.int64(west != 0) + np.int64(north != 0) + np.int64(diagonal != 0), 2)
+                    near = min(
+                        np.int64(west != 0) + np.int64(north != 0) + np.int64(diagonal != 0), 2
+                    )
                     density = np.int64(0)
                     if 16 * n_found >= n_seen:
-                        density = 1 + np.int64(6 * n_found >= n_seen) + np.int64(2 * n_found >= n_seen)
+                        density = (
+                            1 + np.int64(6 * n_found >= n_seen) + np.int64(2 * n_found >= n_seen)
+                        )
                     at = _NONZERO + (density * N_NEIGHBOURS + near) * N_MARGINS + margin
                     value = np.int64(corrections[y, x])
                     n_seen += 1
@@ -247,7 +247,9 @@ def code_pixels(predicted, differences, cells, states, interval, data, decoding)
                         limit = np.int64(predicted[y, x, channel] == 255) - np.int64(
                             predicted[y, x, channel] == 0
                         )
-                        at = _CHANNEL_SIGN + ((3 * step + 1 + _sign(last)) * 3 + 1 + _sign(west)) * 3
+                        at = (
+                            _CHANNEL_SIGN + ((3 * step + 1 + _sign(last)) * 3 + 1 + _sign(west)) * 3
+                        )
                         at += 1 + limit
                         negative = _code(np.int64(value < 0), states, at, interval, data, decoding)
                         at = 3 * step + min(abs(west), 2)
