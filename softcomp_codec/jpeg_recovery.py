@@ -501,7 +501,9 @@ class _Search:
             value = picture[:, :, channel].astype(np.int32)
             np.maximum(low, np.where(value > 0, value - term, 0), out=low)
             np.minimum(high, np.where(value < 255, value - term, 255), out=high)
-        keep = (first == last) | (low > high)
+        low, high = np.minimum(low, high), np.maximum(low, high)
+        low, high = np.clip(low, 0, 255), np.clip(high, 0, 255)
+        keep = first == last
         return np.where(keep, first, low), np.where(keep, last, high)
 
     def _nearest(self, shown: list[Component]) -> list[Component]:

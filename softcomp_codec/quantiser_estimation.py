@@ -21,18 +21,22 @@ if TYPE_CHECKING:
 
 LARGEST_STEP = 255
 
-_NOTHING, _LITTLE = 3686, 7168
-"""0.9 and 1.75: rounding noise has a deviation of 0.29, more where few coefficients are not 0."""
+_NOTHING, _LITTLE = 3686, 12288
+"""0.9 and 3: rounding noise has a deviation of 0.29, and up to 3 where few are not 0."""
 
 # log2 of the density of rounding noise in eighths of a level, in 16ths
 _LIKELIHOODS = (5, 1, -6, -18, -33, -51, -71, -89, -103, -114)
-_WORST = -96
+_MILD, _WORST = -24, -96
+"""What one coefficient tells against a step at most, with broken blocks and without."""
+
+_BROKEN = 8
+"""Blocks with so many coefficients that are no multiples have wrong samples."""
 
 _SAME_QUALITY = 160
 """What chroma must tell against libjpeg's table of the luma's quality, in 16ths of a bit."""
 
 _CUSTOM = 160
-"""What a frequency must tell for a step that is not in libjpeg's table."""
+"""What a frequency must tell for another step than that of libjpeg's table; if that fits, more."""
 
 _MANY_BUSY = 40
 """So many blocks with several coefficients are enough; blocks with one or two are doubtful."""
@@ -89,12 +93,20 @@ def busy_blocks(coefficients: Ints) -> Ints:
     return coefficients[busy] if busy.sum() >= _MANY_BUSY else coefficients
 
 
-def step_scores(coefficients: Ints) -> NDArray[np.int64]:
+def whole_blocks(coefficients: Ints, table: Table) -> Ints:
+    """Return the blocks most of whose coefficients are multiples of a table's steps."""
+    steps = np.array(table, np.int32) << kernels.BASIS_BITS
+    rest = np.abs(coefficients) % steps
+    whole = (np.minimum(rest, steps - rest) > _NOTHING).sum(axis=1) < _BROKEN
+    return np.ascontiguousarray(coefficients[whole])
+
+
+def step_scores(coefficients: Ints, worst: int = _WORST) -> NDArray[np.int64]:
     """Return (64, steps + 1): what coefficients tell for each step, in 16ths of a bit."""
     scores = np.zeros((64, LARGEST_STEP + 1), np.int64)
     kernels.score_steps(
         np.ascontiguousarray(coefficients), _NOTHING, _LITTLE, _gains(),
-        np.array(_LIKELIHOODS, np.int32), _WORST, scores,
+        np.array(_LIKELIHOODS, np.int32), worst, scores,
     )  # fmt: skip
     return scores
 
@@ -115,27 +127,35 @@ def estimate_table(
     hints : iterable of table
         Also likely.
     """
-    scores = step_scores(busy_blocks(coefficients))
-    every = np.arange(64)
-    best_score, best = -1 << 60, quantiser_tables.libjpeg_table(kind, 75)
-    found: int | None = None
+    told = busy_blocks(coefficients)
     candidates: list[tuple[Table, int | None, int]] = [(table, None, 0) for table in hints]
     for each in range(100, 0, -1):
         table = quantiser_tables.libjpeg_table(kind, each)
         candidates.append((table, each, _SAME_QUALITY * (each == quality)))
-    other = 1 - kind
     for each in range(100, 0, -1):
         # libjpeg's other table is rarely meant, but some encoders know only one
-        candidates.append((quantiser_tables.libjpeg_table(other, each), each, -_SAME_QUALITY))
-    for table, known, bonus in candidates:
-        steps = np.minimum(np.array(table), LARGEST_STEP)
-        score = int(scores[every, steps][1:].sum()) + bonus
-        if score > best_score:
-            best_score, best, found = score, table, known
+        candidates.append((quantiser_tables.libjpeg_table(1 - kind, each), each, -_SAME_QUALITY))
+    likely, _ = _best(step_scores(told, _MILD), candidates)
+    scores = step_scores(whole_blocks(told, likely))
+    best, found = _best(scores, candidates)
     best_steps = scores.argmax(axis=1)
     custom = list(best)
     for k in range(64):
         now = int(scores[k, min(best[k], LARGEST_STEP)])
-        if int(scores[k, best_steps[k]]) > max(now, 0) + _CUSTOM and now < 0:
+        gain = int(scores[k, best_steps[k]]) - max(now, 0)
+        if gain > (_CUSTOM if now < 0 else 4 * _CUSTOM):
             custom[k] = max(1, int(best_steps[k]))
     return tuple(custom), found
+
+
+def _best(
+    scores: NDArray[np.int64], candidates: list[tuple[Table, int | None, int]]
+) -> tuple[Table, int | None]:
+    """Return the table that fits best, and its quality; without the first, which tells little."""
+    every = np.arange(64)
+    best_score, best = -1 << 60, candidates[0][:2]
+    for table, quality, bonus in candidates:
+        score = int(scores[every, np.minimum(np.array(table), LARGEST_STEP)][1:].sum()) + bonus
+        if score > best_score:
+            best_score, best = score, (table, quality)
+    return best

@@ -28,30 +28,27 @@ def _propagate(lowest, highest, n_seen, phase, low, high, n, scale, even, odd):
                 j, rounding = min(i + 1, n - 1), odd
             else:
                 j, rounding = max(i - 1, 0), even
+            if i == j:
+                # an edge looks the same where the JPEG went on beyond it, but is not
+                continue
             least = scale * lowest[seen] - rounding
             most = scale * highest[seen] + scale - 1 - rounding
-            if i == j:
-                first, last = max(-((-least) // 4), low[i]), min(most // 4, high[i])
-                if first > last:
-                    n_against += 1
-                    continue
-            else:
-                first = max(-((high[j] - least) // 3), low[i])
-                last = min((most - low[j]) // 3, high[i])
-                if first > last:
-                    n_against += 1
-                    continue
-                other_first = max(least - 3 * last, low[j])
-                other_last = min(most - 3 * first, high[j])
-                if other_first > other_last:
-                    n_against += 1
-                    continue
-                if other_first > low[j]:
-                    low[j] = other_first
-                    changed = True
-                if other_last < high[j]:
-                    high[j] = other_last
-                    changed = True
+            first = max(-((high[j] - least) // 3), low[i])
+            last = min((most - low[j]) // 3, high[i])
+            if first > last:
+                n_against += 1
+                continue
+            other_first = max(least - 3 * last, low[j])
+            other_last = min(most - 3 * first, high[j])
+            if other_first > other_last:
+                n_against += 1
+                continue
+            if other_first > low[j]:
+                low[j] = other_first
+                changed = True
+            if other_last < high[j]:
+                high[j] = other_last
+                changed = True
             if first > low[i]:
                 low[i] = first
                 changed = True
