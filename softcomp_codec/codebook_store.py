@@ -28,6 +28,16 @@ _registered: dict[bytes, Codebook] = {}
 _lock = threading.Lock()
 
 
+def _renew_lock() -> None:
+    """Make a new lock in a forked child, where a thread that held it does not exist."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 @dataclass(frozen=True)
 class StoredCodebook:
     """A codebook and where it was found.

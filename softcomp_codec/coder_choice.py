@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import codebook_store, context_coder, few_colour_coder, prior_choice
+from . import codebook_store, context_coder, few_colour_coder, jpeg_past_coder, prior_choice
 from .coders import (
     BILEVEL,
     CODERS,
     CONTEXT,
     FEW_COLOUR,
+    JPEG_PAST,
     REFERENCE,
     SHAPES,
     TINY,
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     """A payload, its coder, and whether it needs the codebook."""
 
 CODER_CHOICES = {
-    "auto": (TINY, BILEVEL, FEW_COLOUR, CONTEXT, SHAPES),
+    "auto": (TINY, BILEVEL, FEW_COLOUR, CONTEXT, SHAPES, JPEG_PAST),
     "bilevel": (BILEVEL,),
     "context": (CONTEXT,),
     "few-colour": (FEW_COLOUR,),
+    "jpeg-past": (JPEG_PAST,),
     "shapes": (SHAPES,),
     "tiny": (TINY,),
 }
@@ -86,6 +88,8 @@ def coders_for(choice: str, pictures: Sequence[Picture]) -> tuple[Coder, ...]:
         return tuple(coders) if coders or choice in STORE_OTHERS else (CONTEXT,)
     mode = pictures[0].mode
     dropped = set()
+    if not jpeg_past_coder.may_win(pictures[0].height, pictures[0].width):
+        dropped.add(JPEG_PAST)
     if mode.bits_per_sample == 1 or mode == PALETTE:
         dropped.add(CONTEXT)
     if pictures[0].n_pixels > TINY_PIXELS or mode == PALETTE:
@@ -132,6 +136,7 @@ def choose_codebook(
     """Return the codebook to code with; `auto` tries the bundled ones on a part of the samples."""
     if choice is None or choice == "none":
         return None
+    coders = [coder for coder in coders if coder is not JPEG_PAST]  # it takes nothing of any
     if choice != "auto":
         book = codebook_store.load_codebook(choice)
         return book if book.fits(pictures[0].mode) else None

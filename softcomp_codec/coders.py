@@ -14,6 +14,7 @@ from . import (
     container,
     context_coder,
     few_colour_coder,
+    jpeg_past_coder,
     reference_coder,
     shapes_coder,
     tiny_coder,
@@ -259,6 +260,21 @@ def _decode_reference(
     return reference_coder.decode_payload(payload, header, prior, allow_truncated)
 
 
+def _no_prior(_book: Codebook, _mode: Mode, _height: int, _width: int) -> Prior:
+    return None
+
+
+def _encode_jpeg_past(picture: Picture, effort: int, _prior: Prior) -> Encoded | None:
+    payload = jpeg_past_coder.encode_payload(picture.array, picture.mode, effort=effort)
+    return None if payload is None else (payload, False)
+
+
+def _decode_jpeg_past(
+    payload: bytes, header: Header, _prior: Prior, allow_truncated: bool
+) -> tuple[NDArray[Any], bool]:
+    return jpeg_past_coder.decode_payload(payload, header, allow_truncated)
+
+
 SHAPES = Coder(container.SHAPES, _shapes_prior, _encode_shapes, _decode_shapes)
 CONTEXT = Coder(
     container.CONTEXT, _context_prior, _encode_context, _decode_context, needs_prior=False,
@@ -281,7 +297,12 @@ TINY = Coder(
     suits=_suits_tiny,
 )  # fmt: skip
 
+JPEG_PAST = Coder(
+    container.JPEG_PAST, _no_prior, _encode_jpeg_past, _decode_jpeg_past, needs_prior=False
+)
+
 CODERS = {
-    coder.identifier: coder for coder in (SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY)
+    coder.identifier: coder
+    for coder in (SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY, JPEG_PAST)
 }
 """All that code samples; `stored` has nothing to code."""

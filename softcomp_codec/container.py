@@ -21,7 +21,7 @@ MAGIC = b"\xf7SC"
 FORMAT_VERSION = 0
 
 # Coders (SPEC 2.4)
-STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY = range(7)
+STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY, JPEG_PAST = range(8)
 CODER_NAMES = {
     0: "stored",
     1: "shapes",
@@ -30,8 +30,9 @@ CODER_NAMES = {
     4: "few-colour",
     5: "reference",
     6: "tiny",
+    7: "JPEG past",
 }
-READABLE_CODERS = (STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY)
+READABLE_CODERS = (STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY, JPEG_PAST)
 
 # Segments (SPEC 3.1); bit 7 marks the ancillary ones
 SEGMENT_END = 0x00
@@ -459,6 +460,8 @@ def codes_mode(coder: int, mode: Mode) -> bool:
         return mode.bits_per_sample == 8
     if coder == TINY:
         return (mode.bits_per_sample, mode.n_planes) == (8, 1) and mode.kind is not None
+    if coder == JPEG_PAST:
+        return mode.bits_per_sample == 8 and mode.kind is not None
     return mode.kind is not None or coder not in KIND_CODERS
 
 

@@ -66,7 +66,7 @@ def encode(
         or does not make the file smaller, is left out.
     effort : int
         1 (fast) to 9 (small).
-    coder : {"auto", "bilevel", "context", "few-colour", "shapes", "tiny"}
+    coder : {"auto", "bilevel", "context", "few-colour", "jpeg-past", "shapes", "tiny"}
         ``"auto"`` takes what makes the file smaller; the others are for comparisons. Images that
         they do not code are coded as by ``"context"``, or stored by ``"shapes"`` and
         ``"tiny"``.

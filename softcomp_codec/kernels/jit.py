@@ -92,12 +92,35 @@ class _Locator(caching._CacheLocator):
         return None if folder is None else cls(py_func, folder)
 
 
+class _Files(caching.IndexDataCacheFile):
+    """Index and machine code of a kernel, safe where processes compile it at the same time.
+
+    Numba numbers the files of machine code. Two processes that compile one kernel for two types of
+    arguments may both take number 1, and the index would lead to the code of the other type. Here
+    the name of a file follows from what it is for; what an index loses that way is compiled again.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+        name = f"{self._index_name.removesuffix('.nbi')}.{digest}.nbc"
+        self._save_data(name, data)
+        overloads = self._load_index()
+        if overloads.get(key) != name:
+            overloads[key] = name
+            self._save_index(overloads)
+
+
 def _make_cache(py_func: Callable[..., Any]) -> Any:
     base: Any = caching.FunctionCache
     implementation = type("Implementation", (base._impl_class,), {"_locator_classes": (_Locator,)})
     kernel_cache = type("KernelCache", (base,), {"_impl_class": implementation})
-
-    return kernel_cache(py_func)
+    made: Any = kernel_cache(py_func)
+    made._cache_file = _Files(
+        cache_path=made._cache_path,
+        filename_base=made._impl.filename_base,
+        source_stamp=made._impl.locator.get_source_stamp(),
+    )
+    return made
 
 
 def kernel(py_func: Callable[..., Any]) -> Any:

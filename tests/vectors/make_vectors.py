@@ -24,10 +24,12 @@ from file_builder import Settings, file_of, payload_of  # noqa: E402
 from made_images import (  # noqa: E402
     KINDS,
     colours,
+    decoded_jpeg,
     figure,
     glyphs,
     images,
     jpeg_colours,
+    made_past,
     noise,
     slope,
 )
@@ -52,6 +54,7 @@ from softcomp_codec import (  # noqa: E402
     container,
     context_coder,
     few_colour_coder,
+    jpeg_past_coder,
     planes,
     reference_coder,
     residuals,
@@ -73,6 +76,7 @@ from softcomp_codec.container import (  # noqa: E402
 )
 from softcomp_codec.context_prior import ContextPrior  # noqa: E402
 from softcomp_codec.few_colour_prior import FewColourPrior  # noqa: E402
+from softcomp_codec.jpeg_recovery import Recovered  # noqa: E402
 from softcomp_codec.kernels.entropy_kernels import N_ENERGIES  # noqa: E402
 from softcomp_codec.metadata import Metadata  # noqa: E402
 from softcomp_codec.palettes import Palette  # noqa: E402
@@ -266,7 +270,8 @@ def valid_files(books):
 def files_of_mixing_coders():
     """Files of the coders that mix the predictions of contexts."""
     files = context_files() | prior_files() | bilevel_files() | tiny_files(stored_tiny())
-    return files | few_colour_files() | palette_files() | tile_files() | following_files()
+    files |= few_colour_files() | palette_files() | tile_files() | following_files()
+    return files | jpeg_past_files()
 
 
 def context_files():
@@ -416,6 +421,38 @@ def few_colour_files():
                 file_of(array, payload, coder=container.FEW_COLOUR, book=book,
                         segments=(embedded,)), [array]
             )  # fmt: skip
+    return files
+
+
+def jpeg_past_files():
+    """Decoded JPEGs of every subsampling, whole or cut out, some touched up afterwards."""
+    files = {}
+    for n, (sampling, phase, quality, touched) in enumerate(
+        (
+            (None, (0, 0), 90, False),
+            (None, (3, 6), 60, True),
+            ((1, 1), (0, 0), 75, False),
+            ((1, 2), (1, 9), 97, True),
+            ((2, 1), (12, 2), 85, True),
+            ((2, 2), (0, 0), 90, False),
+            ((2, 2), (15, 4), 30, True),
+        )
+    ):
+        height, width = 37 + n, 46 - n
+        past = made_past(sampling, phase, quality, upsampling=n == 6)
+        picture, coefficients = decoded_jpeg(past, height, width, seed=n)
+        if touched:
+            picture[5:9, 4:20] = 255 - picture[5:9, 4:20]
+        boxes = [
+            (np.zeros(shape, np.int32), np.full(shape, 255, np.int32))
+            for shape in (past.component_shape(i, height, width) for i in range(past.n_components))
+        ]
+        payload = jpeg_past_coder.write_payload(
+            picture, Recovered(past, coefficients, boxes, (1.0,) * past.n_components)
+        )
+        data = file_of(picture, payload, coder=container.JPEG_PAST)
+        label = "gray" if sampling is None else f"{4 // sampling[1]}{sampling[0]}"
+        files[f"jpeg-past-{n}-{label}"] = data, [picture]
     return files
 
 
