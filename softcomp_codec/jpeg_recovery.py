@@ -7,7 +7,7 @@ the picture exact. All arithmetic is that of integers, so that every machine fin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,9 @@ MOST_DOUBT = 16
 NEARLY_ZERO = 3686
 """In 4096ths: what rounding noise makes of a zero."""
 
+GRID_PIXELS = 256
+"""Side of the part by which the place of the chroma's blocks is told."""
+
 WINDOW = 7
 """Blocks a side of the windows by which the grid is found."""
 
@@ -109,11 +112,23 @@ class _Known:
         Of Y, Cb and Cr at the pixels, or of the gray samples.
     guess : list of ndarray
         Likely values within.
+    components : dict
+        Intervals before upsampling that were found.
     """
 
     picture: NDArray[Any]
     boxes: list[Box]
     guess: list[Component]
+    components: dict[tuple[Any, ...], Box] = field(default_factory=dict)
+
+    def component(self, past: Past, index: int) -> Box:
+        """Return the intervals of a component's samples before upsampling."""
+        if index == 0:
+            return _placed(past, self.boxes[0])
+        key = (past.sampling, past.phase, past.cut, past.upsampling, index)
+        if key not in self.components:
+            self.components[key], _ = _component_box(past, self.boxes[index])
+        return self.components[key]
 
 
 @cache
@@ -204,9 +219,25 @@ def _likely_pasts(known: _Known, hints: Sequence[Past]) -> Iterator[Past]:
 
 def _zeros_of_chroma(known: _Known, past: Past) -> int:
     """Return how many chroma coefficients in 65,536 are nearly 0: most on the right grid."""
-    told = np.concatenate([_told(_component_box(past, known.boxes[index])[0]) for index in (1, 2)])
+    # a part that lies in its MCUs as the whole picture does
+    starts = [
+        max(0, side // 2 - GRID_PIXELS // 2) // (BLOCK * by) * (BLOCK * by)
+        for side, by in zip(known.picture.shape, past.sampling, strict=False)
+    ]
+    rows, columns = (slice(start, start + GRID_PIXELS) for start in starts)
+    told = np.concatenate(
+        [
+            _told(_component_box(past, _part((low, high), rows, columns))[0])
+            for low, high in known.boxes[1:]
+        ]
+    )
     n_small = int((np.abs(told) < NEARLY_ZERO).sum())
     return n_small * 65536 // max(1, int(told.size))
+
+
+def _part(box: Box, rows: slice, columns: slice) -> Box:
+    low, high = (np.ascontiguousarray(each[rows, columns]) for each in box)
+    return low, high
 
 
 def _past(sampling: tuple[int, int], phase: tuple[int, int], tables: tuple[Table, ...]) -> Past:
@@ -278,9 +309,7 @@ def _with_tables(known: _Known, past: Past) -> Iterator[Past]:
     table, quality = quantiser_estimation.estimate_table(luma, quantiser_tables.LUMA)
     tables = [table]
     if len(known.boxes) > 1:
-        chroma = np.concatenate(
-            [_told(_component_box(past, known.boxes[index])[0]) for index in (1, 2)]
-        )
+        chroma = np.concatenate([_told(known.component(past, index)) for index in (1, 2)])
         table, _ = quantiser_estimation.estimate_table(chroma, quantiser_tables.CHROMA, quality)
         tables += [table, table]
     yield replace(past, tables=tuple(tables))
@@ -446,7 +475,7 @@ class _Search:
             box = _placed(past, known.boxes[0])
             found, exact = self._find(0, box, box[0] + box[1], None)
             return Recovered(past, [self._shaped(0, found)], [box], (float(exact.mean()),))
-        boxes = [_component_box(past, known.boxes[index])[0] for index in (1, 2)]
+        boxes = [known.component(past, index) for index in (1, 2)]
         unsure = [_unsure(_placed(past, known.boxes[0])), *map(_unsure, boxes)]
         states: list[Any] = [None, None, None]
         best: tuple[int, list[Any], Box] | None = None
