@@ -1,6 +1,7 @@
 """Measure `.scf` on pictures that were JPEGs once, beside JPEG XL and the JPEG files.
 
-    python benchmarks/jpeg_pasts.py --data DIR [--efforts 5 9] [--images N] [--out DIR]
+    python benchmarks/jpeg_pasts.py --data DIR [--sets drive bccd kodak] [--efforts 5 9]
+                                    [--images N] [--out DIR]
 
 DRIVE and BCCD as they are; Kodak re-compressed by Pillow at qualities 75, 90 and 95, with each
 subsampling, whole and cut out at odd offsets, and gray. Real files without codebooks; each is
@@ -29,6 +30,7 @@ import softcomp_codec
 from softcomp_codec.container import JPEG_PAST
 
 Array = NDArray[Any]
+SETS = ("drive", "bccd", "kodak")
 QUALITIES = (75, 90, 95)
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 CUT = (slice(37, 400), slice(51, 500))
@@ -49,13 +51,21 @@ class Row:
     seconds: dict[int, list[float]] = field(default_factory=dict)
 
 
-def pictures(data: Path, n_images: int | None) -> Iterator[tuple[str, Array, int]]:
+def pictures(name: str, data: Path, n_images: int | None) -> Iterator[tuple[str, Array, int]]:
     """Yield (set, picture, bytes of its JPEG file or 0)."""
-    for array in datasets.pictures(data / "drive" / "test")[:n_images]:
-        yield "drive/test", array, 0
-    for path in sorted((data / "bccd").glob("*.jpg"))[:n_images]:
-        with Image.open(path) as image:
-            yield "bccd", np.asarray(image), path.stat().st_size
+    if name == "drive":
+        for array in datasets.pictures(data / "drive" / "test")[:n_images]:
+            yield "drive/test", array, 0
+    elif name == "bccd":
+        for path in sorted((data / "bccd").glob("*.jpg"))[:n_images]:
+            with Image.open(path) as image:
+                yield "bccd", np.asarray(image), path.stat().st_size
+    else:
+        yield from recompressed(data, n_images)
+
+
+def recompressed(data: Path, n_images: int | None) -> Iterator[tuple[str, Array, int]]:
+    """Yield Kodak images through Pillow's JPEG."""
     for original in datasets.pictures(data / "kodak")[:n_images]:
         image = Image.fromarray(original)
         for quality in QUALITIES:
@@ -135,6 +145,7 @@ def main() -> None:
     """Measure, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--efforts", type=int, nargs="+", default=[5, 9])
     parser.add_argument("--images", type=int, help="only the first of each set")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
@@ -143,12 +154,14 @@ def main() -> None:
     for effort in arguments.efforts:
         softcomp_codec.decode(softcomp_codec.encode(warm, codebook=None, effort=effort))
     rows: dict[str, Row] = {}
-    for name, picture, jpeg in pictures(arguments.data, arguments.images):
-        measure(picture, jpeg, arguments.efforts, rows.setdefault(name, Row()))
+    for each in arguments.sets:
+        for name, picture, jpeg in pictures(each, arguments.data, arguments.images):
+            measure(picture, jpeg, arguments.efforts, rows.setdefault(name, Row()))
     text = report(rows, arguments.efforts)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    reduced = "" if arguments.images is None else "-reduced"
-    (arguments.out / f"jpeg-pasts{reduced}.md").write_text(text, encoding="utf-8")
+    reduced = "-reduced" if arguments.images is not None else ""
+    some = "" if set(arguments.sets) == set(SETS) else "-" + "-".join(arguments.sets)
+    (arguments.out / f"jpeg-pasts{some}{reduced}.md").write_text(text, encoding="utf-8")
     print(text)
 
 
