@@ -73,7 +73,6 @@ INVALID = {
     "frames-coder-of-the-first-differs.scf": (CorruptStreamError, "is not the header's"),
     "frames-follow-by-another-coder.scf": (CorruptStreamError, "frame 1 has coder byte 0x22"),
     "frames-follow-nothing.scf": (CorruptStreamError, "frame 0 has coder byte 0x42"),
-    "frames-follow-the-lattice.scf": (CorruptStreamError, "transform 4 of a frame that follows"),
     "frames-length-wrong.scf": (CorruptStreamError, ""),
     "frames-none.scf": (CorruptStreamError, "first frame is not the header's"),
     "frames-stored-by-the-built-in-prior.scf": (CorruptStreamError, "frame 1 has coder byte 0x01"),

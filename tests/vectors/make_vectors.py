@@ -667,7 +667,6 @@ def invalid_files(books):
         ),
         "frames-follow-nothing": _following(picture, (True, False)),
         "frames-follow-by-another-coder": _following(picture, (False, True), container.SHAPES),
-        "frames-follow-the-lattice": _following(picture, (False, True), lattice=True),
         "tiles-check-wrong": tiled[:-5] + bytes([tiled[-5] ^ 1]) + tiled[-4:],
         "tiles-too-short": tiled[:-1],
         "tiles-too-long": tiled + b"\0",
@@ -767,21 +766,15 @@ def invalid_files(books):
     }
 
 
-def _following(picture, follows, coder=container.CONTEXT, *, lattice=False):
+def _following(picture, follows, coder=container.CONTEXT):
     """Two frames of which some say that they follow."""
-    if lattice:
-        picture = np.dstack([picture] * 3)
-    mode = planes.mode_of_array(picture)
-    payload = context_coder.encode_payload(picture, mode)
-    second = bytes([4 << 4 | 5]) + payload[1:] if lattice else payload
+    payload = context_coder.encode_payload(picture, planes.mode_of_array(picture))
     crc = file_builder.checksum(picture)
     frames = tuple(
-        Frame(each, False, len(part), crc, follows=own)
-        for each, part, own in zip(
-            (container.CONTEXT, coder), (payload, second), follows, strict=True
-        )
+        Frame(each, False, len(payload), crc, follows=own)
+        for each, own in zip((container.CONTEXT, coder), follows, strict=True)
     )
-    return file_of(picture, payload + second, coder=container.CONTEXT, frames=frames)
+    return file_of(picture, payload * 2, coder=container.CONTEXT, frames=frames)
 
 
 def _table(good, data, payload):
