@@ -69,7 +69,7 @@ INVALID = {
     "file-check-of-three-bytes.scf": (CorruptStreamError, "file check is not 4 bytes"),
     "file-check-second.scf": (CorruptStreamError, "file check is not .* in the first segment"),
     "file-check-wrong.scf": (CorruptStreamError, "do not match its file check"),
-    "flag-of-sets.scf": (UnsupportedStreamError, "sets of images"),
+    "flag-of-sets.scf": (UnsupportedStreamError, "a set of images"),
     "frames-coder-of-the-first-differs.scf": (CorruptStreamError, "is not the header's"),
     "frames-follow-by-another-coder.scf": (CorruptStreamError, "frame 1 has coder byte 0x22"),
     "frames-follow-nothing.scf": (CorruptStreamError, "frame 0 has coder byte 0x42"),
