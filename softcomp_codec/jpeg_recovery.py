@@ -7,14 +7,22 @@ the picture exact. All arithmetic is that of integers, so that every machine fin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import colour_lattice, quantiser_estimation, quantiser_tables
-from .jpeg_emulation import BLOCK, FANCY, Past, invert_transform, round_samples, upsample
+from .jpeg_emulation import (
+    BLOCK,
+    FANCY,
+    Past,
+    convert_colours,
+    invert_transform,
+    round_samples,
+    upsample,
+)
 from .kernels import block_search_kernels
 from .kernels import recovery_kernels as kernels
 from .worker_threads import on_threads
@@ -49,7 +57,7 @@ LEAST_GOOD = 85
 """Percent of a sample's luma blocks that the coefficients must give, or nearly give."""
 
 STEPS_BY_EFFORT = (0, 8, 12, 16, 32, 60, 100, 200, 300, 500)
-ROUNDS_BY_EFFORT = (0, 1, 1, 1, 1, 1, 2, 2, 3, 4)
+ROUNDS_BY_EFFORT = (0, 1, 1, 1, 1, 2, 3, 4, 8, 12)
 SEARCHED_STEP = 3
 """Larger quantiser steps leave no doubt, but beside saturated samples."""
 
@@ -63,6 +71,9 @@ MOST_DOUBT = 16
 
 NEARLY_ZERO = 3686
 """In 4096ths: what rounding noise makes of a zero."""
+
+GRID_PIXELS = 256
+"""Side of the part by which the place of the chroma's blocks is told."""
 
 WINDOW = 7
 """Blocks a side of the windows by which the grid is found."""
@@ -101,11 +112,23 @@ class _Known:
         Of Y, Cb and Cr at the pixels, or of the gray samples.
     guess : list of ndarray
         Likely values within.
+    components : dict
+        Intervals before upsampling that were found.
     """
 
     picture: NDArray[Any]
     boxes: list[Box]
     guess: list[Component]
+    components: dict[tuple[Any, ...], Box] = field(default_factory=dict)
+
+    def component(self, past: Past, index: int) -> Box:
+        """Return the intervals of a component's samples before upsampling."""
+        if index == 0:
+            return _placed(past, self.boxes[0])
+        key = (past.sampling, past.phase, past.cut, past.upsampling, index)
+        if key not in self.components:
+            self.components[key], _ = _component_box(past, self.boxes[index])
+        return self.components[key]
 
 
 @cache
@@ -196,9 +219,25 @@ def _likely_pasts(known: _Known, hints: Sequence[Past]) -> Iterator[Past]:
 
 def _zeros_of_chroma(known: _Known, past: Past) -> int:
     """Return how many chroma coefficients in 65,536 are nearly 0: most on the right grid."""
-    told = np.concatenate([_told(_component_box(past, known.boxes[index])[0]) for index in (1, 2)])
+    # a part that lies in its MCUs as the whole picture does
+    starts = [
+        max(0, side // 2 - GRID_PIXELS // 2) // (BLOCK * by) * (BLOCK * by)
+        for side, by in zip(known.picture.shape, past.sampling, strict=False)
+    ]
+    rows, columns = (slice(start, start + GRID_PIXELS) for start in starts)
+    told = np.concatenate(
+        [
+            _told(_component_box(past, _part((low, high), rows, columns))[0])
+            for low, high in known.boxes[1:]
+        ]
+    )
     n_small = int((np.abs(told) < NEARLY_ZERO).sum())
     return n_small * 65536 // max(1, int(told.size))
+
+
+def _part(box: Box, rows: slice, columns: slice) -> Box:
+    low, high = (np.ascontiguousarray(each[rows, columns]) for each in box)
+    return low, high
 
 
 def _past(sampling: tuple[int, int], phase: tuple[int, int], tables: tuple[Table, ...]) -> Past:
@@ -270,9 +309,7 @@ def _with_tables(known: _Known, past: Past) -> Iterator[Past]:
     table, quality = quantiser_estimation.estimate_table(luma, quantiser_tables.LUMA)
     tables = [table]
     if len(known.boxes) > 1:
-        chroma = np.concatenate(
-            [_told(_component_box(past, known.boxes[index])[0]) for index in (1, 2)]
-        )
+        chroma = np.concatenate([_told(known.component(past, index)) for index in (1, 2)])
         table, _ = quantiser_estimation.estimate_table(chroma, quantiser_tables.CHROMA, quality)
         tables += [table, table]
     yield replace(past, tables=tuple(tables))
@@ -392,6 +429,12 @@ def _blocks_of_box(box: Box) -> tuple[Component, Component]:
     return low, high
 
 
+def _unsure(box: Box) -> NDArray[np.bool_]:
+    """Return which blocks have samples that are not known exactly."""
+    low, high = _blocks(box[0]), _blocks(box[1])
+    return np.asarray((low < high).any(axis=1))
+
+
 def _solve(
     centre: Component, low: Component, high: Component, table: Table, n_steps: int,
     before: tuple[NDArray[np.int16], NDArray[np.bool_]] | None = None,
@@ -432,29 +475,36 @@ class _Search:
             box = _placed(past, known.boxes[0])
             found, exact = self._find(0, box, box[0] + box[1], None)
             return Recovered(past, [self._shaped(0, found)], [box], (float(exact.mean()),))
-        boxes = [_component_box(past, known.boxes[index])[0] for index in (1, 2)]
+        boxes = [known.component(past, index) for index in (1, 2)]
+        unsure = [_unsure(_placed(past, known.boxes[0])), *map(_unsure, boxes)]
         states: list[Any] = [None, None, None]
-        guess = known.guess
-        luma_box = _placed(past, known.boxes[0])
+        best: tuple[int, list[Any], Box] | None = None
+        guess, samples = known.guess, [self._downsampled(i, known.guess[i]) for i in (1, 2)]
         for _ in range(self._n_rounds):
-            shown = []
             for index, box in zip((1, 2), boxes, strict=True):
-                start = np.clip(self._downsampled(index, guess[index]), *box)
-                states[index] = self._find(index, box, 2 * start, states[index])
-                shown.append(self._shown(index, states[index][0]))
-            low, high = self._luma_box(*shown)
-            luma_box = _placed(past, (low, high))
-            middle = np.clip(guess[0], low, high)
-            widths = (high - low).astype(np.int32)
-            open_ = np.asarray(_blocks(_placed(past, (widths, widths))[0]).any(axis=1))
-            start = 2 * _placed(past, (middle, middle))[0]
-            states[0] = self._find(0, luma_box, start, states[0], open_)
-            guess = self._nearest([self._shown(0, states[0][0]), *shown])
+                now = samples[index - 1]
+                gap = guess[index] - upsample(past, index, now, *self._size)
+                start = np.clip(now + self._downsampled(index, gap), *box)
+                state = self._find(index, box, 2 * start, states[index], unsure[index])
+                states[index], samples[index - 1] = state, self._samples(index, state[0])
+            chroma = [upsample(past, i, samples[i - 1], *self._size) for i in (1, 2)]
+            luma_box = _placed(past, self._luma_box(*chroma))
+            middle = np.clip(_placed(past, (guess[0], guess[0]))[0], *luma_box)
+            states[0] = self._find(0, luma_box, 2 * middle, states[0], unsure[0])
+            shown = [upsample(past, 0, self._samples(0, states[0][0]), *self._size), *chroma]
+            wrong = convert_colours(*shown) != known.picture
+            n_wrong = int(wrong.sum())
+            if best is None or n_wrong < best[0]:
+                best = n_wrong, list(states), luma_box
+            if not n_wrong or not any(each.any() for each in unsure):
+                break
+            guess = self._nearest(shown)
+        assert best is not None
         return Recovered(
             past,
-            [self._shaped(index, state[0]) for index, state in enumerate(states)],
-            [luma_box, *boxes],
-            tuple(float(state[1].mean()) for state in states),
+            [self._shaped(index, state[0]) for index, state in enumerate(best[1])],
+            [best[2], *boxes],
+            tuple(float(state[1].mean()) for state in best[1]),
         )
 
     def _find(
@@ -469,12 +519,11 @@ class _Search:
     def _shaped(self, index: int, found: NDArray[np.int16]) -> Coefficients:
         return found.reshape(*self._past.block_shape(index, *self._size), 64)
 
-    def _shown(self, index: int, found: NDArray[np.int16]) -> Component:
-        """Return a component at the pixels."""
-        past = self._past
-        shape = past.component_shape(index, *self._size)
-        fine = invert_transform(self._shaped(index, found), past.tables[index], shape)
-        return upsample(past, index, round_samples(fine, np.zeros_like(fine)), *self._size)
+    def _samples(self, index: int, found: NDArray[np.int16]) -> Component:
+        """Return a component's samples."""
+        shape = self._past.component_shape(index, *self._size)
+        fine = invert_transform(self._shaped(index, found), self._past.tables[index], shape)
+        return round_samples(fine, np.zeros_like(fine))
 
     def _downsampled(self, index: int, plane: Component) -> Component:
         """Return the means of the pixels that show each sample most."""
@@ -507,8 +556,11 @@ class _Search:
         return np.where(keep, first, low), np.where(keep, last, high)
 
     def _nearest(self, shown: list[Component]) -> list[Component]:
-        """Return the shown samples, moved into their pixels' intervals."""
-        return [
-            np.clip(each, box[0], box[1])
-            for each, box in zip(shown, self._known.boxes, strict=True)
-        ]
+        """Return what is shown where pixels are clipped, moved to what gives them; else known."""
+        picture = self._known.picture
+        red, green, blue = (np.ascontiguousarray(picture[:, :, i], np.int32) for i in range(3))
+        triples = np.stack(shown)
+        kernels.nearest_triples(
+            red, green, blue, colour_lattice.conversion(), colour_lattice.first_chroma(), triples
+        )
+        return [np.clip(each, *box) for each, box in zip(triples, self._known.boxes, strict=True)]

@@ -38,6 +38,9 @@ _SAME_QUALITY = 160
 _CUSTOM = 160
 """What a frequency must tell for another step than that of libjpeg's table; if that fits, more."""
 
+_MANY_CUSTOM = 8
+"""So many other steps are none of libjpeg's tables."""
+
 _MANY_BUSY = 40
 """So many blocks with several coefficients are enough; blocks with one or two are doubtful."""
 
@@ -139,11 +142,13 @@ def estimate_table(
     scores = step_scores(whole_blocks(told, likely))
     best, found = _best(scores, candidates)
     best_steps = scores.argmax(axis=1)
+    now = scores[np.arange(64), np.minimum(np.array(best), LARGEST_STEP)]
+    # a JPEG of a JPEG has multiples too, but then libjpeg's table fits
+    fits = now[1:].sum() > 0 and (now < -_CUSTOM).sum() < _MANY_CUSTOM
     custom = list(best)
     for k in range(64):
-        now = int(scores[k, min(best[k], LARGEST_STEP)])
-        gain = int(scores[k, best_steps[k]]) - max(now, 0)
-        if gain > (_CUSTOM if now < 0 else 4 * _CUSTOM):
+        gain = int(scores[k, best_steps[k]]) - max(int(now[k]), 0)
+        if gain > _CUSTOM and (now[k] < 0 or (not fits and gain > 4 * _CUSTOM)):
             custom[k] = max(1, int(best_steps[k]))
     return tuple(custom), found
 

@@ -227,16 +227,20 @@ def test_hostile():
         jpeg_past_coder.decode_payload(payload[:8] + b"\xff\xff\x7f" + payload[10:], header)
 
 
-def test_any_damage_is_noticed():
+def test_damage_gives_the_exact_picture_or_an_error():
+    # a few bits tell of samples that the picture does not show
     picture, _ = through_jpeg(photograph(72, 80), quality=80)
     data = softcomp_codec.encode(picture, codebook=None)
     assert softcomp_codec.read_header(data).coder == container.JPEG_PAST
-    where = noise((300,), 8 * (len(data) - 12), 5) + 8 * 12
-    for bit in where:
+    n_noticed = 0
+    for bit in noise((300,), 8 * (len(data) - 12), 5) + 8 * 12:
         bad = bytearray(data)
         bad[bit >> 3] ^= 1 << (bit & 7)
-        with pytest.raises(ScfError):
-            softcomp_codec.decode(bytes(bad))
+        try:
+            assert np.array_equal(softcomp_codec.decode(bytes(bad)), picture)
+        except ScfError:
+            n_noticed += 1
+    assert n_noticed >= 290
 
 
 def test_what_info_says():

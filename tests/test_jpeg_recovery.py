@@ -65,6 +65,14 @@ def test_steps_of_other_encoders():
     assert hinted == table
 
 
+def test_a_jpeg_of_a_jpeg_has_the_later_steps():
+    table = libjpeg_table(LUMA, 97)
+    coefficients = made_coefficients(600, table, 11)
+    coefficients[:, 3:20] = coefficients[:, 3:20] // 2 * 2
+    transformed = quantiser_estimation.transform(2 * samples_of(coefficients, table) - 256)
+    assert quantiser_estimation.estimate_table(transformed, LUMA)[0] == table
+
+
 def test_broken_blocks_do_not_change_steps():
     table = libjpeg_table(LUMA, 80)
     samples = samples_of(made_coefficients(300, table), table)

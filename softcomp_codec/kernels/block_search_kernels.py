@@ -11,6 +11,12 @@ BASIS_BITS = 12
 _FINE_SHIFT = BASIS_BITS - FINE_BITS
 _LIMIT = 32767
 
+_OPEN, _MANY_OPEN = 3, 16
+"""Samples are open where their interval is wider; so many tell little of high frequencies."""
+
+_MOST_OPEN_STEPS = 80
+"""Longer searches of blocks with intervals gain nothing."""
+
 _FARTHEST = 5300
 """Rounding noise of a coefficient is hardly ever larger than 1.3, unless few are not 0."""
 
@@ -71,6 +77,7 @@ def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found
         if not todo[n]:
             continue
         wide = False
+        n_open = np.int64(0)
         for s in range(64):
             # samples in 4096ths about 0, half a level added, as `fine` has them
             first[s] = np.int32(low[n, s] - 128) << BASIS_BITS
@@ -80,22 +87,28 @@ def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found
             if high[n, s] >= 255:
                 last[s] = 1 << 30
             wide |= high[n, s] > low[n, s]
+            n_open += np.int64(high[n, s] > low[n, s] + _OPEN)
         for k in range(64):
             total = np.int64(0)
             for s in range(64):
                 total += np.int64(basis[k, s]) * (centre[n, s] - 256)
             whole = 2 * table[k] << BASIS_BITS
             now[k] = (total + (whole >> 1)) // whole
+            if n_open > _MANY_OPEN and k > 0:
+                # what open samples are taken for is rough; zeros are likelier
+                size = (abs(total) + (5 * whole >> 4)) // whole
+                now[k] = size if total > 0 else -size
             offsets[k] = (total >> 1) - (now[k] * table[k] << BASIS_BITS)
         waits[:] = -1
         farthest = _FARTHEST
         least = np.int64(1) << 60
-        for step in range(n_steps + 1):
+        most_steps = min(n_steps, _MOST_OPEN_STEPS) if wide else n_steps
+        for step in range(most_steps + 1):
             outside = _measure(now, table, scratch, block, fine, first, last, values)
             if outside < least:
                 least = outside
                 best[:] = now
-            if outside == 0 or step == n_steps:
+            if outside == 0 or step == most_steps:
                 break
             chosen, lowest = np.int64(-1), np.int64(1) << 60
             for k in range(64):

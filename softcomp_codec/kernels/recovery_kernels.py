@@ -3,7 +3,7 @@
 import numpy as np
 
 from .jit import inlined, kernel
-from .lattice_kernels import FIRST_CB, FIRST_CR, _chroma_range, _luma
+from .lattice_kernels import FIRST_CB, FIRST_CR, _chroma_range, _clipped_triple, _is_clipped, _luma
 
 _MAX_PASSES = 20
 
@@ -120,3 +120,22 @@ def narrow_triples(red, green, blue, conversion, first, lows, highs):
                 lows[0, i, j], highs[0, i, j] = low_y, high_y
                 lows[1, i, j], highs[1, i, j] = low_cb, high_cb
                 lows[2, i, j], highs[2, i, j] = low_cr, high_cr
+
+
+@kernel
+def nearest_triples(red, green, blue, conversion, first, triples):
+    """Move the YCbCr of clipped pixels to the nearest that give them, near `triples` as they are.
+
+    `triples`: int32, (3, H, W).
+    """
+    for i in range(red.shape[0]):
+        for j in range(red.shape[1]):
+            r, g, b = np.int64(red[i, j]), np.int64(green[i, j]), np.int64(blue[i, j])
+            if not _is_clipped(r, g, b):
+                continue
+            exact, y, cb, cr = _clipped_triple(
+                r, g, b, _luma(r, g, b), np.int64(triples[0, i, j]), np.int64(triples[1, i, j]),
+                np.int64(triples[2, i, j]), conversion, first,
+            )  # fmt: skip
+            if exact:
+                triples[0, i, j], triples[1, i, j], triples[2, i, j] = y, cb, cr
