@@ -48,9 +48,8 @@ END_BYTES = 8
 """The last bytes of a whole set: length and CRC-32 of its last index."""
 
 _SEGMENTS, _SET_BOOK, _NAMED = 0b00100, 0b01000, 0b10000
-_SPECIAL_MODES = ("P", "PA")
-_ARRAY_MODE = 31
-"""Modes that need segments, which images of a group do not have."""
+LAST_GROUP_MODE = 11
+"""The modes behind it need segments, or are coded in other forms: they are not grouped."""
 
 
 @dataclass(frozen=True)
@@ -388,8 +387,7 @@ def most_of_group(mode: Mode) -> int:
 
 def may_be_grouped(mode: Mode, width: int, height: int) -> bool:
     """Whether images of a mode and size may share a block (SPEC 7.2.4)."""
-    special = mode.pillow_mode in _SPECIAL_MODES or mode.identifier == _ARRAY_MODE
-    return not special and width * height <= MAX_GROUP_PIXELS
+    return mode.identifier <= LAST_GROUP_MODE and width * height <= MAX_GROUP_PIXELS
 
 
 def write_group_block(group: GroupBlock) -> bytes:

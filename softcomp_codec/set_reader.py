@@ -360,21 +360,12 @@ class ImageSet:
         mode = self._header(block, number).mode
         if mode.pillow_mode is None:
             raise OSError(f"Pillow cannot hold {mode.name}; use read")
-        if isinstance(block, ImageBlock):
-            from .pillow_plugin import ScfImageFile
+        from .pillow_plugin import ScfImageFile
 
-            image = ScfImageFile(BytesIO(block.file))
-            image._source, image._codebooks = self._source, self._books_of(block)
-            image.load()
-            return image
-        from PIL import Image
-
-        from . import planes
-
-        samples = planes.canonical_samples(self._of_group(entry, block, number), block.mode)
-        single = Image.frombytes(mode.pillow_mode, (block.width, block.height), samples)
-        single.info["scf_version"] = container.FORMAT_VERSION
-        return single
+        image = ScfImageFile(BytesIO(self._single_file(entry, block, number)))
+        image._source, image._codebooks = self._source, self._books_of(block)
+        image.load()
+        return image
 
     @property
     def names(self) -> list[str]:
@@ -445,20 +436,8 @@ class ImageSet:
         """
         entry, number = self._place(which)
         block = self._block(entry)
-        segments = self._contents.head.codebook_segments() if embed_codebook else ()
-        if isinstance(block, ImageBlock):
-            if not (segments and block.of_set):
-                return block.file
-            header, payload = container.read_file(block.file)
-            return container.write_file(
-                replace(header, segments=(*segments, *header.segments)), payload
-            )
-        from . import planes
-
-        samples = planes.canonical_samples(self._of_group(entry, block, number), block.mode)
-        crc = container.checksum(block.mode, block.width, block.height, samples)
-        header = block.header(number, segments if block.of_set else (), crc)
-        return container.write_file(header, block.payloads[number])
+        segments = self.head.codebook_segments() if embed_codebook and block.of_set else ()
+        return self._single_file(entry, block, number, segments)
 
     def verify(self) -> None:
         """Decode everything and compare it with all checksums.
@@ -563,6 +542,28 @@ class ImageSet:
         self._check(block, entry)
         assert block is not None
         return block
+
+    def _single_file(
+        self,
+        entry: int,
+        block: ImageBlock | GroupBlock,
+        number: int,
+        segments: tuple[container.Segment, ...] = (),
+    ) -> bytes:
+        """Return an image as a file; one of a group is decoded, for its checksum."""
+        if isinstance(block, ImageBlock):
+            header = self._header(block, number)
+            if not segments:
+                return block.file
+            payload = block.file[header.payload_offset :]
+            return container.write_file(
+                replace(header, segments=(*segments, *header.segments)), payload
+            )
+        from . import planes
+
+        samples = planes.canonical_samples(self._of_group(entry, block, number), block.mode)
+        crc = container.checksum(block.mode, block.width, block.height, samples)
+        return container.write_file(block.header(number, segments, crc), block.payloads[number])
 
     def _check(self, block: ImageBlock | GroupBlock | None, entry: Entry) -> None:
         found = (0, False, 0) if block is None else (*_extent(block), block.position)

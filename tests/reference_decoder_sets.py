@@ -8,7 +8,6 @@ from reference_decoder import (
     BITS_OF_MODE,
     IMAGE_MAGIC,
     LAST_AXIS_OF_MODE,
-    PALETTE_MODE,
     REFERENCE,
     REFERENCE_BYTES,
     SEGMENT_CODEBOOK,
@@ -200,7 +199,7 @@ def decode_group(
     width, height = read_side(file), read_side(file)
     of_set = bool(flags & 8)
     reference = head.reference if of_set else file.take(REFERENCE_BYTES[flags & 3])
-    if flags & 4 or mode == PALETTE_MODE or width * height > 1 << 14:
+    if flags & 4 or mode > 11 or width * height > 1 << 14:
         raise SpecError("corrupt: a group with segments, or of large images")
     coders = read_runs(file, mode, bool(reference))
     share = file.varint()
