@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .batch import files_below, run_all, write_output
+from .completion import complete_codebook
 from .console import complain, n_bytes, note, plural, print_table, progress, ratio, say
 from .pictures import SCF_SUFFIX, picture_suffixes, read_picture
 
@@ -53,6 +54,7 @@ def bench(
             metavar="NAME",
             help="none, or a codebook's name, ID or path, beside auto; may be repeated.",
             show_default=False,
+            autocompletion=complete_codebook,
         ),
     ] = None,
     effort: Annotated[

@@ -10,6 +10,7 @@ import typer
 
 from . import indicator_lines
 from .batch import write_output
+from .completion import complete_codebook_to_show
 from .console import n_bytes, note, plural, print_facts, print_table, ratio, say
 from .explain import ForceOption, PlotOption, check_plot
 
@@ -80,7 +81,12 @@ def list_all(
 @app.command("show")
 def show(
     name: Annotated[
-        str, typer.Argument(metavar="NAME_OR_PATH", help="A codebook's name, ID or .scfb file.")
+        str,
+        typer.Argument(
+            metavar="NAME_OR_PATH",
+            help="A codebook's name, ID or .scfb file.",
+            autocompletion=complete_codebook_to_show,
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     plot: PlotOption = None,

@@ -15,6 +15,11 @@ def complete_codebook(incomplete: str) -> list[tuple[str, str]]:
     return [(name, text) for name, text in dict(names).items() if name.startswith(incomplete)]
 
 
+def complete_codebook_to_show(incomplete: str) -> list[tuple[str, str]]:
+    """Return the codebooks of the usual places, with their origin."""
+    return [pair for pair in complete_codebook(incomplete) if pair[0] not in ("auto", "none")]
+
+
 def complete_coder(incomplete: str) -> list[str]:
     """Return the coders that can be asked for."""
     from ..coder_choice import CODER_CHOICES

@@ -124,8 +124,7 @@ def encode(
         bool,
         typer.Option(
             "--delete-lossy",
-            help="With --delete-source: JPEG and other lossy files, too; their .scf holds the "
-            "decoded pixels, from which such a file cannot be made again.",
+            help="With --delete-source: JPEG and other lossy files, too.",
         ),
     ] = False,
     resume: ResumeOption = False,
@@ -139,8 +138,10 @@ def encode(
     Takes every file that Pillow or imageio reads, .npy arrays and idx files. A picture that .scf
     cannot keep exactly, with its metadata, is refused. Folders are searched for pictures and need
     -o, where the files keep their places, or --in-place. Each file is written whole or not at all,
-    with the times of its picture. Existing files are not replaced without --force; --resume goes
-    on after an interruption. Exit code 1 if a file failed, 130 after Ctrl-C.
+    with the times of its picture. --delete-source leaves JPEG and other lossy files where they are,
+    as they cannot be made again from their pixels, unless --delete-lossy. Existing files are not
+    replaced without --force; --resume goes on after an interruption. Exit code 1 if a file failed,
+    130 after Ctrl-C.
     """
     from ..codebook_store import known_for_now
     from .sources import may_be_idx_file, wanted_suffixes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .batch import write_output
+from .completion import complete_codebook, complete_coder
 from .console import n_bytes, note, plural, print_facts, print_table, ratio, say
 from .pictures import SCF_SUFFIX, read_picture
 
@@ -34,13 +35,19 @@ def explain(
         typer.Option(
             metavar="NAME",
             help="auto, none, or a codebook's name, ID or path; for .scf files one to try first.",
+            autocompletion=complete_codebook,
         ),
     ] = "auto",
     effort: Annotated[
         int, typer.Option(min=1, max=9, help="Of pictures: 1 is fast, 9 is small.")
     ] = 5,
     coder: Annotated[
-        str, typer.Option(metavar="NAME", help="Of pictures: auto, context or shapes.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Of pictures: auto, context or shapes.",
+            autocompletion=complete_coder,
+        ),
     ] = "auto",
     plot: PlotOption = None,
     force: ForceOption = False,
