@@ -80,7 +80,8 @@ def encode_payload(array: NDArray[Any], mode: Mode, *, effort: int = 5) -> bytes
     """
     from .jpeg_recovery import recover  # decoding does without
 
-    picture = array.reshape(array.shape[:2]) if mode.n_planes == 1 else array
+    picture = np.ascontiguousarray(array)
+    picture = picture.reshape(array.shape[:2]) if mode.n_planes == 1 else picture
     if not may_win(*picture.shape[:2]):
         return None
     recovered = recover(picture, effort)

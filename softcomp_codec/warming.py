@@ -13,7 +13,9 @@ from . import (
     container,
     context_coder,
     few_colour_coder,
+    jpeg_past_coder,
     planes,
+    quantiser_tables,
     shapes,
     shapes_coder,
     tiny_coder,
@@ -25,6 +27,7 @@ from .codebook import built_in_part, kind_of
 from .container import Header
 from .decoder import decode
 from .encoder import encode
+from .jpeg_emulation import FANCY, Past, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from .container import Mode
 
 _SIDE = 24
+_JPEG_SIDE = 96
 
 
 def warmup(progress: Callable[[str, int, int], None] | None = None) -> float:
@@ -64,6 +68,7 @@ def warmup(progress: Callable[[str, int, int], None] | None = None) -> float:
         tell(f"{mode.name} images", done, stages)
         for book in _books_for(mode):
             _warm_coder(array, mode, book)
+    _warm_jpeg_past()
     tell("training", stages - 1, stages)
     training.train(images[:1], name="warmup", holdout=0)
     _warm_tiny(images[1])
@@ -133,6 +138,30 @@ def _warm_tiny(slope: NDArray[Any]) -> None:
     tiny_coder.suits(corner, payload)
     header = Header(container.MODES[1], 8, 8, container.TINY, b"", 0)
     _check(np.array_equal(tiny_coder.decode_payload(payload, header, prior)[0], corner))
+
+
+def _warm_jpeg_past() -> None:
+    """Decode made coefficients as libjpeg does, and look for them."""
+    rows, columns = np.mgrid[0:_JPEG_SIDE, 0:_JPEG_SIDE]
+    tables = (quantiser_tables.libjpeg_table(quantiser_tables.LUMA, 80),) * 3
+    for sampling in ((2, 2), (1, 1)):
+        past = Past(sampling, (0, 0), (False, False), FANCY, tables)
+        coefficients = []
+        for component in range(3):
+            shape = past.block_shape(component, _JPEG_SIDE, _JPEG_SIDE)
+            blocks = np.zeros((*shape, 64), np.int16)
+            for at in (0, 1, 8, 9, 18, 33):
+                places = (rows + 3 * columns + at + component) % 7
+                blocks[:, :, at] = (places[: shape[0], : shape[1]] - 3) * (4 if at < 2 else 1)
+            coefficients.append(blocks)
+        picture = render(past, coefficients, _JPEG_SIDE, _JPEG_SIDE)
+        picture[40:44] = 255 - picture[40:44]
+        for array in (picture, np.ascontiguousarray(picture[:, :, 0])):
+            mode = planes.mode_of_array(array)
+            payload = jpeg_past_coder.encode_payload(array, mode)
+            if payload is not None:
+                header = Header(mode, _JPEG_SIDE, _JPEG_SIDE, container.JPEG_PAST, b"", 0)
+                _check(np.array_equal(jpeg_past_coder.decode_payload(payload, header)[0], array))
 
 
 def _warm_shapes() -> None:

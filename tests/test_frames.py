@@ -37,7 +37,6 @@ from softcomp_codec.errors import (
     CodebookNotFoundError,
     CorruptStreamError,
     TruncatedStreamError,
-    UnsupportedStreamError,
 )
 
 OPTIONS = {"codebook": None}
@@ -661,13 +660,6 @@ OPEN_ERRORS = {
     **{
         f"reserved bit {bit}": (hostile(b"\2" + A + entry(1 << bit, 20, CRC_B)), CorruptStreamError)
         for bit in (1, 2, 3, 4)
-    },
-    **{
-        f"reserved coder {coder}": (
-            hostile(b"\2" + A + entry(coder << 5, 20, CRC_B)),
-            (CorruptStreamError, UnsupportedStreamError),
-        )
-        for coder in (7,)
     },
     **{
         f"table cut to {length}": (hostile((b"\2" + A + B)[:length]), CorruptStreamError)
