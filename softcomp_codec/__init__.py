@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .container import read_header
     from .decoder import decode, decode_frames, decode_many
     from .encoder import encode, encode_frames, encode_many
+    from .opened_file import OpenedFile, open  # noqa: A004
+    from .set_reader import ImageSet, open_set
+    from .set_writer import SetWriter, write_set
     from .training import train
     from .warming import warmup
 
@@ -31,6 +34,9 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Codebook": "codebook",
+    "OpenedFile": "opened_file",
+    "ImageSet": "set_reader",
+    "SetWriter": "set_writer",
     "decode": "decoder",
     "decode_frames": "decoder",
     "decode_many": "decoder",
@@ -38,10 +44,13 @@ _PUBLIC = {
     "encode_frames": "encoder",
     "encode_many": "encoder",
     "load_codebook": "codebook_store",
+    "open": "opened_file",
+    "open_set": "set_reader",
     "read_header": "container",
     "register_codebook": "codebook_store",
     "train": "training",
     "warmup": "warming",
+    "write_set": "set_writer",
 }
 
 __all__ = [
@@ -50,7 +59,10 @@ __all__ = [
     "CodebookMismatchError",
     "CodebookNotFoundError",
     "CorruptStreamError",
+    "ImageSet",
+    "OpenedFile",
     "ScfError",
+    "SetWriter",
     "TruncatedStreamError",
     "UnsupportedStreamError",
     "__version__",
@@ -61,11 +73,14 @@ __all__ = [
     "encode_frames",
     "encode_many",
     "load_codebook",
+    "open",
+    "open_set",
     "read_header",
     "register",
     "register_codebook",
     "train",
     "warmup",
+    "write_set",
 ]
 
 

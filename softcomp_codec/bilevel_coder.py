@@ -7,13 +7,13 @@ same kernel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .container import ByteReader, write_varint
-from .context_coder import MAX_TILE_BYTES
+from . import planes, tiles
+from .container import ByteReader
 from .context_tables import tables
 from .errors import CorruptStreamError, TruncatedStreamError
 from .kernels import bilevel_kernels, entropy_kernels, status
@@ -33,8 +33,7 @@ from .kernels.bilevel_kernels import (
     SPARE_BYTES,
 )
 from .kernels.lanes import LANES
-from .planes import dtype_of
-from .worker_threads import on_threads
+from .tiles import Tile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +41,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .bilevel_prior import BilevelPrior
-    from .container import Header
+    from .container import Header, Payload
+    from .tiles import Box
 
     Pixels = NDArray[np.uint8]
 
@@ -99,8 +99,9 @@ COUNT_LIMIT = 100
 PACE = 6
 """Of the weights, in 64ths."""
 
-TILE_PIXELS = 1 << 24
-"""Larger images are cut into tiles of about so many pixels, from top to bottom (SPEC 5D.1)."""
+MOST_PIXELS = 1 << 24
+TILE_PIXELS = 1 << 22
+"""Images of more than the former are cut into tiles of about the latter (SPEC 5D.1)."""
 
 BLOCK_PIXELS = 1 << 18
 """Smaller images are coded pixel by pixel where no prior has learned about blocks."""
@@ -244,19 +245,17 @@ def encode_payload(
     bytes, or None where the samples themselves are smaller.
     """
     height, width = array.shape[:2]
-    pixels = pixels_of(array)
-    settings = choose_settings(pixels, effort, prior)
-    if settings.inverted:
-        pixels = pixels ^ np.uint8(1)
-    tiles = on_threads(
-        lambda rows: code_tile(Model(settings, _area(rows, width), prior), pixels[slice(*rows)]),
-        tile_rows(height, width),
-    )
-    coded = [tile for tile in tiles if tile is not None]
-    if len(coded) < len(tiles):
-        return None
-    lengths = b"".join(write_varint(len(tile)) for tile in coded[:-1])
-    return settings.to_byte() + lengths + b"".join(coded)
+    settings = choose_settings(array.reshape(height, width).view(np.uint8), effort, prior)
+
+    def encode(tile: Tile) -> bytes | None:
+        pixels = pixels_of(tile.of(array))
+        if settings.inverted:
+            pixels = pixels ^ np.uint8(1)
+        return code_tile(Model(settings, pixels.size, prior), pixels)
+
+    mode = planes.mode_of_array(array)
+    code = tiles.encode_tiles(array, mode, tile_grid(height, width), encode)
+    return None if code is None else settings.to_byte() + code
 
 
 def pixels_of(array: NDArray[Any]) -> Pixels:
@@ -267,13 +266,12 @@ def pixels_of(array: NDArray[Any]) -> Pixels:
 
 
 def choose_settings(pixels: Pixels, effort: int, prior: BilevelPrior | None) -> Settings:
-    """Return the settings that an image is coded with."""
+    """Return the settings that an image is coded with; any byte but 0 is a 1."""
     if prior is not None and prior.shape is not None:
         return Settings.of_prior(prior)
     n_border = 2 * sum(pixels.shape)
-    inverted = n_border < 2 * sum(
-        int(edge.sum()) for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
-    )
+    edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
+    inverted = n_border < 2 * sum(int(np.count_nonzero(edge)) for edge in edges)
     if prior is not None:
         frozen = pixels.size <= FROZEN_PIXELS
         return Settings(len(prior.contexts), inverted, by_blocks=True, frozen=frozen)
@@ -281,12 +279,15 @@ def choose_settings(pixels: Pixels, effort: int, prior: BilevelPrior | None) -> 
 
 
 def decode_payload(
-    payload: bytes,
+    payload: Payload,
     header: Header,
     allow_truncated: bool = False,
     prior: BilevelPrior | None = None,
+    box: Box | None = None,
 ) -> tuple[NDArray[Any], bool]:
     """Return (array, whether it is complete); inverse of `encode_payload` (SPEC 5D).
+
+    Of a `box` only the tiles that it touches are read.
 
     Raises
     ------
@@ -294,35 +295,27 @@ def decode_payload(
         The latter not with `allow_truncated`: missing pixels are 0 then.
     """
     reader = ByteReader(payload, "payload")
-    tiles = tile_rows(header.height, header.width)
+    grid = tile_grid(header.height, header.width)
     try:
         settings = _read_settings(reader, prior)
-        lengths = [reader.varint("tile length", MAX_TILE_BYTES) for _ in tiles[1:]]
+        in_part = allow_truncated or box is not None
+        entries = tiles.read_directory(payload, reader, header, grid, in_part=in_part)
     except TruncatedStreamError:
         if allow_truncated:
-            return np.zeros(header.shape, dtype_of(header.mode)), False
+            return np.zeros(header.shape, planes.dtype_of(header.mode)), False
         raise
-    starts = list(accumulate(lengths, initial=reader.offset))
-    if starts[-1] > len(payload) and not allow_truncated:
-        raise TruncatedStreamError(
-            f"payload: its last tile starts at byte {starts[-1]}, found {len(payload)}"
-        )
-    data = np.frombuffer(bytearray(payload), np.uint8)  # writable, as the kernel's other users
-    array: NDArray[np.uint8] = np.zeros((header.height, header.width), np.uint8)
 
-    def decode(index: int) -> bool:
-        rows = tiles[index]
-        end = starts[index + 1] if index + 1 < len(starts) else len(payload)
-        model = Model(settings, _area(rows, header.width), prior)
-        tile, complete = _decode_tile(
-            model, data[starts[index] : end], rows[1] - rows[0], header.width, index,
-            allow_truncated,
-        )  # fmt: skip
-        array[rows[0] : rows[0] + len(tile)] = tile ^ np.uint8(settings.inverted)
-        return complete
+    def decode(index: int, data: bytes) -> tuple[NDArray[Any], bool]:
+        height, width = grid[index].shape
+        model = Model(settings, height * width, prior)
+        pixels, complete, known = _decode_tile(model, data, height, width, index, allow_truncated)
+        if settings.inverted:
+            pixels = pixels ^ np.uint8(1)
+        pixels[known:] = 0
+        array = pixels.astype(np.bool_).reshape(height, width, *header.shape[2:])
+        return array, complete
 
-    complete = all(on_threads(decode, list(range(len(tiles)))))
-    return array.view(np.bool_).reshape(header.shape), complete
+    return tiles.decode_tiles(payload, header, grid, entries, decode, allow_truncated, box)
 
 
 def describe_payload(payload: bytes, header: Header, prior: BilevelPrior | None) -> dict[str, Any]:
@@ -330,7 +323,7 @@ def describe_payload(payload: bytes, header: Header, prior: BilevelPrior | None)
     settings = _read_settings(ByteReader(payload, "payload"), prior)
     return {
         "contexts": settings.n_contexts,
-        "tiles": len(tile_rows(header.height, header.width)),
+        "tiles": len(tile_grid(header.height, header.width)),
         "inverted": settings.inverted,
         "by_blocks": settings.by_blocks,
         "frozen": settings.frozen,
@@ -339,14 +332,10 @@ def describe_payload(payload: bytes, header: Header, prior: BilevelPrior | None)
     }
 
 
-def tile_rows(height: int, width: int) -> list[tuple[int, int]]:
-    """Return the first row and the end of each tile (SPEC 5D.1)."""
-    n_tiles = min(-(-height * width // TILE_PIXELS), height)
-    return list(pairwise(height * index // n_tiles for index in range(n_tiles + 1)))
-
-
-def _area(rows: tuple[int, int], width: int) -> int:
-    return (rows[1] - rows[0]) * width
+def tile_grid(height: int, width: int) -> list[Tile]:
+    """Return the tiles of an image, row by row (SPEC 5D.1)."""
+    most = height * width if height * width <= MOST_PIXELS else TILE_PIXELS
+    return tiles.tile_grid(height, width, most)
 
 
 def _read_settings(reader: ByteReader, prior: BilevelPrior | None) -> Settings:
@@ -412,18 +401,14 @@ def code_tile(
 
 
 def _decode_tile(
-    model: Model,
-    data: NDArray[np.uint8],
-    height: int,
-    width: int,
-    index: int,
-    allow_truncated: bool,
-) -> tuple[Pixels, bool]:
-    """Return (the rows that are there, whether these are all); inverse of `code_tile`."""
+    model: Model, data: bytes, height: int, width: int, index: int, allow_truncated: bool
+) -> tuple[Pixels, bool, int]:
+    """Return (pixels, whether they are complete, rows that are there); inverse of `code_tile`."""
     padded = _with_margins(height, width)
-    code = int.from_bytes(data[:4].tobytes().ljust(4, b"\0"), "big")
-    interval = np.array([0, 0xFFFFFFFF, code, 4], np.int64)
-    result, row = _run(model, padded, interval, data, decoding=True)
+    code = np.frombuffer(bytearray(data), np.uint8)  # writable, as the kernel's other users
+    first = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
+    interval = np.array([0, 0xFFFFFFFF, first, 4], np.int64)
+    result, row = _run(model, padded, interval, code, decoding=True)
     complete = result == status.OK
     if complete:
         end = int(entropy_kernels.end_of_arithmetic(interval[:2], int(interval[3])))
@@ -436,8 +421,7 @@ def _decode_tile(
         raise CorruptStreamError(f"payload, tile {index}, row {row}: {status.MESSAGES[result]}")
     if not complete and not allow_truncated:
         raise TruncatedStreamError(f"payload, tile {index}: its code ends at row {row} of {height}")
-    tile = padded[ROWS_ABOVE : ROWS_ABOVE + row, LEFT : LEFT + width]
-    return tile, complete
+    return padded[ROWS_ABOVE:, LEFT : LEFT + width], complete, row
 
 
 def _with_margins(height: int, width: int) -> Pixels:

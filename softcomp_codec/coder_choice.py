@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import codebook_store, few_colour_coder, prior_choice
+from . import codebook_store, context_coder, few_colour_coder, jpeg_past_coder, prior_choice
 from .coders import (
     BILEVEL,
     CODERS,
     CONTEXT,
     FEW_COLOUR,
+    JPEG_PAST,
     REFERENCE,
     SHAPES,
     TINY,
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     """A payload, its coder, and whether it needs the codebook."""
 
 CODER_CHOICES = {
-    "auto": (TINY, BILEVEL, FEW_COLOUR, CONTEXT, SHAPES),
+    "auto": (TINY, BILEVEL, FEW_COLOUR, CONTEXT, SHAPES, JPEG_PAST),
     "bilevel": (BILEVEL,),
     "context": (CONTEXT,),
     "few-colour": (FEW_COLOUR,),
+    "jpeg-past": (JPEG_PAST,),
     "shapes": (SHAPES,),
     "tiny": (TINY,),
 }
@@ -57,6 +59,10 @@ take none by themselves."""
 TRIAL_EFFORT = 5
 """From this effort on, a codebook is compared with none."""
 
+FOLLOWING_SIDE, FOLLOWING_GAIN = 192, 64
+"""The middle of this size of a large frame must become so smaller by the frame before that it
+saves one in so many bytes."""
+
 TRIAL_REFERENCE = 4
 """Bytes that naming a codebook costs a trial."""
 
@@ -73,11 +79,17 @@ def coders_for(choice: str, pictures: Sequence[Picture]) -> tuple[Coder, ...]:
     """
     if choice not in CODER_CHOICES:
         raise ValueError(f"coder is {choice!r}, expected one of {', '.join(CODER_CHOICES)}")
-    coders = [coder for coder in CODER_CHOICES[choice] if coder.codes(pictures[0].mode)]
+    coders = [
+        coder
+        for coder in CODER_CHOICES[choice]
+        if coder.codes(pictures[0].mode) and coder.holds(pictures[0].n_pixels, pictures[0].raw_size)
+    ]
     if choice != "auto":
         return tuple(coders) if coders or choice in STORE_OTHERS else (CONTEXT,)
     mode = pictures[0].mode
     dropped = set()
+    if not jpeg_past_coder.may_win(pictures[0].height, pictures[0].width):
+        dropped.add(JPEG_PAST)
     if mode.bits_per_sample == 1 or mode == PALETTE:
         dropped.add(CONTEXT)
     if pictures[0].n_pixels > TINY_PIXELS or mode == PALETTE:
@@ -124,6 +136,7 @@ def choose_codebook(
     """Return the codebook to code with; `auto` tries the bundled ones on a part of the samples."""
     if choice is None or choice == "none":
         return None
+    coders = [coder for coder in coders if coder is not JPEG_PAST]  # it takes nothing of any
     if choice != "auto":
         book = codebook_store.load_codebook(choice)
         return book if book.fits(pictures[0].mode) else None
@@ -190,9 +203,33 @@ def code_samples(
     tried = [
         (payload, coder, uses_book)
         for coder in coders
+        if coder.holds(picture.n_pixels, picture.raw_size)
         for payload, uses_book in _code_by(coder, picture, book, effort)
     ]
     return min(tried, key=lambda each: len(each[0]) + overhead * each[2], default=None)
+
+
+def code_from_previous(
+    picture: Picture, previous: Picture, effort: int, n_bytes: int
+) -> bytes | None:
+    """Return the payload of a frame predicted by the one before; None unless it is smaller.
+
+    `n_bytes` is what the frame takes by itself. Large frames are tried where their middle becomes
+    clearly smaller.
+    """
+    array, mode, before = picture.array, picture.mode, previous.array
+    if picture.n_pixels > TRIAL_SIDE**2:
+        parts = [prior_choice.middle_of(each, FOLLOWING_SIDE) for each in (array, before)]
+        alone, following = (
+            context_coder.encode_payload(parts[0], mode, effort=effort, previous=known)
+            for known in (None, parts[1])
+        )
+        if following is None:
+            return None
+        if alone is not None and FOLLOWING_GAIN * (len(alone) - len(following)) < len(alone):
+            return None
+    payload = context_coder.encode_payload(array, mode, effort=effort, previous=before)
+    return payload if payload is not None and len(payload) < n_bytes else None
 
 
 def _is_for_reference(book: Codebook, picture: Picture) -> bool:

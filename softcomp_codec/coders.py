@@ -14,6 +14,7 @@ from . import (
     container,
     context_coder,
     few_colour_coder,
+    jpeg_past_coder,
     reference_coder,
     shapes_coder,
     tiny_coder,
@@ -24,14 +25,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .codebook import Codebook
-    from .container import Header, Mode
+    from .container import Header, Mode, Payload
     from .palettes import Palette
+    from .tiles import Box, Tile
 
     Prior = Any
     """What a coder takes of a codebook; only the coder itself knows more."""
 
     Encoded = tuple[bytes, bool]
     """A payload, and whether it needs the codebook."""
+
+MAX_UNTILED_PIXELS = 1 << 28
+MAX_UNTILED_BYTES = 1 << 30
+"""Largest picture, and its largest canonical samples, that coders without tiles code; this
+program's limits."""
 
 TINY_PIXELS = 1 << 14
 """Images of up to so many pixels are coded in several ways."""
@@ -103,6 +110,10 @@ class Coder:
     trial_side : int
         In larger images the middle of this size tells whether the codebook pays; 0: they are coded
         both ways.
+    grid : callable, optional
+        (height, width) to the tiles of an image: `decode` takes a part of a file, too, and as
+        ``box`` the part of the image to decode. Coders without tiles code no images beyond
+        `MAX_UNTILED_PIXELS` and `MAX_UNTILED_BYTES`.
     suits : callable, optional
         (picture, payload) to whether a payload that a prior gave is so small that a tiny image need
         not be coded in other ways.
@@ -111,16 +122,22 @@ class Coder:
     identifier: int
     prior: Callable[[Codebook, Mode, int, int], Prior]
     encode: Callable[[Picture, int, Prior], Encoded | None]
-    decode: Callable[[bytes, Header, Prior, bool], tuple[NDArray[Any], bool]]
+    decode: Callable[..., tuple[NDArray[Any], bool]]
     needs_codebook: bool = False
     needs_prior: bool = True
     trial_side: int = 0
+    grid: Callable[[int, int], list[Tile]] | None = None
     suits: Callable[[Picture, bytes], bool] | None = None
 
     @property
     def name(self) -> str:
         """Its name in messages."""
         return container.CODER_NAMES[self.identifier]
+
+    def holds(self, n_pixels: int, raw_size: int) -> bool:
+        """Whether it codes images so large."""
+        small = n_pixels <= MAX_UNTILED_PIXELS and raw_size <= MAX_UNTILED_BYTES
+        return self.grid is not None or small
 
     def codes(self, mode: Mode) -> bool:
         """Whether it codes images of a mode."""
@@ -161,9 +178,16 @@ def _encode_context(picture: Picture, effort: int, prior: Prior) -> Encoded | No
 
 
 def _decode_context(
-    payload: bytes, header: Header, prior: Prior, allow_truncated: bool
+    payload: Payload,
+    header: Header,
+    prior: Prior,
+    allow_truncated: bool,
+    box: Box | None = None,
+    previous: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], bool]:
-    return context_coder.decode_payload(payload, header, allow_truncated, prior)
+    return context_coder.decode_payload(
+        payload, header, allow_truncated, prior, box=box, previous=previous
+    )
 
 
 def _bilevel_prior(book: Codebook, mode: Mode, height: int, width: int) -> Prior:
@@ -180,9 +204,9 @@ def _suits_bilevel(picture: Picture, payload: bytes) -> bool:
 
 
 def _decode_bilevel(
-    payload: bytes, header: Header, prior: Prior, allow_truncated: bool
+    payload: Payload, header: Header, prior: Prior, allow_truncated: bool, box: Box | None = None
 ) -> tuple[NDArray[Any], bool]:
-    return bilevel_coder.decode_payload(payload, header, allow_truncated, prior)
+    return bilevel_coder.decode_payload(payload, header, allow_truncated, prior, box)
 
 
 def _tiny_prior(book: Codebook, mode: Mode, height: int, width: int) -> Prior:
@@ -217,9 +241,9 @@ def _encode_few_colours(picture: Picture, effort: int, prior: Prior) -> Encoded 
 
 
 def _decode_few_colours(
-    payload: bytes, header: Header, prior: Prior, allow_truncated: bool
+    payload: Payload, header: Header, prior: Prior, allow_truncated: bool, box: Box | None = None
 ) -> tuple[NDArray[Any], bool]:
-    return few_colour_coder.decode_payload(payload, header, allow_truncated, prior)
+    return few_colour_coder.decode_payload(payload, header, allow_truncated, prior, box)
 
 
 def _reference_prior(book: Codebook, mode: Mode, _height: int, _width: int) -> Prior:
@@ -236,18 +260,33 @@ def _decode_reference(
     return reference_coder.decode_payload(payload, header, prior, allow_truncated)
 
 
+def _no_prior(_book: Codebook, _mode: Mode, _height: int, _width: int) -> Prior:
+    return None
+
+
+def _encode_jpeg_past(picture: Picture, effort: int, _prior: Prior) -> Encoded | None:
+    payload = jpeg_past_coder.encode_payload(picture.array, picture.mode, effort=effort)
+    return None if payload is None else (payload, False)
+
+
+def _decode_jpeg_past(
+    payload: bytes, header: Header, _prior: Prior, allow_truncated: bool
+) -> tuple[NDArray[Any], bool]:
+    return jpeg_past_coder.decode_payload(payload, header, allow_truncated)
+
+
 SHAPES = Coder(container.SHAPES, _shapes_prior, _encode_shapes, _decode_shapes)
 CONTEXT = Coder(
     container.CONTEXT, _context_prior, _encode_context, _decode_context, needs_prior=False,
-    trial_side=160,
+    trial_side=160, grid=context_coder.tile_grid,
 )  # fmt: skip
 BILEVEL = Coder(
     container.BILEVEL, _bilevel_prior, _encode_bilevel, _decode_bilevel, trial_side=384,
-    suits=_suits_bilevel,
+    grid=bilevel_coder.tile_grid, suits=_suits_bilevel,
 )  # fmt: skip
 FEW_COLOUR = Coder(
     container.FEW_COLOUR, _few_colour_prior, _encode_few_colours, _decode_few_colours,
-    needs_prior=False,
+    needs_prior=False, grid=few_colour_coder.tile_grid,
 )  # fmt: skip
 REFERENCE = Coder(
     container.REFERENCE, _reference_prior, _encode_reference, _decode_reference, needs_codebook=True
@@ -258,7 +297,12 @@ TINY = Coder(
     suits=_suits_tiny,
 )  # fmt: skip
 
+JPEG_PAST = Coder(
+    container.JPEG_PAST, _no_prior, _encode_jpeg_past, _decode_jpeg_past, needs_prior=False
+)
+
 CODERS = {
-    coder.identifier: coder for coder in (SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY)
+    coder.identifier: coder
+    for coder in (SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY, JPEG_PAST)
 }
 """All that code samples; `stored` has nothing to code."""

@@ -28,7 +28,7 @@ N_SHARE_SAMPLES = 4096
 
 
 @cache
-def _conversion() -> Table:
+def conversion() -> Table:
     """Return what Cr adds to red, Cb to blue, and in 65536ths Cr and Cb to green."""
     chroma = np.arange(-128, 128, dtype=np.int64)
     rows = [
@@ -41,12 +41,12 @@ def _conversion() -> Table:
 
 
 @cache
-def _first_chroma() -> Table:
+def first_chroma() -> Table:
     """Return the first Cr (Cb) that adds at least -255..256 to red (blue), 256 where none does."""
     offsets = np.arange(lattice_kernels.LOWEST_OFFSET, 257, dtype=np.int64)
     rows = [
-        np.searchsorted(_conversion()[lattice_kernels.RED_OF_CR], offsets),
-        np.searchsorted(_conversion()[lattice_kernels.BLUE_OF_CB], offsets),
+        np.searchsorted(conversion()[lattice_kernels.RED_OF_CR], offsets),
+        np.searchsorted(conversion()[lattice_kernels.BLUE_OF_CB], offsets),
     ]
     return np.stack(rows).astype(np.int64)
 
@@ -92,7 +92,7 @@ def split_lattice(
     _check_pixels(red, green, blue)
     y, cb, cr, corrections = (np.empty(red.shape, np.int32) for _ in range(4))
     lattice_kernels.split_pixels(
-        red, green, blue, _conversion(), _first_chroma(), _correction_codes(),
+        red, green, blue, conversion(), first_chroma(), _correction_codes(),
         y, cb, cr, corrections,
     )  # fmt: skip
     return (y, cb, cr), corrections
@@ -112,7 +112,7 @@ def merge_lattice(y: Plane, cb: Plane, cr: Plane, corrections: Plane) -> tuple[P
         )
     red, green, blue = (np.empty(y.shape, np.int32) for _ in range(3))
     code, position = lattice_kernels.merge_pixels(
-        y, cb, cr, corrections, _conversion(), _differences(), red, green, blue
+        y, cb, cr, corrections, conversion(), _differences(), red, green, blue
     )
     if code != status.OK:
         row, column = divmod(int(position), y.shape[1])
@@ -125,6 +125,17 @@ def merge_lattice(y: Plane, cb: Plane, cr: Plane, corrections: Plane) -> tuple[P
     return red, green, blue
 
 
+def chroma_terms(cb: Plane, cr: Plane) -> tuple[Plane, Plane, Plane]:
+    """Return what chroma 0..255 adds to red, green and blue, not clamped (SPEC 5.2.1)."""
+    table = conversion().astype(np.int32)
+    green = table[lattice_kernels.GREEN_OF_CB][cb] + table[lattice_kernels.GREEN_OF_CR][cr]
+    return (
+        table[lattice_kernels.RED_OF_CR][cr],
+        green >> 16,
+        table[lattice_kernels.BLUE_OF_CB][cb],
+    )
+
+
 def lattice_share(red: Plane, green: Plane, blue: Plane) -> tuple[int, int]:
     """Return (exact, tested): how many pixels of a regular sample a triple gives exactly.
 
@@ -135,6 +146,6 @@ def lattice_share(red: Plane, green: Plane, blue: Plane) -> tuple[int, int]:
     if not red.shape == green.shape == blue.shape or red.ndim != 2:
         raise ValueError(f"planes of shapes {red.shape}, {green.shape} and {blue.shape}")
     n_exact, n_tested = lattice_kernels.count_exact(
-        red, green, blue, N_SHARE_SAMPLES, _conversion(), _first_chroma()
+        red, green, blue, N_SHARE_SAMPLES, conversion(), first_chroma()
     )
     return int(n_exact), int(n_tested)

@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from .errors import CorruptStreamError, TruncatedStreamError, UnsupportedStreamError
 
@@ -21,7 +21,7 @@ MAGIC = b"\xf7SC"
 FORMAT_VERSION = 0
 
 # Coders (SPEC 2.4)
-STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY = range(7)
+STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY, JPEG_PAST = range(8)
 CODER_NAMES = {
     0: "stored",
     1: "shapes",
@@ -30,8 +30,9 @@ CODER_NAMES = {
     4: "few-colour",
     5: "reference",
     6: "tiny",
+    7: "JPEG past",
 }
-READABLE_CODERS = (STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY)
+READABLE_CODERS = (STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY, JPEG_PAST)
 
 # Segments (SPEC 3.1); bit 7 marks the ancillary ones
 SEGMENT_END = 0x00
@@ -81,15 +82,15 @@ READABLE_SEGMENTS = (SEGMENT_PALETTE, SEGMENT_TRANSPARENCY, SEGMENT_FRAMES)
 REFERENCE_LENGTHS = (0, 4, 8, 32)
 _FLAG_REFERENCE = 0b0011
 _FLAG_SEGMENTS = 0b0100
-_FLAG_SET = 0b1000
+FLAG_SET = 0b1000
 
 MAX_SIDE = 2**31 - 1
 """Largest width or height of the format (SPEC 2.3)."""
 
-MAX_PIXELS = 1 << 28
-"""Largest picture that is coded, in pixels; this program's limit until tiles are built."""
+MAX_PIXELS = 1 << 30
+"""Largest picture that is coded, in pixels; this program's limit, not the format's."""
 
-MAX_RAW_BYTES = 1 << 30
+MAX_RAW_BYTES = 1 << 32
 """Largest canonical samples of a picture that is coded; this program's limit, too."""
 
 MAX_SEGMENT_BYTES = 1 << 30
@@ -197,12 +198,15 @@ class Frame:
         Length of its payload.
     checksum : int
         CRC-32 over description and samples (SPEC 2.5).
+    follows : bool
+        Whether the frame before predicts this one.
     """
 
     coder: int
     built_in: bool
     n_bytes: int
     checksum: int
+    follows: bool = False
 
 
 @dataclass(frozen=True)
@@ -304,17 +308,27 @@ def write_varint(value: int) -> bytes:
     return bytes(out)
 
 
+class Payload(Protocol):
+    """Bytes in memory or in a file: slices of them are bytes-like."""
+
+    def __len__(self) -> int:
+        """Return the number of bytes."""
+
+    def __getitem__(self, part: slice, /) -> bytes | memoryview:
+        """Return some of the bytes."""
+
+
 class ByteReader:
-    """Bounds-checked reading of a byte string; every error names the offset.
+    """Bounds-checked reading of bytes; every error names the offset.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes, or a part of a file
     what : str
         What is being read, for messages.
     """
 
-    def __init__(self, data: bytes, what: str) -> None:
+    def __init__(self, data: Payload, what: str) -> None:
         self.data = data
         self.what = what
         self.offset = 0
@@ -327,7 +341,7 @@ class ByteReader:
                 f"{self.what}, byte {self.offset}: {field_name} needs {n_bytes} bytes, "
                 f"only {len(self.data) - self.offset} are left"
             )
-        piece = self.data[self.offset : end]
+        piece = bytes(self.data[self.offset : end])
         self.offset = end
         return piece
 
@@ -368,7 +382,7 @@ def _read_segment(reader: ByteReader) -> Segment | None:
         return None
     name = SEGMENT_NAMES.get(kind, f"kind 0x{kind:02x}")
     length = reader.varint(f"length of segment {name}", MAX_SEGMENT_BYTES)
-    head = reader.data[start : reader.offset]
+    head = bytes(reader.data[start : reader.offset])
     data = reader.take(length, f"segment {name}")
     (found,) = struct.unpack("<I", reader.take(4, f"checksum of segment {name}"))
     expected = zlib.crc32(data, zlib.crc32(head))
@@ -386,11 +400,21 @@ def _read_segment(reader: ByteReader) -> Segment | None:
     return Segment(kind, data)
 
 
+def read_segments(reader: ByteReader) -> list[Segment]:
+    """Read a list of segments up to its end (SPEC 3)."""
+    segments: list[Segment] = []
+    while (segment := _read_segment(reader)) is not None:
+        segments.append(segment)
+        if len(segments) > MAX_SEGMENTS:
+            raise CorruptStreamError(f"{reader.what}: more than {MAX_SEGMENTS} segments")
+    return segments
+
+
 def _write_frames(frames: tuple[Frame, ...]) -> bytes:
     """Return the data of a frame table (SPEC 3.4); inverse of `_read_frames`."""
     out = bytearray(write_varint(len(frames)))
     for frame in frames:
-        out.append(frame.coder << 5 | frame.built_in)
+        out.append(frame.coder << 5 | frame.follows << 1 | frame.built_in)
         out += write_varint(frame.n_bytes) + struct.pack("<I", frame.checksum)
     return bytes(out)
 
@@ -419,9 +443,12 @@ def _read_frame_entries(reader: ByteReader, mode: Mode, reference: bytes) -> lis
         (frame_crc,) = struct.unpack("<I", reader.take(4, f"checksum of frame {index}"))
         _check_coder(kind >> 5, mode, f"frame table: frame {index}")
         built_in_in_vain = kind & 1 and (not reference or kind >> 5 in (STORED, REFERENCE, TINY))
-        if kind & 0b11110 or built_in_in_vain:
+        follows = bool(kind & 2)
+        with_codebook = reference and not kind & 1
+        follows_in_vain = follows and (index == 0 or kind >> 5 != CONTEXT or with_codebook)
+        if kind & 0b11100 or built_in_in_vain or follows_in_vain:
             raise CorruptStreamError(f"frame table: frame {index} has coder byte 0x{kind:02x}")
-        frames.append(Frame(kind >> 5, bool(kind & 1), n_bytes, frame_crc))
+        frames.append(Frame(kind >> 5, bool(kind & 1), n_bytes, frame_crc, follows))
     return frames
 
 
@@ -433,6 +460,8 @@ def codes_mode(coder: int, mode: Mode) -> bool:
         return mode.bits_per_sample == 8
     if coder == TINY:
         return (mode.bits_per_sample, mode.n_planes) == (8, 1) and mode.kind is not None
+    if coder == JPEG_PAST:
+        return mode.bits_per_sample == 8 and mode.kind is not None
     return mode.kind is not None or coder not in KIND_CODERS
 
 
@@ -469,6 +498,11 @@ def write_header(header: Header) -> bytes:
     return bytes(out)
 
 
+def is_set(data: bytes) -> bool:
+    """Whether a file that starts with these four bytes is a set of images (SPEC 7.2)."""
+    return data.startswith(MAGIC) and len(data) > len(MAGIC) and bool(data[3] & FLAG_SET)
+
+
 def read_header(data: bytes) -> Header:
     """Read the header of a file; inverse of `write_header`.
 
@@ -499,8 +533,10 @@ def read_header(data: bytes) -> Header:
             f"header, byte 3: format version {version_flags >> 4}, this release reads version "
             f"{FORMAT_VERSION}"
         )
-    if version_flags & _FLAG_SET:
-        raise UnsupportedStreamError("header, byte 3: sets of images cannot be read yet")
+    if version_flags & FLAG_SET:
+        raise UnsupportedStreamError(
+            "header, byte 3: a set of images, which softcomp_codec.open_set and scf unpack read"
+        )
     coder, identifier = divmod(reader.take(1, "coder and mode")[0], 32)
     mode = MODES.get(identifier)
     if mode is None:
@@ -514,12 +550,7 @@ def read_header(data: bytes) -> Header:
         REFERENCE_LENGTHS[version_flags & _FLAG_REFERENCE], "codebook reference"
     )
     (crc,) = struct.unpack("<I", reader.take(4, "checksum"))
-    segments: list[Segment] = []
-    if version_flags & _FLAG_SEGMENTS:
-        while (segment := _read_segment(reader)) is not None:
-            segments.append(segment)
-            if len(segments) > MAX_SEGMENTS:
-                raise CorruptStreamError(f"header: more than {MAX_SEGMENTS} segments")
+    segments = read_segments(reader) if version_flags & _FLAG_SEGMENTS else []
     for index, segment in enumerate(segments):
         if segment.kind == SEGMENT_FILE_CHECK and (index or len(segment.data) != 4):
             raise CorruptStreamError("header: the file check is not 4 bytes in the first segment")
@@ -599,12 +630,13 @@ def _file_check_gap(header: Header) -> tuple[int, int]:
     return bare + 2, bare + 10
 
 
-def file_check_matches(data: bytes, header: Header) -> bool | None:
+def file_check_matches(data: bytes | memoryview, header: Header) -> bool | None:
     """Whether the bytes of a file match its file check; None where it has none (SPEC 3.3)."""
     if not header.segments or header.segments[0].kind != SEGMENT_FILE_CHECK:
         return None
     before, after = _file_check_gap(header)
-    crc = zlib.crc32(data[after:], zlib.crc32(data[:before]))
+    view = memoryview(data)
+    crc = zlib.crc32(view[after:], zlib.crc32(view[:before]))
     return header.segments[0].data == struct.pack("<I", crc)
 
 
@@ -617,7 +649,16 @@ def read_file(data: bytes) -> tuple[Header, bytes]:
 def frame_payload(header: Header, payload: bytes | memoryview, index: int) -> bytes:
     """Return one frame's part of a file's payload (SPEC 2.7, 3.4).
 
-    Less than its length is returned where the file is truncated.
+    Less than its length is returned where the file is truncated. Errors: see `frame_bounds`.
+    """
+    start, end = frame_bounds(header, len(payload), index)
+    return bytes(payload[start:end])
+
+
+def frame_bounds(header: Header, n_bytes: int, index: int) -> tuple[int, int]:
+    """Return where one frame's part of a payload of so many bytes starts and ends.
+
+    The end lies behind the payload's where the file is truncated.
 
     Raises
     ------
@@ -629,12 +670,20 @@ def frame_payload(header: Header, payload: bytes | memoryview, index: int) -> by
     if not 0 <= index < header.n_frames:
         raise IndexError(f"frame {index} of a file of {header.n_frames}")
     if not header.frames:
-        return bytes(payload)
+        return 0, n_bytes
     start = header.frame_offsets[index]
     end = start + header.frames[index].n_bytes
-    if index == len(header.frames) - 1 and end < len(payload):
-        raise CorruptStreamError(f"{len(payload) - end} bytes follow the last frame")
-    return bytes(payload[start:end])
+    if index == len(header.frames) - 1 and end < n_bytes:
+        raise CorruptStreamError(f"{n_bytes - end} bytes follow the last frame")
+    return start, end
+
+
+def frames_needed(header: Header, index: int) -> range:
+    """Return the frames that one frame is decoded from, itself the last (SPEC 3.4)."""
+    first = index
+    while header.frames and header.frames[first].follows:
+        first -= 1
+    return range(first, index + 1)
 
 
 def frame_header(header: Header, index: int) -> Header:

@@ -7,12 +7,12 @@ the same kernel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import planes
+from . import planes, tiles
 from .colour_lattice import lattice_share
 from .container import ByteReader, write_varint
 from .context_tables import tables
@@ -30,9 +30,11 @@ from .kernels.context_kernels import (
     N_TAPS,
     N_TEXTURES,
     SEVERAL,
+    SIZE_COST,
     variant_of,
 )
 from .kernels.lanes import LANES
+from .tiles import TILE_SIDE, Tile
 from .worker_threads import on_threads
 
 if TYPE_CHECKING:
@@ -40,9 +42,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .container import Header, Mode
+    from .container import Header, Mode, Payload
     from .context_prior import ContextPrior
     from .planes import Plane
+    from .tiles import Box, Entry
 
     Priors = Mapping[int, ContextPrior]
 
@@ -55,6 +58,9 @@ PRIOR_CONTEXTS = 7
 _NOTHING_COUNTED: NDArray[np.uint32] = np.zeros(0, np.uint32)
 _NOTHING_TRACED: NDArray[np.float64] = np.zeros(0, np.float64)
 
+MAX_KINDS = 4
+"""Planes from the fourth on share what is learnt (SPEC 5C.1)."""
+
 NODES, WIDE_NODES = 32, 48
 """Decisions of a slot, for samples of up to 8 bits and of more."""
 
@@ -65,14 +71,10 @@ SLOTS = (1024, 1024, 1573, 1024, 6561, 1024, 1024, 1024, 1024, 1024, 2197, 6561,
 """Slots of each context, for each kind of plane (SPEC 5C.5)."""
 
 TILE_PIXELS = 1 << 20
-TILE_SIDE = 2048
-"""Larger images are cut into tiles of about so many pixels, and about so wide (SPEC 5C.1)."""
+"""Larger images are cut into tiles of about so many pixels (SPEC 5C.1)."""
 
 RATE_LIMIT, LEAST_RATE_LIMIT = 60, 120
 """Counts of states stop here; the latter with the least-squares predictor."""
-
-MAX_TILE_BYTES = 1 << 40
-"""More than any tile's code; no less, since those of truncated payloads exceed what is left."""
 
 FEWEST_TESTED = 256
 """A sample of fewer pixels does not tell whether an image was a JPEG."""
@@ -98,30 +100,9 @@ class PlaneRange:
     scale: int
 
 
-@dataclass(frozen=True)
-class Tile:
-    """Rows and columns of a tile."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-
 def tile_grid(height: int, width: int) -> list[Tile]:
     """Return the tiles of an image, row by row (SPEC 5C.1)."""
-    if height * width <= TILE_PIXELS:
-        return [Tile(0, height, 0, width)]
-    n_tiles = -(-height * width // TILE_PIXELS)
-    n_across = min(n_tiles, -(-width // TILE_SIDE))
-    n_down = min(-(-n_tiles // n_across), height)
-    rows = [height * index // n_down for index in range(n_down + 1)]
-    columns = [width * index // n_across for index in range(n_across + 1)]
-    return [
-        Tile(top, bottom, left, right)
-        for top, bottom in pairwise(rows)
-        for left, right in pairwise(columns)
-    ]
+    return tiles.tile_grid(height, width, TILE_PIXELS, TILE_SIDE)
 
 
 @dataclass
@@ -144,7 +125,7 @@ class Model:
     def __init__(
         self, n_contexts: int, n_planes: int, *, wide: bool, prior: ContextPrior | None = None
     ) -> None:
-        n_kinds = min(n_planes, 4)
+        n_kinds = min(n_planes, MAX_KINDS)
         number = np.int64 if wide else np.int32
         self.wide = wide
         self.n_contexts = n_contexts
@@ -200,7 +181,12 @@ def allowed_transforms(bits_per_sample: int, n_planes: int) -> tuple[int, ...]:
 
 
 def encode_payload(
-    array: NDArray[Any], mode: Mode, *, effort: int = 5, priors: Priors | None = None
+    array: NDArray[Any],
+    mode: Mode,
+    *,
+    effort: int = 5,
+    priors: Priors | None = None,
+    previous: NDArray[Any] | None = None,
 ) -> bytes | None:
     """Return the payload of an image (SPEC 5C); inverse of `decode_payload`.
 
@@ -212,46 +198,75 @@ def encode_payload(
     effort : int
         1 to 9.
     priors : mapping of int to ContextPrior, optional
-        A codebook's priors for this mode, by colour transform.
+        A codebook's priors for this mode, by colour transform; not with `previous`.
+    previous : ndarray, optional
+        The frame before, where it is to predict this one (SPEC 5C.9).
 
     Returns
     -------
     bytes, or None where the samples themselves are smaller.
     """
     n_contexts = CONTEXTS_BY_EFFORT[effort]
-    components = planes.split_planes(array, mode)
-    transform = choose_transform(components, mode)
+    grid = tile_grid(*array.shape[:2])
+    transform = choose_transform(planes.split_planes(_sample(array, len(grid)), mode), mode)
+    if previous is not None and transform == planes.LATTICE:
+        transform = planes.RED_DIFFERENCE
     prior = (priors or {}).get(transform)
-    components = planes.transform_colours(components, transform)
-    limits = planes.plane_ranges(mode, transform)
-    ranges = [plane_range(plane, mode) for plane in components]
-    height, width = array.shape[:2]
-    grid = tile_grid(height, width)
-    tiles = on_threads(
-        lambda tile: _encode_tile(
-            [_cut(plane, tile) for plane in components], ranges, n_contexts, mode, prior
-        ),
-        grid,
+
+    def components_of(tile: Tile) -> list[Plane]:
+        return planes.transform_colours(planes.split_planes(tile.of(array), mode), transform)
+
+    def known_of(tile: Tile) -> list[Plane] | None:
+        return None if previous is None else _known_planes(tile.of(previous), mode, transform)
+
+    if len(grid) == 1:
+        components = components_of(grid[0])
+        components_of = partial(_same, components)
+    ranges = _joint_ranges(
+        on_threads(lambda tile: [_survey(plane, mode) for plane in components_of(tile)], grid), mode
     )
-    coded = [tile for tile in tiles if tile is not None]
-    if len(coded) < len(grid):
+    code = tiles.encode_tiles(
+        array, mode, grid,
+        lambda tile: _encode_tile(
+            components_of(tile), ranges, n_contexts, mode, prior, known_of(tile)
+        ),
+    )  # fmt: skip
+    if code is None:
         return None
-    head = bytes([transform << 4 | n_contexts]) + _write_ranges(ranges, limits, mode)
-    lengths = b"".join(write_varint(len(tile)) for tile in coded[:-1])
-    return head + lengths + b"".join(coded)
+    limits = planes.plane_ranges(mode, transform)
+    return bytes([transform << 4 | n_contexts]) + _write_ranges(ranges, limits, mode) + code
+
+
+def _known_planes(previous: NDArray[Any], mode: Mode, transform: int) -> list[Plane]:
+    """Return the planes of the frame before as they predict those of a frame (SPEC 5C.9)."""
+    return planes.transform_colours(planes.split_planes(previous, mode), transform)
+
+
+def _same(components: list[Plane], _tile: Tile) -> list[Plane]:
+    return components
+
+
+def _sample(array: NDArray[Any], n_tiles: int) -> NDArray[Any]:
+    """Return some of the pixels of a large image, about as many as a tile has."""
+    n_rows = array.shape[0]
+    return array[::n_tiles] if n_rows >= n_tiles else array[:, : TILE_PIXELS // n_rows]
 
 
 def decode_payload(
-    payload: bytes,
+    payload: Payload,
     header: Header,
     allow_truncated: bool = False,
     priors: Priors | None = None,
     costs: NDArray[np.float64] | None = None,
+    box: Box | None = None,
+    previous: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], bool]:
     """Return (array, whether it is complete); inverse of `encode_payload` (SPEC 5C).
 
     Where there is no prior for the payload's transform, the models start neutral. `costs`, of shape
-    (planes, H, W, `N_COST_PARTS`), takes in the bits of each sample, for reports.
+    (planes, H, W, `N_COST_PARTS`), takes in the bits of each sample, for reports. Of a `box` only
+    the tiles that it touches are read. `previous` is the frame before, or its part in the box, if
+    it predicts this one; the box consists of whole tiles then.
 
     Raises
     ------
@@ -261,49 +276,51 @@ def decode_payload(
     """
     mode = header.mode
     reader = ByteReader(payload, "payload")
+    grid = tile_grid(header.height, header.width)
     try:
         facts, transform = _read_head(reader, header)
-        grid = tile_grid(header.height, header.width)
-        lengths = [reader.varint("tile length", MAX_TILE_BYTES) for _ in grid[1:]]
+        if previous is not None and transform == planes.LATTICE:
+            raise CorruptStreamError("payload, byte 0: colour transform 4 of a frame that follows")
+        in_part = allow_truncated or box is not None
+        entries = tiles.read_directory(payload, reader, header, grid, in_part=in_part)
     except TruncatedStreamError:
         if allow_truncated:
             return np.zeros(header.shape, planes.dtype_of(mode)), False
         raise
     prior = (priors or {}).get(transform)
-    starts = list(accumulate(lengths, initial=reader.offset))
-    if starts[-1] > len(payload) and not allow_truncated:
-        raise TruncatedStreamError(
-            f"payload: its last tile starts at byte {starts[-1]}, found {len(payload)}"
-        )
-    components = [
-        np.full((header.height, header.width), each.lowest, np.int32) for each in facts.ranges
-    ]
-    data = np.frombuffer(bytearray(payload), np.uint8)  # writable, as the kernel's other users
+    missing = _missing_samples(mode, transform) if allow_truncated else None
+    if costs is not None:
+        _note_raw_tiles(costs, grid, entries, mode)
 
-    missing = _missing_samples(mode, transform)
-
-    def decode(index: int) -> tuple[bool, int]:
+    def decode(index: int, data: bytes) -> tuple[NDArray[Any], bool]:
         tile = grid[index]
-        end = starts[index + 1] if index + 1 < len(starts) else len(payload)
-        part = data[starts[index] : end]
-        shape = (tile.bottom - tile.top, tile.right - tile.left)
-        traced = _NOTHING_TRACED if costs is None else np.zeros(facts.costs_shape(*shape))
-        decoded, complete, known = _decode_tile(
-            part, shape, facts, mode, index, missing if allow_truncated else None, prior, traced
+        traced = _NOTHING_TRACED if costs is None else np.zeros(facts.costs_shape(*tile.shape))
+        before = None
+        if previous is not None:
+            top, left = (box.top, box.left) if box else (0, 0)
+            window = previous[tile.top - top :, tile.left - left :]
+            before = _known_planes(window[: tile.shape[0], : tile.shape[1]], mode, transform)
+        components, complete, known = _decode_tile(
+            data, tile.shape, facts, mode, index, missing, prior, traced, before
         )
         if costs is not None:
             costs[:, tile.top : tile.bottom, tile.left : tile.right] = traced
-        for plane, tile_plane in zip(components, decoded, strict=True):
-            plane[tile.top : tile.bottom, tile.left : tile.right] = tile_plane
-        return complete, known
-
-    results = on_threads(decode, list(range(len(grid))))
-    complete = all(complete for complete, _ in results)
-    restored = _restore_colours(components, transform, complete)
-    for tile, (_, known) in zip(grid, results, strict=True):
+        restored = _restore_colours(list(components), transform, complete)
         for plane in restored:
-            plane[tile.top + known : tile.bottom, tile.left : tile.right] = 0
-    return planes.merge_checked(restored, mode, complete), complete
+            plane[known:] = 0
+        return planes.merge_checked(restored, mode, complete), complete
+
+    return tiles.decode_tiles(payload, header, grid, entries, decode, allow_truncated, box)
+
+
+def _note_raw_tiles(
+    costs: NDArray[np.float64], grid: Sequence[Tile], entries: Sequence[Entry], mode: Mode
+) -> None:
+    """Put down the bits of tiles that were not coded."""
+    for tile, entry in zip(grid, entries, strict=True):
+        if entry.is_raw:
+            window = costs[: mode.n_planes, tile.top : tile.bottom, tile.left : tile.right]
+            window[..., SIZE_COST] = mode.bits_per_sample
 
 
 def transform_of(payload: bytes) -> int:
@@ -319,10 +336,9 @@ def describe_payload(payload: bytes, header: Header) -> PayloadFacts:
 def count_head_bytes(payload: bytes, header: Header) -> int:
     """Return the bytes of a payload before its first tile."""
     reader = ByteReader(payload, "payload")
-    facts, _ = _read_head(reader, header)
-    for _ in range(facts.n_tiles - 1):
-        reader.varint("tile length", MAX_TILE_BYTES)
-    return reader.offset
+    _read_head(reader, header)
+    grid = tile_grid(header.height, header.width)
+    return tiles.read_directory(payload, reader, header, grid, in_part=True)[0].start
 
 
 def _missing_samples(mode: Mode, transform: int) -> list[int | None]:
@@ -360,13 +376,47 @@ def choose_transform(components: list[Plane], mode: Mode) -> int:
 
 def plane_range(plane: Plane, mode: Mode) -> PlaneRange:
     """Return what is said of a plane (SPEC 5C.1)."""
-    lowest, highest = int(plane.min()), int(plane.max())
-    if mode.bits_per_sample <= 8 or lowest == highest or plane.shape[1] == 1:
-        return PlaneRange(lowest, highest, 0)
-    steps = np.abs(np.diff(plane, axis=1)).sum(dtype=np.int64)
-    mean_step = int(steps) // (plane.shape[0] * (plane.shape[1] - 1))
-    scale = min(max(0, mean_step.bit_length() - SCALE_BITS), MAX_SCALE)
-    return PlaneRange(lowest, highest, scale)
+    return _joint_ranges([[_survey(plane, mode)]], mode)[0]
+
+
+class _Survey(NamedTuple):
+    """What `_joint_ranges` needs of a plane of a tile.
+
+    Attributes
+    ----------
+    lowest, highest : int
+        Of the samples.
+    steps, n_steps : int
+        Sum and number of the differences between neighbours in a row; of up to 8 bits 0.
+    """
+
+    lowest: int
+    highest: int
+    steps: int
+    n_steps: int
+
+
+def _survey(plane: Plane, mode: Mode) -> _Survey:
+    steps = n_steps = 0
+    if mode.bits_per_sample > 8:
+        steps = int(np.abs(np.diff(plane, axis=1)).sum(dtype=np.int64))
+        n_steps = plane.shape[0] * (plane.shape[1] - 1)
+    return _Survey(int(plane.min()), int(plane.max()), steps, n_steps)
+
+
+def _joint_ranges(surveys: Sequence[Sequence[_Survey]], mode: Mode) -> list[PlaneRange]:
+    """Return the range of each plane of an image from those of its tiles."""
+    ranges = []
+    for of_plane in zip(*surveys, strict=True):
+        lowest = min(each.lowest for each in of_plane)
+        highest = max(each.highest for each in of_plane)
+        n_steps = sum(each.n_steps for each in of_plane)
+        scale = 0
+        if lowest != highest and n_steps:
+            mean_step = sum(each.steps for each in of_plane) // n_steps
+            scale = min(max(0, mean_step.bit_length() - SCALE_BITS), MAX_SCALE)
+        ranges.append(PlaneRange(lowest, highest, scale))
+    return ranges
 
 
 def _write_ranges(
@@ -413,14 +463,35 @@ def _read_head(reader: ByteReader, header: Header) -> tuple[PayloadFacts, int]:
     return PayloadFacts(planes.TRANSFORM_NAMES[transform], n_contexts, n_tiles, ranges), transform
 
 
-def _cut(plane: Plane, tile: Tile) -> Plane:
-    return plane[tile.top : tile.bottom, tile.left : tile.right]
+def _buffers(
+    n_planes: int,
+    shape: tuple[int, ...],
+    number: Any,
+    ranges: Sequence[PlaneRange],
+    known: Sequence[Plane] | None,
+) -> tuple[NDArray[Any], ...]:
+    """Return samples and residuals of all planes with their margins, and errors of two rows.
+
+    Planes that are known are there with their margins, each in front of one to code.
+    """
+    n_buffers = n_planes if known is None else 2 * n_planes
+    padded = (n_buffers, shape[0] + MARGIN_ROWS + 1, shape[1] + 2 * MARGIN)
+    samples, residuals = np.zeros(padded, number), np.zeros(padded, number)
+    for buffer, plane, each in zip(samples[::2], known or (), ranges, strict=False):
+        buffer[MARGIN_ROWS:-1, MARGIN:-MARGIN] = plane
+        _fill_margins(buffer, (each.lowest + each.highest + 1) >> 1)
+    return samples, residuals, np.zeros(16 * padded[2], number)
 
 
-def _buffers(n_planes: int, shape: tuple[int, ...], number: Any) -> tuple[NDArray[Any], ...]:
-    """Return samples and residuals of all planes with their margins, and errors of two rows."""
-    padded = (n_planes, shape[0] + MARGIN_ROWS + 1, shape[1] + 2 * MARGIN)
-    return np.zeros(padded, number), np.zeros(padded, number), np.zeros(16 * padded[2], number)
+def _fill_margins(buffer: NDArray[Any], middle: int) -> None:
+    """Fill the margins of a plane as the kernel does (SPEC 5C.3)."""
+    rows = buffer[MARGIN_ROWS:-1]
+    buffer[:MARGIN_ROWS, : 2 * MARGIN] = middle
+    buffer[:MARGIN_ROWS, 2 * MARGIN :] = rows[0, MARGIN:-MARGIN]
+    rows[0, :MARGIN] = middle
+    rows[1:, :MARGIN] = rows[:-1, MARGIN : MARGIN + 1]
+    rows[:, -MARGIN:] = rows[:, -MARGIN - 1, None]
+    buffer[-1] = rows[-1]
 
 
 def _run_planes(
@@ -437,18 +508,23 @@ def _run_planes(
     counts: NDArray[np.uint32] = _NOTHING_COUNTED,
     costs: NDArray[np.float64] = _NOTHING_TRACED,
 ) -> tuple[int, int, int]:
-    """Code all planes that are not constant; return (status, plane, row)."""
+    """Code all planes that are not constant; return (status, plane, row).
+
+    Where there are twice as many planes as ranges, each has the frame before's in front of it.
+    """
+    follows = len(samples) > len(ranges)
     variant = variant_of(model.n_contexts)
     code = CODE_PLANE[variant, model.wide, len(costs) > 0]
     rate_limit = LEAST_RATE_LIMIT if variant == LEAST_SQUARES else RATE_LIMIT
     flat, flat_residuals = samples.reshape(-1), residuals.reshape(-1)
     for index, each in enumerate(ranges):
+        place, kind = (2 * index + 1, index + 1) if follows else (index, index)
         if each.lowest == each.highest:
-            samples[index] = each.lowest
+            samples[place] = each.lowest
             continue
         geometry = (
-            shape[0], shape[1], index, each.lowest, each.highest, each.scale, model.n_contexts,
-            model.n_nodes, rate_limit,
+            shape[0], shape[1], place, min(kind, MAX_KINDS - 1), each.lowest, each.highest,
+            each.scale, model.n_contexts, model.n_nodes, rate_limit,
         )  # fmt: skip
         errors[:] = 0
         result, row = code(
@@ -467,10 +543,12 @@ def _encode_tile(
     n_contexts: int,
     mode: Mode,
     prior: ContextPrior | None,
+    known: Sequence[Plane] | None = None,
 ) -> bytes | None:
     """Return the code of a tile, None where it would be larger than the samples."""
-    model = Model(n_contexts, len(tile), wide=mode.bits_per_sample > 8, prior=prior)
-    return code_samples(model, tile, ranges).code
+    n_planes = len(tile) + (known is not None)
+    model = Model(n_contexts, n_planes, wide=mode.bits_per_sample > 8, prior=prior)
+    return code_samples(model, tile, ranges, known=known).code
 
 
 @dataclass(frozen=True)
@@ -495,11 +573,15 @@ def code_samples(
     tile: Sequence[Plane],
     ranges: Sequence[PlaneRange],
     counts: NDArray[np.uint32] = _NOTHING_COUNTED,
+    known: Sequence[Plane] | None = None,
 ) -> CodedSamples:
-    """Encode a tile; `counts` takes in how often each node met a 0 and a 1, if it is not empty."""
+    """Encode a tile, with the frame before's if it predicts it.
+
+    `counts` takes in how often each node met a 0 and a 1, if it is not empty.
+    """
     shape = tile[0].shape
-    samples, residuals, errors = _buffers(len(tile), shape, model.filters.dtype)
-    for target, plane in zip(samples, tile, strict=True):
+    samples, residuals, errors = _buffers(len(tile), shape, model.filters.dtype, ranges, known)
+    for target, plane in zip(samples if known is None else samples[1::2], tile, strict=True):
         target[MARGIN_ROWS:-1, MARGIN:-MARGIN] = plane
     raw_size = tile[0].size * len(tile) * (2 if model.wide else 1)
     data: NDArray[np.uint8] = np.empty(raw_size + 80 * shape[1] + 64, np.uint8)
@@ -515,7 +597,7 @@ def code_samples(
 
 
 def _decode_tile(
-    data: NDArray[np.uint8],
+    code: bytes,
     shape: tuple[int, int],
     facts: PayloadFacts,
     mode: Mode,
@@ -523,22 +605,28 @@ def _decode_tile(
     missing: list[int | None] | None,
     prior: ContextPrior | None,
     costs: NDArray[np.float64] = _NOTHING_TRACED,
+    known: Sequence[Plane] | None = None,
 ) -> tuple[NDArray[Any], bool, int]:
     """Return (samples of all planes, whether they are complete, rows that the first plane has).
 
-    Inverse of `_encode_tile`. `missing` are those of `_missing_samples`, None where truncation is
-    not allowed.
+    Inverse of `_encode_tile`; `known` are the planes of the frame before. `missing` are those of
+    `_missing_samples`, None where truncation is not allowed.
     """
-    if not len(data) and all(each.lowest == each.highest for each in facts.ranges):
+    if not code and all(each.lowest == each.highest for each in facts.ranges):
         flat = [np.full(shape, each.lowest, np.int32) for each in facts.ranges]
         return np.stack(flat), True, shape[0]
     wide = mode.bits_per_sample > 8
-    model = Model(facts.n_contexts, len(facts.ranges), wide=wide, prior=prior)
-    samples, residuals, errors = _buffers(len(facts.ranges), shape, model.filters.dtype)
-    for target, each in zip(samples, facts.ranges, strict=True):
+    n_planes = len(facts.ranges) + (known is not None)
+    model = Model(facts.n_contexts, n_planes, wide=wide, prior=prior)
+    samples, residuals, errors = _buffers(
+        len(facts.ranges), shape, model.filters.dtype, facts.ranges, known
+    )
+    own = samples if known is None else samples[1::2]
+    for target, each in zip(own, facts.ranges, strict=True):
         target[:] = each.lowest
-    code = int.from_bytes(data[:4].tobytes().ljust(4, b"\0"), "big")
-    interval = np.array([0, 0xFFFFFFFF, code, 4], np.int64)
+    data = np.frombuffer(bytearray(code), np.uint8)  # writable, as the kernel's other users
+    first = int.from_bytes(code[:4].ljust(4, b"\0"), "big")
+    interval = np.array([0, 0xFFFFFFFF, first, 4], np.int64)
     result, plane, row = _run_planes(
         model, facts.ranges, shape, samples, residuals, errors, interval, data, decoding=True,
         costs=costs.reshape(-1),
@@ -551,7 +639,7 @@ def _decode_tile(
                 f"payload, tile {index}: {len(data) - end} bytes follow the end of its code"
             )
         complete = len(data) == end
-    tile = samples[:, MARGIN_ROWS:-1, MARGIN:-MARGIN]
+    tile = own[:, MARGIN_ROWS:-1, MARGIN:-MARGIN]
     if result not in (status.OK, status.TRUNCATED) and missing is None:
         raise CorruptStreamError(
             f"payload, tile {index}, plane {plane}, row {row}: {status.MESSAGES[result]}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import weakref
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from . import codebook_store, container, planes
+from . import codebook_store, container, context_coder, planes
 from .coders import CODERS
 from .container import Header
 from .errors import (
@@ -15,7 +16,9 @@ from .errors import (
     TruncatedStreamError,
     UnsupportedStreamError,
 )
+from .file_objects import FilePart
 from .palettes import Palette
+from .tiles import Box
 from .worker_threads import map_many
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .codebook import Codebook
+    from .coders import Coder, Prior
+    from .container import Payload
 
 
 @dataclass(frozen=True)
@@ -116,11 +121,130 @@ def decode_file(
         Return what could be decoded of a truncated payload, the rest 0, and do not insist on the
         checksum.
     """
-    data = bytes(memoryview(data))  # a TypeError for what holds no bytes
+    if not isinstance(data, bytes):
+        data = bytes(memoryview(data))  # a TypeError for what holds no bytes
     if header is None:
         header = container.read_header(data)
     if frame == 0 and not allow_truncated and container.file_check_matches(data, header) is False:
         raise CorruptStreamError("the bytes of the file do not match its file check")
+    payloads = memoryview(data)[header.payload_offset :]
+    return decode_payloads(
+        payloads, header, frame=frame, source=source, codebooks=codebooks,
+        allow_truncated=allow_truncated,
+    )  # fmt: skip
+
+
+def decode_payloads(
+    payloads: Payload,
+    header: Header,
+    *,
+    frame: int = 0,
+    box: Box | None = None,
+    source: str | None = None,
+    codebooks: Sequence[Codebook] = (),
+    allow_truncated: bool = False,
+) -> Decoded:
+    """Decode one frame, or a part of it, from what follows the header; see `decode_file`.
+
+    Parameters
+    ----------
+    payloads : bytes-like, or a part of a file
+    header : Header
+    box : Box, optional
+        Inside the image. Only the tiles that it touches are read and decoded, and checked each by
+        itself; images without tiles are decoded and checked as a whole.
+    """
+    check_size(header)
+    _check_codebook_segments(header)
+    container.frame_bounds(header, len(payloads), frame)  # an IndexError where there is no such
+    needed = container.frames_needed(header, frame)
+    where = _wider(box, header) if len(needed) > 1 else box
+    known = last_frames.latest(header, needed[:-1]) if where is None else None
+    previous: Decoded | None = None
+    if known is not None:
+        needed = range(known[0] + 1, frame + 1)
+        previous = Decoded(header, known[1], None)
+    for index in needed:
+        try:
+            previous = _decode_frame(
+                payloads, header, index, previous, where, source, codebooks, allow_truncated
+            )
+        except MemoryError as error:
+            raise ScfError(
+                f"not enough memory for {header.width} x {header.height} {header.mode.name}"
+            ) from error
+        except CorruptStreamError as error:
+            if index == frame:
+                raise
+            raise type(error)(f"frame {index}, which frame {frame} follows: {error}") from error
+    assert previous is not None
+    if where is None and previous.complete:
+        last_frames.keep(header, frame, previous.array)
+    if box is None or where is None or where == box:
+        return previous if where == box else replace(previous, array=_crop(previous.array, box))
+    inside = Box(
+        box.left - where.left, box.top - where.top, box.right - where.left, box.bottom - where.top
+    )
+    return replace(previous, array=_crop(previous.array, inside))
+
+
+def _wider(box: Box | None, header: Header) -> Box | None:
+    """Return the box of all tiles that a box touches in frames that follow others.
+
+    None, the whole image, where there is one tile.
+    """
+    grid = context_coder.tile_grid(header.height, header.width)
+    touched = [] if box is None else [tile for tile in grid if tile.touches(box)]
+    if box is None or len(grid) == 1:
+        return None
+    return Box(
+        min(tile.left for tile in touched),
+        min(tile.top for tile in touched),
+        max(tile.right for tile in touched),
+        max(tile.bottom for tile in touched),
+    )
+
+
+class LastFrames:
+    """The last whole frame that was decoded under each header, as long as the header lives.
+
+    Only of files with frames that follow others, so that reading all frames takes no longer than
+    decoding each once. What is kept matched the header's checksum.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[weakref.ref[Header], int, NDArray[Any]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, header: Header, frame: int, array: NDArray[Any]) -> None:
+        """Keep a copy of a frame if the next one follows it."""
+        after = header.frames[frame + 1 : frame + 2]
+        if not after or not after[0].follows:
+            return
+        key = id(header)
+        alive = weakref.ref(header, lambda _: self._kept.pop(key, None))
+        self._kept[key] = alive, frame, array.copy()
+
+    def latest(self, header: Header, frames: range) -> tuple[int, NDArray[Any]] | None:
+        """Return (frame, its array) if it is one of some frames."""
+        alive, frame, array = self._kept.get(id(header), (None, -1, None))
+        if alive is None or array is None or alive() is not header or frame not in frames:
+            return None
+        return frame, array
+
+
+last_frames = LastFrames()
+
+
+def _part(payloads: Payload, start: int, end: int) -> Payload:
+    """Return a part of what may lie in a file, without reading it."""
+    return payloads.part(start, end) if isinstance(payloads, FilePart) else payloads[start:end]
+
+
+def check_size(header: Header) -> None:
+    """Raise `UnsupportedStreamError` for pictures beyond this program's limits."""
     if header.width * header.height > container.MAX_PIXELS:
         raise UnsupportedStreamError(
             f"header: {header.width} x {header.height} pixels are more than this program's limit "
@@ -131,41 +255,70 @@ def decode_file(
             f"header: {header.raw_size} bytes of {header.mode.name} samples are more than this "
             f"program's limit of {container.MAX_RAW_BYTES}"
         )
-    _check_codebook_segments(header)
-    payloads = memoryview(data)[header.payload_offset :]
-    payload = container.frame_payload(header, payloads, frame)
-    if not allow_truncated and header.frames and len(payload) < header.frames[frame].n_bytes:
-        raise TruncatedStreamError(
-            f"frame {frame} has {len(payload)} of {header.frames[frame].n_bytes} bytes"
-        )
-    single = container.frame_header(header, frame)
-    try:
-        return _decode_frame(header, single, payload, source, codebooks, allow_truncated)
-    except MemoryError as error:
-        raise ScfError(
-            f"not enough memory for {header.width} x {header.height} {header.mode.name}"
-        ) from error
 
 
 def _decode_frame(
+    payloads: Payload,
     header: Header,
-    single: Header,
-    payload: bytes,
+    index: int,
+    previous: Decoded | None,
+    box: Box | None,
     source: str | None,
     codebooks: Sequence[Codebook],
     allow_truncated: bool,
 ) -> Decoded:
+    """Decode one frame; `previous` is that before, or the same box of it, if it predicts this."""
+    start, end = container.frame_bounds(header, len(payloads), index)
+    if not allow_truncated and box is None and end > len(payloads):
+        found = max(0, len(payloads) - start)
+        raise TruncatedStreamError(f"frame {index} has {found} of {end - start} bytes")
+    single = container.frame_header(header, index)
+    payload = payloads if not header.frames else _part(payloads, start, end)
     if single.coder == container.STORED:
         array = _decode_stored(single, payload, allow_truncated)
         complete = len(payload) == single.raw_size
-        return Decoded(header, array, None, _exact(single, array, complete, allow_truncated))
-    if not single.codebook_reference:
-        coder = CODERS[single.coder]
-        if coder.needs_codebook:
-            raise CorruptStreamError(f"header: the {coder.name} coder needs a codebook")
-        array, complete = coder.decode(payload, single, None, allow_truncated)
-        return Decoded(header, array, None, _exact(single, array, complete, allow_truncated))
-    return _decode_with_codebooks(header, single, payload, source, codebooks, allow_truncated)
+        exact = _exact(single, array, complete, allow_truncated)
+        return Decoded(header, _crop(array, box), None, exact)
+    coder = CODERS[single.coder]
+    if not coder.holds(single.width * single.height, single.raw_size):
+        raise UnsupportedStreamError(
+            f"header: {single.width} x {single.height} pixels of {single.mode.name} are more than "
+            f"this program's limit for the {coder.name} coder"
+        )
+    if coder.grid is None:
+        payload = bytes(payload[0 : len(payload)])
+    if single.codebook_reference:
+        return _decode_with_codebooks(
+            header, single, payload, source, codebooks, allow_truncated, box
+        )
+    if coder.needs_codebook:
+        raise CorruptStreamError(f"header: the {coder.name} coder needs a codebook")
+    known = {} if previous is None else {"previous": previous.array}
+    array, exact = _decode_by(coder, payload, single, None, allow_truncated, box, **known)
+    return Decoded(header, array, None, exact and (previous is None or previous.complete))
+
+
+def _decode_by(
+    coder: Coder,
+    payload: Payload,
+    header: Header,
+    prior: Prior,
+    allow_truncated: bool,
+    box: Box | None,
+    **known: NDArray[Any],
+) -> tuple[NDArray[Any], bool]:
+    """Return (array, whether it is exact): checked by its tiles where a part of them will do."""
+    in_tiles = coder.grid is not None and len(coder.grid(header.height, header.width)) > 1
+    if box is not None and in_tiles:
+        return coder.decode(payload, header, prior, allow_truncated, box, **known)
+    array, complete = coder.decode(payload, header, prior, allow_truncated, **known)
+    return _crop(array, box), _exact(header, array, complete, allow_truncated)
+
+
+def _crop(array: NDArray[Any], box: Box | None) -> NDArray[Any]:
+    if box is None:
+        return array
+    return array[box.top : box.bottom, box.left : box.right].copy()
 
 
 def _check_codebook_segments(header: Header) -> None:
@@ -181,7 +334,7 @@ def _check_codebook_segments(header: Header) -> None:
             )
 
 
-def _decode_stored(header: Header, payload: bytes, allow_truncated: bool) -> NDArray[Any]:
+def _decode_stored(header: Header, payload: Payload, allow_truncated: bool) -> NDArray[Any]:
     if len(payload) < header.raw_size and not allow_truncated:
         raise TruncatedStreamError(
             f"stored payload: {len(payload)} bytes, expected {header.raw_size}"
@@ -190,10 +343,11 @@ def _decode_stored(header: Header, payload: bytes, allow_truncated: bool) -> NDA
         raise CorruptStreamError(
             f"stored payload: {len(payload) - header.raw_size} bytes follow the picture"
         )
+    samples = payload[0 : len(payload)]
+    if len(payload) < header.raw_size:
+        samples = bytes(samples).ljust(header.raw_size, b"\0")
     try:
-        return planes.array_from_samples(
-            payload.ljust(header.raw_size, b"\0"), header.mode, header.width, header.height
-        )
+        return planes.array_from_samples(samples, header.mode, header.width, header.height)
     except ValueError as error:
         raise CorruptStreamError(f"stored payload: {error}") from error
 
@@ -201,10 +355,11 @@ def _decode_stored(header: Header, payload: bytes, allow_truncated: bool) -> NDA
 def _decode_with_codebooks(
     header: Header,
     single: Header,
-    payload: bytes,
+    payload: Payload,
     source: str | None,
     codebooks: Sequence[Codebook],
     allow_truncated: bool,
+    box: Box | None,
 ) -> Decoded:
     """Try each codebook that the reference names; the checksum decides between them."""
     failure: CorruptStreamError | None = None
@@ -217,8 +372,9 @@ def _decode_with_codebooks(
             continue
         lenient = allow_truncated and book is found[-1]
         try:
-            array, complete = _decode_by(book, payload, single, lenient)
-            return Decoded(header, array, book, _exact(single, array, complete, lenient))
+            coder, prior = _coder_with(book, single)
+            array, exact = _decode_by(coder, payload, single, prior, lenient, box)
+            return Decoded(header, array, book, exact)
         except CorruptStreamError as error:
             failure = error
     assert failure is not None
@@ -231,10 +387,8 @@ def _decode_with_codebooks(
     raise failure
 
 
-def _decode_by(
-    book: Codebook, payload: bytes, header: Header, allow_truncated: bool
-) -> tuple[NDArray[Any], bool]:
-    """Decode by the coder that the header names, with a codebook."""
+def _coder_with(book: Codebook, header: Header) -> tuple[Coder, Prior]:
+    """Return the coder that the header names, with what a codebook has for it."""
     coder = CODERS[header.coder]
     prior = coder.prior(book, header.mode, header.height, header.width)
     if coder.needs_prior and prior is None:
@@ -242,16 +396,14 @@ def _decode_by(
             f"codebook {book.name!r} has no part for {header.mode.name} pictures of "
             f"{header.width} x {header.height} by the {coder.name} coder"
         )
-    return coder.decode(payload, header, prior, allow_truncated)
+    return coder, prior
 
 
 def _exact(header: Header, array: NDArray[Any], complete: bool, allow_truncated: bool) -> bool:
     """Whether the picture is the exact one; raises where it is not and must be (SPEC 2.5)."""
     if not complete:
         return False
-    samples = planes.canonical_samples(array, header.mode)
-    palette = Palette.from_header(header)
-    found = container.checksum(header.mode, header.width, header.height, samples, palette)
+    found = planes.checksum_of(array, header.mode, Palette.from_header(header))
     if found != header.checksum and not allow_truncated:
         raise CorruptStreamError(
             f"checksum of the decoded picture is {found:08x}, the file says "

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from . import codebook_store, container, planes
-from .coder_choice import choose_codebook, code_at_once, code_samples, coders_for
-from .coders import Picture
+from .coder_choice import (
+    choose_codebook,
+    code_at_once,
+    code_from_previous,
+    code_samples,
+    coders_for,
+)
+from .coders import CONTEXT, Picture
 from .container import Frame, Header, Segment
 from .metadata import Metadata, metadata_from, metadata_of
 from .palettes import palette_of
@@ -31,6 +37,9 @@ TINY_RAW_BYTES = 4096
 """Images of fewer raw bytes refer to their codebook by 4 bytes instead of 8 (SPEC 2.6)."""
 
 TINY_REFERENCE = 4
+
+KEY_INTERVAL = 16
+"""So many frames at most, of which each but the first may follow from the one before."""
 
 
 def encode(
@@ -57,7 +66,7 @@ def encode(
         or does not make the file smaller, is left out.
     effort : int
         1 (fast) to 9 (small).
-    coder : {"auto", "bilevel", "context", "few-colour", "shapes", "tiny"}
+    coder : {"auto", "bilevel", "context", "few-colour", "jpeg-past", "shapes", "tiny"}
         ``"auto"`` takes what makes the file smaller; the others are for comparisons. Images that
         they do not code are coded as by ``"context"``, or stored by ``"shapes"`` and
         ``"tiny"``.
@@ -112,9 +121,10 @@ def encode_frames(
 ) -> bytes:
     """Encode images of one size and mode into one file, as its frames.
 
-    Each frame can be decoded by itself. Parameters and errors are those of `encode`; in addition
-    ``ValueError`` for no images, for images that differ in size or mode, and for another number of
-    durations in the metadata. Of Pillow images the first's metadata and all durations are kept.
+    A frame is predicted by the one before where that makes the file smaller, and every sixteenth is
+    decoded by itself. Parameters and errors are those of `encode`; in addition ``ValueError`` for
+    no images, for images that differ in size or mode, and for another number of durations in the
+    metadata. Of Pillow images the first's metadata and all durations are kept.
     """
     images = list(images)
     return encode_pictures(
@@ -221,6 +231,17 @@ def _encode(
             _as_frame(picture, code_samples(picture, book, effort, overhead, coders), overhead)
             for picture in pictures
         ]
+        for index, picture in enumerate(pictures):
+            if index % KEY_INTERVAL and CONTEXT in coders:
+                own = coded[index]
+                size = own[0].n_bytes + overhead * own[2]
+                followed = code_from_previous(picture, pictures[index - 1], effort, size)
+                if followed is not None:
+                    frame = replace(
+                        own[0], coder=container.CONTEXT, built_in=True, n_bytes=len(followed),
+                        follows=True,
+                    )  # fmt: skip
+                    coded[index] = frame, followed, False
     frames = tuple(frame for frame, _, _ in coded)
     if not any(uses_book for _, _, uses_book in coded):
         book = None
@@ -266,11 +287,12 @@ def _as_frame(picture: Picture, coded: Coded | None, overhead: int) -> tuple[Fra
 
     `overhead` is what naming the codebook adds to the payload's bytes.
     """
-    samples = planes.canonical_samples(picture.array, picture.mode)
-    payload, coder, uses_book = samples, container.STORED, False
-    if coded is not None and len(coded[0]) + overhead * coded[2] < len(samples):
+    if coded is not None and len(coded[0]) + overhead * coded[2] < picture.raw_size:
         payload, coder, uses_book = coded[0], coded[1].identifier, coded[2]
-    crc = container.checksum(picture.mode, picture.width, picture.height, samples, picture.palette)
+    else:
+        payload = planes.canonical_samples(picture.array, picture.mode)
+        coder, uses_book = container.STORED, False
+    crc = planes.checksum_of(picture.array, picture.mode, picture.palette)
     built_in = not uses_book and coder != container.STORED
     return Frame(coder, built_in, len(payload), crc), payload, uses_book
 

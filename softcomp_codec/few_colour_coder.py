@@ -6,11 +6,12 @@ A pixel is one number, its key. Encoder and decoder run the same kernel.
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import tiles
 from .container import ByteReader, write_varint
 from .context_tables import tables
 from .errors import CorruptStreamError, TruncatedStreamError
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .container import Header, Mode
+    from .container import Header, Mode, Payload
     from .few_colour_prior import FewColourPrior
+    from .tiles import Box, Tile
 
     Keys = NDArray[np.uint32]
 
@@ -65,6 +67,10 @@ MOST_MATCH_BITS, MOST_GUESS_BITS = 18, 16
 SMALLEST_GRAY = 4096
 SMALL_PIXELS = 1 << 14
 """`auto` leaves out gray images of fewer pixels, and tries most colour images up to the latter."""
+
+MOST_PIXELS = 1 << 24
+TILE_PIXELS = 1 << 22
+"""Images of more than the former are cut into tiles of about the latter (SPEC 5E.1)."""
 
 OPAQUE = 0xFF000000
 WHITE = 0xFFFFFFFF
@@ -271,11 +277,22 @@ def encode_payload(
     -------
     bytes, or None where the samples themselves are smaller.
     """
-    n_contexts = CONTEXTS_BY_EFFORT[effort]
-    if palette is not None:
-        keys = palette.keys()[array]
-        return _encode(keys, 1, palette.tree(), n_contexts, prior, known=True)
-    return encode_keys(keys_of(array), mode.n_planes, effort=effort, prior=prior)
+    known = None if palette is None else (palette.keys(), palette.tree())
+
+    def encode(tile: Tile) -> bytes | None:
+        part = tile.of(array)
+        if known is None:
+            return encode_keys(keys_of(part), mode.n_planes, effort=effort, prior=prior)
+        keys, tree = known
+        return _encode(keys[part], 1, tree, CONTEXTS_BY_EFFORT[effort], prior, known=True)
+
+    return tiles.encode_tiles(array, mode, tile_grid(*array.shape[:2]), encode)
+
+
+def tile_grid(height: int, width: int) -> list[Tile]:
+    """Return the tiles of an image, row by row (SPEC 5E.1)."""
+    most = height * width if height * width <= MOST_PIXELS else TILE_PIXELS
+    return tiles.tile_grid(height, width, most)
 
 
 def encode_keys(
@@ -336,7 +353,9 @@ def _start(prior: FewColourPrior | None, n_contexts: int, n_pixels: int) -> Mode
 
 @dataclass(frozen=True)
 class PayloadFacts:
-    """What a payload says before its pixels; see `describe_payload`.
+    """What a payload, or its first tile that is coded, says before its pixels.
+
+    See `describe_payload`.
 
     Attributes
     ----------
@@ -354,7 +373,15 @@ class PayloadFacts:
 
 def describe_payload(payload: bytes, header: Header) -> PayloadFacts:
     """Return what a payload says before its pixels."""
-    kind, n_contexts, n_colours = _read_head(ByteReader(payload, "payload"), header)
+    grid = tile_grid(header.height, header.width)
+    reader = ByteReader(payload, "payload")
+    entries = tiles.read_directory(payload, reader, header, grid, in_part=True)
+    coded = [each for each in zip(entries, grid, strict=True) if not each[0].is_raw]
+    if not coded:
+        raise CorruptStreamError("payload: no tile is coded")
+    entry, tile = coded[0]
+    reader = ByteReader(payload[entry.start : entry.end], "payload")
+    kind, n_contexts, n_colours = _read_head(reader, _header_of(tile, header))
     way = "by components" if kind == COMPONENTS else "as places in a palette"
     return PayloadFacts(n_contexts, n_colours or None, way)
 
@@ -380,22 +407,56 @@ def _read_head(reader: ByteReader, header: Header) -> tuple[int, int, int]:
 
 
 def decode_payload(
-    payload: bytes,
+    payload: Payload,
     header: Header,
     allow_truncated: bool = False,
     prior: FewColourPrior | None = None,
+    box: Box | None = None,
 ) -> tuple[NDArray[Any], bool]:
     """Return (array, whether it is complete); inverse of `encode_payload` (SPEC 5E).
+
+    Of a `box` only the tiles that it touches are read.
 
     Raises
     ------
     CorruptStreamError, TruncatedStreamError
         The latter not with `allow_truncated`: the last rows are 0 then.
     """
+    grid = tile_grid(header.height, header.width)
+    try:
+        reader = ByteReader(payload, "payload")
+        in_part = allow_truncated or box is not None
+        entries = tiles.read_directory(payload, reader, header, grid, in_part=in_part)
+    except TruncatedStreamError:
+        if allow_truncated:
+            return np.zeros(header.shape, np.uint8), False
+        raise
+
+    def decode(index: int, data: bytes) -> tuple[NDArray[Any], bool]:
+        where = "payload" if len(grid) == 1 else f"payload, tile {index}"
+        return _decode_tile(data, _header_of(grid[index], header), allow_truncated, prior, where)
+
+    return tiles.decode_tiles(payload, header, grid, entries, decode, allow_truncated, box)
+
+
+def _header_of(tile: Tile, header: Header) -> Header:
+    """Return the header of a tile as that of an image of its own."""
+    height, width = tile.shape
+    return replace(header, width=width, height=height)
+
+
+def _decode_tile(
+    payload: bytes,
+    header: Header,
+    allow_truncated: bool,
+    prior: FewColourPrior | None,
+    where: str,
+) -> tuple[NDArray[Any], bool]:
+    """Return (array of a tile, whether it is complete)."""
     mode = header.mode
     palette = Palette.from_header(header)
     shape = (header.height, header.width)
-    reader = ByteReader(payload, "payload")
+    reader = ByteReader(payload, where)
     try:
         _, n_contexts, n_colours = _read_head(reader, header)
     except TruncatedStreamError:
@@ -421,13 +482,13 @@ def decode_payload(
         end = coder.end()
         if len(coder.data) > end and not allow_truncated:
             raise CorruptStreamError(
-                f"payload: {len(coder.data) - end} bytes follow the end of its code"
+                f"{where}: {len(coder.data) - end} bytes follow the end of its code"
             )
         complete = len(coder.data) == end
     elif result != status.TRUNCATED and not allow_truncated:
-        raise CorruptStreamError(f"payload, row {row}: {status.MESSAGES[result]}")
+        raise CorruptStreamError(f"{where}, row {row}: {status.MESSAGES[result]}")
     if not complete and not allow_truncated:
-        raise TruncatedStreamError(f"payload: its code ends at row {row} of {shape[0]}")
+        raise TruncatedStreamError(f"{where}: its code ends at row {row} of {shape[0]}")
     array = _array_of_mode(keys, mode, palette)
     if result != status.OK:
         array[row:] = 0

@@ -3,7 +3,79 @@
 from __future__ import annotations
 
 import os
+from threading import Lock
 from typing import IO
+
+from .errors import TruncatedStreamError
+
+CACHED_BYTES = 1 << 16
+"""Small reads of a part of a file come from a piece of this size."""
+
+
+class SeekableFile:
+    """Reading anywhere in a file object, by any thread.
+
+    Parameters
+    ----------
+    stream : file object
+        Seekable; nobody else moves it while something is read.
+    start : int
+        What is position 0.
+    """
+
+    def __init__(self, stream: IO[bytes], start: int = 0) -> None:
+        self._stream = stream
+        self._start = start
+        self._lock = Lock()
+        self.n_bytes = max(0, stream.seek(0, os.SEEK_END) - start)
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to `end`.
+
+        Raises
+        ------
+        TruncatedStreamError
+            The file became shorter.
+        """
+        with self._lock:
+            self._stream.seek(self._start + start)
+            data = self._stream.read(end - start)
+            while 0 < len(data) < end - start:  # of an unbuffered stream
+                piece = self._stream.read(end - start - len(data))
+                if not piece:
+                    break
+                data += piece
+        if len(data) != end - start:
+            raise TruncatedStreamError(
+                f"the file ends at byte {start + len(data)} while bytes up to {end} are read"
+            )
+        return data
+
+
+class FilePart:
+    """A part of a file as a sequence of bytes, of which only what is looked at is read."""
+
+    def __init__(self, file: SeekableFile, start: int, end: int) -> None:
+        self._file = file
+        self._start = start
+        self._end = max(start, min(end, file.n_bytes))
+        self._head: bytes | None = None
+
+    def __len__(self) -> int:
+        return self._end - self._start
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        start, end, _ = part.indices(len(self))
+        if end > CACHED_BYTES:
+            return self._file.read(self._start + start, self._start + end) if end > start else b""
+        if self._head is None:
+            last = min(self._end, self._start + CACHED_BYTES)
+            self._head = self._file.read(self._start, last)
+        return self._head[start:end]
+
+    def part(self, start: int, end: int) -> FilePart:
+        """Return a part of it, which ends where it ends at the latest."""
+        return FilePart(self._file, self._start + start, min(self._start + end, self._end))
 
 
 def path_of(stream: IO[bytes] | None, filename: str | bytes | None = None) -> str | None:

@@ -44,7 +44,7 @@ MAX_INTEGER = 1 << 62
 XMP_TEXT = "XML:com.adobe.xmp"
 """The text under which PNG keeps XMP, which is stored once."""
 
-INFO_NOT_TEXT = ("codebook_id", "codebook_name", "compression")
+INFO_NOT_TEXT = ("codebook_id", "codebook_name", "compression", "image_name")
 """Strings of Pillow's ``info`` that describe a file's form."""
 
 _EMPTY_EXIF_BYTES = 20

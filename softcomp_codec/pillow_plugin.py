@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from PIL._imaging import PixelAccess
 
+    from .codebook import Codebook
+
 
 class ScfImageFile(ImageFile.ImageFile):
     """An ``.scf`` file that Pillow opened.
@@ -53,6 +55,8 @@ class ScfImageFile(ImageFile.ImageFile):
     _min_frame = 0  # Pillow's, which an unpickled image lacks
     _mode = ""
     _own_palette: ImagePalette.ImagePalette | None = None
+    _codebooks: tuple[Codebook, ...] = ()
+    """Tried first; those of the set that an image comes from."""
     _data: bytes | None = None
     """The whole file, from the first attempt to load it until that is not needed any more."""
 
@@ -183,6 +187,7 @@ class ScfImageFile(ImageFile.ImageFile):
             header=self._header,
             frame=self._frame,
             source=self._source,
+            codebooks=self._codebooks,
             allow_truncated=allow_truncated,
         )
         samples = planes.canonical_samples(decoded.array, decoded.header.mode)

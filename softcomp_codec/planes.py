@@ -6,16 +6,19 @@ covers and that the stored coder keeps.
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .container import MAX_PIXELS, MAX_RAW_BYTES, MODES, PILLOW_MODES, Mode
+from .container import MAX_PIXELS, MAX_RAW_BYTES, MODES, PILLOW_MODES, Mode, checksum
 from .errors import CorruptStreamError
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from .palettes import Palette
 
 Plane = NDArray[np.int32]
 
@@ -122,7 +125,21 @@ def canonical_samples(array: NDArray[Any], mode: Mode) -> bytes:
     return array.astype(dtype_of(mode).newbyteorder("<"), copy=False).tobytes()
 
 
-def array_from_samples(samples: bytes, mode: Mode, width: int, height: int) -> NDArray[Any]:
+def checksum_of(
+    array: NDArray[Any], mode: Mode, palette: Palette | None = None, *, band: int = 1 << 22
+) -> int:
+    """Return the checksum of an image (SPEC 2.5), some rows of about `band` pixels at a time."""
+    height, width = array.shape[:2]
+    n_rows = max(1, band // width)
+    found = checksum(mode, width, height, b"", palette)
+    for top in range(0, height, n_rows):
+        found = zlib.crc32(canonical_samples(array[top : top + n_rows], mode), found)
+    return found
+
+
+def array_from_samples(
+    samples: bytes | memoryview, mode: Mode, width: int, height: int
+) -> NDArray[Any]:
     """Return the array of canonical samples; inverse of `canonical_samples`.
 
     Padding bits of bilevel rows must be 0, else ``ValueError``.

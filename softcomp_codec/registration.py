@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image
 
-from .container import MAGIC
+from .container import MAGIC, is_set
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ FORMAT = "SCF"
 EXTENSION = ".scf"
 MIME_TYPE = "image/x-scf"
 
+_HEAD_BYTES = 4
 _CONFIG = "imageio.config"
 
 
@@ -53,6 +54,13 @@ def _accept(prefix: bytes) -> bool:
 
 
 def _open(stream: IO[bytes], filename: str | bytes) -> ImageFile.ImageFile:
+    start = stream.tell()
+    head = stream.read(_HEAD_BYTES)
+    stream.seek(start)
+    if is_set(head):
+        from .set_plugin import SetImageFile
+
+        return SetImageFile(stream, filename)
     from .pillow_plugin import ScfImageFile
 
     return ScfImageFile(stream, filename)

@@ -3,6 +3,9 @@
 import numpy as np
 from hypothesis import strategies as st
 
+from softcomp_codec.jpeg_emulation import Past, render
+from softcomp_codec.quantiser_tables import CHROMA, LUMA, libjpeg_table
+
 KINDS = ("bilevel", "gray8", "rgb8")
 SIDES = (1, 2, 3, 5, 7, 8, 11, 16, 17, 23, 31)
 
@@ -157,3 +160,26 @@ def pictures(draw, sides=SIDES, shapes=SHAPES_OF_KINDS):
         return typical(shape, dtype, seed)
     kind = "bilevel" if dtype is np.bool_ else "rgb8" if n_planes == 3 else "gray8"
     return image(kind, height, width, seed).reshape(shape)
+
+
+def made_past(sampling, phase, quality, upsampling=0):
+    """A past with libjpeg's tables of a quality; gray where `sampling` is None."""
+    tables = [libjpeg_table(LUMA, quality)]
+    if sampling:
+        tables += [libjpeg_table(CHROMA, quality)] * 2
+    cut = (phase != (0, 0),) * 2
+    return Past(sampling or (1, 1), phase, cut, int(upsampling), tuple(tables))
+
+
+def decoded_jpeg(past, height, width, seed=0):
+    """A picture that libjpeg would decode, and its coefficients: slopes with some detail."""
+    coefficients = []
+    for component in range(past.n_components):
+        down, across = past.block_shape(component, height, width)
+        frequency = np.add.outer(np.arange(8), np.arange(8)).reshape(-1)
+        spread = 300 // (1 + frequency) ** 2 // (1 + 2 * (component > 0))
+        blocks = (noise((down, across, 64), 65536, 3 * seed + component) - 32768) * spread >> 15
+        blocks[:, :, 0] += 60 * (np.add.outer(3 * np.arange(down), 2 * np.arange(across)) % 9 - 4)
+        steps = np.array(past.tables[component])
+        coefficients.append(((blocks + steps // 2) // steps).astype(np.int16))
+    return render(past, coefficients, height, width), coefficients

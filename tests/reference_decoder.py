@@ -13,12 +13,17 @@ import lzma
 import struct
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from reference_decoder_bilevel import BilevelPrior, decode_bilevel, read_bilevel_prior
+from reference_decoder_bilevel import (
+    BilevelPrior,
+    decode_bilevel,
+    read_bilevel_prior,
+    read_settings,
+)
 from reference_decoder_few_colour import (
     FewColourPrior,
     Palette,
@@ -252,6 +257,7 @@ class Header:
     frame_table: bytes | None
     palette: Palette | None
     payload: bytes
+    follows: bool = False
 
     @property
     def kind(self) -> int | None:
@@ -376,12 +382,22 @@ def split_frames(header: Header) -> list[Header]:
         coder, by_prior = byte >> 5, bool(byte & 1)
         check_coder(coder, header.mode)
         always = coder in (STORED, REFERENCE, TINY) or not header.reference
-        if byte & 0b11110 or (by_prior and always):
+        follows = bool(byte & 2)
+        if byte & 0b11100 or (by_prior and always):
             raise SpecError("corrupt: the byte of a frame")
+        if follows and (not frames or coder != CONTEXT or (header.reference and not by_prior)):
+            raise SpecError("corrupt: a frame that cannot follow")
         reference = b"" if by_prior or coder == STORED else header.reference
         payload = payloads.take(length)
         frames.append(
-            replace(header, coder=coder, reference=reference, checksum=checksum, payload=payload)
+            replace(
+                header,
+                coder=coder,
+                reference=reference,
+                checksum=checksum,
+                payload=payload,
+                follows=follows,
+            )
         )
     if not table.at_end or not payloads.at_end:
         raise SpecError("corrupt: bytes behind the frame table or the last frame")
@@ -427,12 +443,21 @@ def try_codebooks(
     problem = SpecError("the codebook of the file is not there")
     for codebook in candidates(header, codebooks):
         try:
-            return [decode_frame(frame, codebook) for frame in frames]
+            return decode_one_by_one(frames, codebook)
         except SpecError as error:
             problem = error
     if any(frame.reference for frame in frames):
         raise problem
-    return [decode_frame(frame, None) for frame in frames]
+    return decode_one_by_one(frames, None)
+
+
+def decode_one_by_one(frames: list[Header], codebook: Codebook | None) -> list[Picture]:
+    """Decode frames, each with the one before if it follows (3.4)."""
+    pictures: list[Picture] = []
+    for frame in frames:
+        previous = pictures[-1].planes if frame.follows else None
+        pictures.append(decode_frame(frame, codebook, previous))
+    return pictures
 
 
 def candidates(header: Header, codebooks: Sequence[bytes]) -> Iterator[Codebook]:
@@ -450,31 +475,38 @@ def candidates(header: Header, codebooks: Sequence[bytes]) -> Iterator[Codebook]
             yield codebook
 
 
-def decode_frame(header: Header, codebook: Codebook | None) -> Picture:
-    """Decode one image with a codebook, if it refers to one, and compare its checksum."""
+def decode_frame(
+    header: Header, codebook: Codebook | None, previous: list[list[list[int]]] | None = None
+) -> Picture:
+    """Decode one image with a codebook, if it refers to one, and compare its checksum.
+
+    `previous` are the component planes of the frame before, if this one follows.
+    """
     if header.coder == STORED:
         return check_picture(header, read_stored(header))
     if header.width * header.height * PLANES_OF_MODE[header.mode] > MAX_SAMPLES:
         raise SpecError(f"more than {MAX_SAMPLES} samples, a limit of this decoder")
     if not header.reference:
         codebook = None
-    return check_picture(header, decode_payload(header, codebook))
+    return check_picture(header, decode_payload(header, codebook, previous))
 
 
-def decode_payload(header: Header, codebook: Codebook | None) -> list[list[list[int]]]:
+def decode_payload(
+    header: Header, codebook: Codebook | None, previous: list[list[list[int]]] | None = None
+) -> list[list[list[int]]]:
     """Decode a payload that is not stored into component planes (2.4)."""
     height, width = header.height, header.width
     if header.coder == CONTEXT:
-        return decode_context(header, codebook.priors_for(header.mode) if codebook else {})
+        priors = codebook.priors_for(header.mode) if codebook else {}
+        return decode_context(header, priors, previous)
     if header.coder == SHAPES:
         return decode_shapes(header, codebook.parts if codebook else {})
     if header.coder == BILEVEL:
         bilevel_prior = codebook.bilevel_prior_for(height, width) if codebook else None
-        return [decode_bilevel(header.payload, width, height, bilevel_prior)]
+        return decode_bilevel_tiles(header, bilevel_prior)
     if header.coder == FEW_COLOUR:
         prior = codebook.few_colour_prior if codebook else None
-        planes = PLANES_OF_MODE[header.mode]
-        return decode_few_colour(header.payload, width, height, planes, header.palette, prior)
+        return decode_few_colour_tiles(header, prior)
     if header.coder == TINY:
         if not codebook or (height, width) not in codebook.tiny_priors:
             raise SpecError("no codebook with a tiny prior for images of this size")
@@ -482,11 +514,38 @@ def decode_payload(header: Header, codebook: Codebook | None) -> list[list[list[
     return decode_reference(header, codebook.reference_parts if codebook else {})
 
 
+def decode_bilevel_tiles(header: Header, prior: BilevelPrior | None) -> list[list[list[int]]]:
+    """Decode a payload of the bilevel coder (5D.1)."""
+    file = ByteReader(header.payload)
+    settings = read_settings(file, prior)
+    return join_tiles(
+        header,
+        read_tiles_of(file, header, 1 << 24, 1 << 22),
+        lambda tile: [
+            decode_bilevel(
+                tile.code, tile.right - tile.left, tile.bottom - tile.top, settings, prior
+            )
+        ],
+    )
+
+
+def decode_few_colour_tiles(header: Header, prior: FewColourPrior | None) -> list[list[list[int]]]:
+    """Decode a payload of the few-colour coder (5E.1)."""
+    planes = PLANES_OF_MODE[header.mode]
+    return join_tiles(
+        header,
+        read_tiles_of(ByteReader(header.payload), header, 1 << 24, 1 << 22),
+        lambda tile: decode_few_colour(
+            tile.code, tile.right - tile.left, tile.bottom - tile.top, planes, header.palette, prior
+        ),
+    )
+
+
 def read_stored(header: Header) -> list[list[list[int]]]:
     """Take the component planes from a stored payload (2.4)."""
     payload, width, height = header.payload, header.width, header.height
     bits, planes = BITS_OF_MODE[header.mode], PLANES_OF_MODE[header.mode]
-    row_bytes = (width + 7) // 8 if bits == 1 else width * planes * bits // 8
+    row_bytes = raw_size(header.mode, width, 1)
     if len(payload) < row_bytes * height:
         raise SpecError("truncated: a stored payload")
     if len(payload) > row_bytes * height:
@@ -505,6 +564,12 @@ def read_stored(header: Header) -> list[list[list[int]]]:
             for row in rows
         ]
     return [[row[plane::planes] for row in samples] for plane in range(planes)]
+
+
+def raw_size(mode: int, width: int, height: int) -> int:
+    """Return the number of bytes of canonical samples (2.5)."""
+    bits, planes = BITS_OF_MODE[mode], PLANES_OF_MODE[mode]
+    return height * ((width + 7) // 8 if bits == 1 else width * planes * bits // 8)
 
 
 def canonical_samples(header: Header, planes: list[list[list[int]]]) -> bytes:
@@ -535,6 +600,80 @@ def check_picture(header: Header, planes: list[list[list[int]]]) -> Picture:
     if last_axis is not None:
         shape += (last_axis,)
     return Picture(header.mode, header.width, header.height, shape, planes, samples, header.palette)
+
+
+# Tiles (7.1)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A tile with what the directory says of it; an image of one tile has no directory."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    code: bytes
+    raw: bool = False
+    check: int | None = None
+
+
+def tile_grid(width: int, height: int, pixels: int) -> list[tuple[int, int, int, int]]:
+    """Return top, left, bottom and right of the tiles."""
+    tiles = -(-height * width // pixels)
+    columns = min(tiles, -(-width // 2048))
+    rows = min(height, -(-tiles // columns))
+    tops = [height * i // rows for i in range(rows + 1)]
+    lefts = [width * j // columns for j in range(columns + 1)]
+    return [
+        (tops[i], lefts[j], tops[i + 1], lefts[j + 1]) for i in range(rows) for j in range(columns)
+    ]
+
+
+def read_tiles_of(file: ByteReader, header: Header, most: int, pixels: int) -> list[Tile]:
+    """Read directory and codes of the tiles of images of more than `most` pixels."""
+    if header.width * header.height <= most:
+        return [Tile(0, 0, header.height, header.width, file.rest())]
+    listed = []
+    for place in tile_grid(header.width, header.height, pixels):
+        check, number = file.uint32(), file.varint()
+        if number > 1 << 40:
+            raise SpecError("corrupt: the length of a tile")
+        size = raw_size(header.mode, place[3] - place[1], place[2] - place[0])
+        listed.append((place, check, number == 0, number - 1 if number else size))
+    tiles = [
+        Tile(*place, code=file.take(size), raw=raw, check=check)
+        for place, check, raw, size in listed
+    ]
+    if not file.at_end:
+        raise SpecError("corrupt: bytes behind the last tile")
+    return tiles
+
+
+def join_tiles(
+    header: Header, tiles: list[Tile], decode: Callable[[Tile], list[list[list[int]]]]
+) -> list[list[list[int]]]:
+    """Decode and check all tiles, and put them together."""
+    if tiles[0].check is None:
+        return decode(tiles[0])
+    planes = range(PLANES_OF_MODE[header.mode])
+    image = [[[0] * header.width for _ in range(header.height)] for _ in planes]
+    for tile in tiles:
+        size = {"width": tile.right - tile.left, "height": tile.bottom - tile.top}
+        alone = replace(header, payload=tile.code, **size)
+        decoded = read_stored(alone) if tile.raw else decode(tile)
+        check_tile(header, tile, canonical_samples(alone, decoded))
+        for rows, found in zip(image, decoded, strict=True):
+            for row, samples in enumerate(found, tile.top):
+                rows[row][tile.left : tile.right] = samples
+    return image
+
+
+def check_tile(header: Header, tile: Tile, samples: bytes) -> None:
+    """Compare the check of a tile."""
+    numbers = header.mode, header.width, header.height, tile.left, tile.top
+    if zlib.crc32(struct.pack("<BIIII", *numbers) + samples) != tile.check:
+        raise SpecError("corrupt: the check of a tile differs")
 
 
 # The shapes coder (5)
@@ -1211,18 +1350,6 @@ def log(value: int) -> int:
     return 6 + size if value >= 0 else 6 - size
 
 
-def tile_grid(width: int, height: int) -> list[tuple[int, int, int, int]]:
-    """Return top, left, bottom and right of the tiles (5C.1)."""
-    tiles = -(-height * width // (1 << 20))
-    columns = min(tiles, -(-width // 2048))
-    rows = min(height, -(-tiles // columns))
-    tops = [height * i // rows for i in range(rows + 1)]
-    lefts = [width * j // columns for j in range(columns + 1)]
-    return [
-        (tops[i], lefts[j], tops[i + 1], lefts[j + 1]) for i in range(rows) for j in range(columns)
-    ]
-
-
 @dataclass(frozen=True)
 class ContextPlane:
     """What the payload says about a plane (5C.1)."""
@@ -1274,13 +1401,12 @@ def read_context_planes(file: ByteReader, mode: int, transform: int) -> list[Con
 
 @dataclass(frozen=True)
 class ContextPayload:
-    """A payload of the context coder (5C.1), its tiles with top, left, bottom and right."""
+    """A payload of the context coder (5C.1)."""
 
     transform: int
     contexts: int
     planes: list[ContextPlane]
-    tiles: list[tuple[int, int, int, int]]
-    codes: list[bytes]
+    tiles: list[Tile]
 
 
 def read_context_payload(header: Header) -> ContextPayload:
@@ -1290,24 +1416,44 @@ def read_context_payload(header: Header) -> ContextPayload:
     if contexts == 0:
         raise SpecError("corrupt: no contexts")
     planes = read_context_planes(file, header.mode, transform)
-    tiles = tile_grid(header.width, header.height)
-    lengths = [file.varint() for _ in tiles[1:]]
-    codes = [file.take(length) for length in lengths] + [file.rest()]
-    return ContextPayload(transform, contexts, planes, tiles, codes)
+    tiles = read_tiles_of(file, header, 1 << 20, 1 << 20)
+    return ContextPayload(transform, contexts, planes, tiles)
 
 
-def decode_context(header: Header, priors: dict[int, Prior]) -> list[list[list[int]]]:
-    """Decode the payload of the context coder into component planes (5C.1)."""
+def red_differences(planes: list[list[list[int]]]) -> list[list[list[int]]]:
+    """Return the planes of transform 3 of component planes (5.2)."""
+    pairs = [list(zip(*rows, strict=True)) for rows in zip(*planes[:3], strict=True)]
+    return [
+        planes[0],
+        [[green - red for red, green, _ in row] for row in pairs],
+        [[blue - ((red + green) >> 1) for red, green, blue in row] for row in pairs],
+        *planes[3:],
+    ]
+
+
+def decode_context(
+    header: Header, priors: dict[int, Prior], previous: list[list[list[int]]] | None = None
+) -> list[list[list[int]]]:
+    """Decode the payload of the context coder into component planes (5C.1, 5C.9)."""
     payload = read_context_payload(header)
     prior = priors.get(payload.transform)
     bits = BITS_OF_MODE[header.mode]
-    image = [[[0] * header.width for _ in range(header.height)] for _ in payload.planes]
-    for (top, left, bottom, right), code in zip(payload.tiles, payload.codes, strict=True):
-        tile = decode_tile(code, payload, prior, bits, right - left, bottom - top)
-        for rows, decoded in zip(image, tile, strict=True):
-            for row, samples in enumerate(decoded, top):
-                rows[row][left:right] = samples
-    return invert_context_transform(payload.transform, image, (1 << bits) - 1)
+    if previous and payload.transform == 4:
+        raise SpecError("corrupt: transform 4 of a frame that follows")
+
+    def decode(tile: Tile) -> list[list[list[int]]]:
+        sides = tile.right - tile.left, tile.bottom - tile.top
+        known = None
+        if previous:
+            part = [
+                [row[tile.left : tile.right] for row in plane[tile.top : tile.bottom]]
+                for plane in previous
+            ]
+            known = part if payload.transform == 0 else red_differences(part)
+        planes = decode_tile(tile.code, payload, prior, bits, *sides, known=known)
+        return invert_context_transform(payload.transform, planes, (1 << bits) - 1)
+
+    return join_tiles(header, payload.tiles, decode)
 
 
 def invert_context_transform(
@@ -1350,15 +1496,26 @@ def invert_lattice(luma: int, cb: int, cr: int, correction: int) -> tuple[int, i
 
 
 def decode_tile(
-    code: bytes, payload: ContextPayload, prior: Prior | None, bits: int, width: int, height: int
+    code: bytes,
+    payload: ContextPayload,
+    prior: Prior | None,
+    bits: int,
+    width: int,
+    height: int,
+    known: list[list[list[int]]] | None = None,
 ) -> list[list[list[int]]]:
-    """Decode a tile, with the bits of the image's samples (5C.1)."""
+    """Decode a tile, with the bits of the image's samples (5C.1), and the frame before (5C.9)."""
     arithmetic = ArithmeticDecoder(code)
     models = [ContextModel(payload.contexts, kind, prior) for kind in range(4)]
     done: list[TilePlane] = []
     for index, plane in enumerate(payload.planes):
-        model = models[min(index, 3)]
-        done.append(TilePlane(arithmetic, model, plane, done[::-1], bits, width, height))
+        model, before = models[min(index + bool(known), 3)], done[::-1]
+        if known:
+            frame_before = TilePlane(arithmetic, model, plane, [], bits, width, height)
+            frame_before.samples = known[index]
+            frame_before.residuals = [[0] * width for _ in range(height)]
+            before = [frame_before, *done[-1:]]
+        done.append(TilePlane(arithmetic, model, plane, before, bits, width, height))
         done[-1].decode()
     arithmetic.finish()
     return [plane.samples for plane in done]

@@ -127,18 +127,10 @@ def read_settings(file: ByteReader, prior: BilevelPrior | None) -> Settings:
 
 
 def decode_bilevel(
-    payload: bytes, width: int, height: int, prior: BilevelPrior | None
+    code: bytes, width: int, height: int, settings: Settings, prior: BilevelPrior | None
 ) -> list[list[int]]:
-    """Decode a payload of the bilevel coder (5D.1)."""
-    file = ByteReader(payload)
-    settings = read_settings(file, prior)
-    tiles = min(-(-width * height >> 24), height)
-    lengths = [file.varint() for _ in range(tiles - 1)]
-    codes = [file.take(length) for length in lengths] + [file.rest()]
-    rows: list[list[int]] = []
-    for index, code in enumerate(codes):
-        tile_height = height * (index + 1) // tiles - height * index // tiles
-        rows += BilevelTile(code, width, tile_height, settings, prior).decode()
+    """Decode a tile of the bilevel coder (5D.1)."""
+    rows = BilevelTile(code, width, height, settings, prior).decode()
     if settings.inverted:
         return [[1 - pixel for pixel in row] for row in rows]
     return rows

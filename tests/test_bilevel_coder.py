@@ -18,9 +18,10 @@ from softcomp_codec import bilevel_coder, container, worker_threads
 from softcomp_codec.bilevel_coder import (
     BLOCK_PIXELS,
     CONTEXTS_BY_EFFORT,
+    MOST_PIXELS,
     TILE_PIXELS,
     Settings,
-    tile_rows,
+    tile_grid,
 )
 from softcomp_codec.container import MODES, Header
 from softcomp_codec.decoder import decode_file
@@ -192,18 +193,18 @@ def test_noise_is_never_larger_than_its_samples():
 # --- tiles and threads ----------------------------------------------------------------------------
 
 
-def test_tile_rows():
-    assert tile_rows(1, 1) == [(0, 1)]
-    assert tile_rows(4096, 4096) == [(0, 4096)]
-    assert tile_rows(4097, 4096) == [(0, 2048), (2048, 4097)]
-    assert tile_rows(1, 2 * TILE_PIXELS) == [(0, 1)]
-    rows = tile_rows(10_000, 10_001)
-    assert [start for start, _ in rows[1:]] == [end for _, end in rows[:-1]]
-    assert all((end - start) * 10_001 <= TILE_PIXELS + 10_001 for start, end in rows)
+def test_tile_grid():
+    for size in ((1, 1), (4096, 4096), (1, MOST_PIXELS)):
+        assert [tile.shape for tile in tile_grid(*size)] == [size]
+    assert len(tile_grid(4097, 4096)) == 2 * 3
+    assert [tile.shape for tile in tile_grid(1, 2 * MOST_PIXELS)] == [(1, TILE_PIXELS)] * 8
+    assert sum(height * width for height, width in
+               (tile.shape for tile in tile_grid(10_000, 10_001))) == 10_000 * 10_001  # fmt: skip
 
 
 @pytest.fixture
 def small_tiles(monkeypatch):
+    monkeypatch.setattr(bilevel_coder, "MOST_PIXELS", 1 << 10)
     monkeypatch.setattr(bilevel_coder, "TILE_PIXELS", 1 << 10)
 
 

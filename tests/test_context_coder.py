@@ -403,7 +403,8 @@ def test_frames(array):
     assert coders[2] == container.CONTEXT
     for index, frame in enumerate(frames):
         assert_same(decode_file(data, frame=index).array, frame)
-    assert header.frames[0] == header.frames[3]
+    assert header.frames[0].checksum == header.frames[3].checksum
+    assert header.frames[3].n_bytes <= header.frames[0].n_bytes
 
 
 # --- which coder is taken -----------------------------------------------------------------------
@@ -580,7 +581,7 @@ def test_tiles_before_the_cut():
     head = decode_file(data[: softcomp_codec.read_header(data).payload_offset + 3],
                        allow_truncated=True)  # fmt: skip
     assert not head.array[second.top + 500 :].any()
-    with pytest.raises(TruncatedStreamError, match="its last tile starts at byte"):
+    with pytest.raises(TruncatedStreamError, match="its last tile ends at byte"):
         softcomp_codec.decode(data[:30])
 
 
@@ -684,31 +685,55 @@ def test_the_scale_of_the_wildest_images_is_allowed(form):
             assert max(each.scale for each in head_of(payload, array).ranges) <= MAX_SCALE
 
 
-def test_tile_lengths():
+def test_tile_directory():
     array = stepped(1025, 1024)
     payload, header = payload_and_header(array, 1)
     reader = container.ByteReader(payload, "payload")
     context_coder._read_head(reader, header)
     start = reader.offset
-    length = reader.varint("tile length", len(payload))
+    entries = [
+        (reader.take(4, "check"), reader.varint("tile length", len(payload)) - 1) for _ in range(2)
+    ]
     head, codes = payload[:start], payload[reader.offset :]
 
-    def with_length(value):
-        return head + write_varint(value) + codes
+    def with_entries(*changed, tail=codes):
+        written = [check + write_varint(length + 1) for check, length in changed]
+        return head + b"".join(written) + tail
 
-    assert with_length(length) == payload
-    with pytest.raises(CorruptStreamError, match="tile length is"):
-        context_coder.decode_payload(with_length((1 << 40) + 1), header)
-    with pytest.raises(TruncatedStreamError, match="its last tile starts at byte"):
-        context_coder.decode_payload(with_length(len(payload)), header)
-    with pytest.raises(CorruptStreamError, match=r"tile [01]"):
-        context_coder.decode_payload(with_length(length + 1), header)
-    with pytest.raises(CorruptStreamError, match=r"tile [01]"):
-        context_coder.decode_payload(with_length(length - 1), header)
-    with pytest.raises(CorruptStreamError, match=r"tile 1: .* bytes follow the end of its code"):
-        context_coder.decode_payload(payload + b"\0", header)
-    with pytest.raises(CorruptStreamError):
-        context_coder.decode_payload(head + b"\x80\x00" + codes, header)
+    (first, length), (second, last) = entries
+    assert with_entries(*entries) == payload
+    assert length + last == len(codes)
+    for bad, error, message in (
+        (with_entries((first, 1 << 40), entries[1]), CorruptStreamError, "tile length is"),
+        (with_entries((first, len(codes)), entries[1]), TruncatedStreamError, "last tile ends at"),
+        (with_entries((first, length + 1), (second, last - 1)), CorruptStreamError, "tile [01]"),
+        (with_entries((first, length - 1), (second, last + 1)), CorruptStreamError, "tile [01]"),
+        (with_entries(*entries, tail=codes + b"\0"), CorruptStreamError, "1 bytes follow the last"),
+        (with_entries((first, length), (second, last + 1), tail=codes + b"\0"), CorruptStreamError,
+         "tile 1: .* bytes follow the end of its code"),
+        (with_entries((second, length), (first, last)), CorruptStreamError,
+         "tile [01]: its samples have check"),
+        (head + first + b"\x80\x00" + codes, CorruptStreamError, "shortest form"),
+    ):  # fmt: skip
+        with pytest.raises(error, match=message):
+            context_coder.decode_payload(bad, header)
+
+
+def test_tiles_of_noise_are_kept_as_they_are():
+    """An image is not stored for one part that cannot be coded."""
+    array = stepped(1025, 1024)
+    tile = tile_grid(1025, 1024)[1]
+    tile.of(array)[:] = np.random.default_rng(3).integers(0, 256, tile.shape)
+    (payload,) = comes_back(array, [1])
+    assert payload.endswith(tile.of(array).tobytes())
+    assert len(payload) < array.nbytes * 0.6
+    header = payload_and_header(array, 1)[1]
+    cut, complete = context_coder.decode_payload(payload[:-3000], header, allow_truncated=True)
+    assert not complete
+    assert np.array_equal(cut[:-3], array[:-3])
+    assert not cut[-2:].any()
+    noisy = np.random.default_rng(4).integers(0, 256, (1025, 1024)).astype(np.uint8)
+    assert context_coder.encode_payload(noisy, MODES[1], effort=1) is None
 
 
 def test_bilevel_images_are_planes_of_zeros_and_ones():
@@ -720,7 +745,7 @@ def test_bilevel_images_are_planes_of_zeros_and_ones():
 
 
 SIZES_TOO_LARGE = [
-    (2**31 - 1, 2**31 - 1), (2**31 - 1, 1), (1, 2**31 - 1), (1 << 15, 1 << 14), (65535, 65535)
+    (2**31 - 1, 2**31 - 1), (2**31 - 1, 1), (1, 2**31 - 1), (1 << 16, 1 << 15), (65535, 65535)
 ]  # fmt: skip
 
 
@@ -736,11 +761,12 @@ def test_huge_sizes_are_refused_at_once(size, monkeypatch):
                             allow_truncated=allow_truncated)  # fmt: skip
 
 
-@pytest.mark.parametrize("size", [(1 << 14, 1 << 14), (1 << 28, 1), (1, 1 << 28)], ids=str)
+@pytest.mark.parametrize("size", [(1 << 15, 1 << 15), (1 << 30, 1), (1, 1 << 30)], ids=str)
 def test_the_largest_sizes_need_their_tiles(size, monkeypatch):
-    """A few bytes that claim 256 megapixels are refused before their planes are allocated."""
+    """A few bytes that claim 1024 megapixels are refused before an array is allocated."""
     monkeypatch.setattr(np, "full", None)
-    for payload in (b"", b"\x05", b"\x05\x00", b"\x05\x00" + b"\x7f" * 40):
+    monkeypatch.setattr(np, "zeros", None)
+    for payload in (b"", b"\x05", b"\x05\x00", b"\x05\x00" + b"\x7f" * 40, b"\x05" + bytes(9999)):
         header = Header(MODES[1], *size, container.CONTEXT, b"", 0)
         with pytest.raises(TruncatedStreamError):
             softcomp_codec.decode(container.write_file(header, payload))

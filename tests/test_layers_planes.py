@@ -180,7 +180,7 @@ def test_empty_arrays(shape):
         planes.mode_of_array(np.zeros(shape, np.uint8))
 
 
-@pytest.mark.parametrize("shape", [(1, MAX_PIXELS + 1), (1 << 15, 1 << 15), (2**31, 1)])
+@pytest.mark.parametrize("shape", [(1, MAX_PIXELS + 1), (1 << 15, (1 << 15) + 1), (2**31, 1)])
 @pytest.mark.parametrize("n_planes", [None, 1, 3])
 def test_arrays_with_too_many_pixels(shape, n_planes):
     shape = shape if n_planes is None else (*shape, n_planes)

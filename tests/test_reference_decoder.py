@@ -1041,10 +1041,38 @@ def test_frames_of_the_context_coder():
     ],
 )
 def test_number_of_tiles(size, tiles):
-    """The payload of a constant image has a length 0 for each tile but the last."""
-    assert len(reference.tile_grid(size[1], size[0])) == tiles
+    """The payload of a constant image has a check and a length 0 for each tile."""
+    assert len(reference.tile_grid(size[1], size[0], 1 << 20)) == tiles
     header = reference.read_header(encode_context(np.full(size, 7, np.uint8)))
-    assert header.payload[1:] == b"\x01\x07\xf8\x01" + bytes(tiles - 1)
+    assert header.payload[1:5] == b"\x01\x07\xf8\x01"
+    directory = header.payload[5:]
+    assert len(directory) == (5 * tiles if tiles > 1 else 0)
+    assert set(directory[4::5]) <= {1}
+
+
+@pytest.mark.parametrize("size", [(1 << 20, 1), (1025, 1030)])
+def test_constant_images_of_one_tile_and_of_two(size):
+    image = np.full(size, 7, np.uint8)
+    assert_same(reference.decode(encode_context(image)), image)
+    with pytest.raises(reference.SpecError, match=r"bytes behind|early|later"):
+        reference.decode(encode_context(np.full(size, 7, np.uint8)) + b"\0")
+
+
+def test_tiles_that_are_raw():
+    """Two tiles: one constant, one with samples of its own, and then a wrong check."""
+    image = np.full((1024, 1025), 9, np.uint8)
+    second = context_coder.tile_grid(1024, 1025)[1]
+    second.of(image)[:] = np.random.default_rng(1).integers(9, 256, second.shape)
+    file = encode_context(image, 1)
+    header = reference.read_header(file)
+    payload = reference.read_context_payload(header)
+    assert [tile.raw for tile in payload.tiles] == [False, True]
+    assert payload.tiles[1].code == second.of(image).tobytes()
+    for tile, place in zip(payload.tiles, context_coder.tile_grid(1024, 1025), strict=True):
+        samples = place.of(image).tobytes()
+        reference.check_tile(header, tile, samples)
+        with pytest.raises(reference.SpecError, match="check of a tile"):
+            reference.check_tile(header, tile, samples[:-1] + bytes([samples[-1] ^ 1]))
 
 
 @pytest.mark.parametrize("size", [(1300, 2100), (2100, 600)])
@@ -1056,11 +1084,13 @@ def test_tiles(size):
     payload = reference.read_context_payload(header)
     assert len(payload.tiles) > 1
     for number in {1, len(payload.tiles) - 1}:
-        top, left, bottom, right = payload.tiles[number]
+        tile = payload.tiles[number]
+        top, left, bottom, right = tile.top, tile.left, tile.bottom, tile.right
+        reference.check_tile(header, tile, image[top:bottom, left:right].tobytes())
         with pytest.MonkeyPatch.context() as patch:
             if bottom - top > 3:
                 bottom = top + 2
                 patch.setattr(reference.ArithmeticDecoder, "finish", lambda decoder: None)
             sides = right - left, bottom - top
-            rows = reference.decode_tile(payload.codes[number], payload, None, 8, *sides)[0]
+            rows = reference.decode_tile(tile.code, payload, None, 8, *sides)[0]
         np.testing.assert_array_equal(rows, image[top:bottom, left:right])

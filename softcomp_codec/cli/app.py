@@ -11,7 +11,20 @@ from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import ScfError
-from . import bench, codebook, decode, demo, encode, explain, info, train, verify, warmup
+from . import (
+    bench,
+    codebook,
+    decode,
+    demo,
+    encode,
+    explain,
+    info,
+    pack,
+    train,
+    unpack,
+    verify,
+    warmup,
+)
 from .console import complain, settings
 
 
@@ -62,6 +75,8 @@ def build_app() -> typer.Typer:
     app.command("demo")(demo.demo)
     app.command("encode")(encode.encode)
     app.command("decode")(decode.decode)
+    app.command("pack")(pack.pack)
+    app.command("unpack")(unpack.unpack)
     app.command("info")(info.info)
     app.command("explain")(explain.explain)
     app.command("bench")(bench.bench)

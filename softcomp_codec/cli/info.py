@@ -16,6 +16,7 @@ from .codebook import CodebookOption, load_extra
 from .codebook_files import find_codebook, read_identifier
 from .console import complain, n_bytes, print_facts
 from .metadata_lines import metadata_facts, metadata_lines
+from .set_lines import describe_set, is_set_file, set_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +58,9 @@ def info(
     measured: list[Indicator | None] = []
     for path in files:
         try:
-            facts = describe(path, books, details=details)
-            if with_indicator:
+            is_set = is_set_file(path)
+            facts = describe_set(path, books) if is_set else describe(path, books, details=details)
+            if with_indicator and not is_set:
                 image = indicator_lines.measure_file(path, books)
                 facts["indicator"] = indicator_lines.image_facts(image)
                 measured += image or []
@@ -70,7 +72,7 @@ def info(
         if as_json:
             print(json.dumps(facts))
         else:
-            print_facts(_lines(facts), title=str(path))
+            print_facts(set_lines(facts) if is_set else _lines(facts), title=str(path))
     if with_indicator and len(files) > 1:
         facts = indicator_lines.set_facts(measured)
         if as_json:
@@ -149,6 +151,10 @@ def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
         return _context_details(named, header, payload, path, books)
     if header.coder == container.FEW_COLOUR:
         return _few_colour_details(header, payload)
+    if header.coder == container.JPEG_PAST:
+        from .. import jpeg_past_coder
+
+        return jpeg_past_coder.describe_payload(payload, header)
     if header.coder == container.TINY:
         return {"code_bytes": len(payload), "adaptive": False}
     if header.coder in (container.SHAPES, container.BILEVEL):
@@ -312,8 +318,9 @@ def _detail_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         missing = facts["codebook"] is not None and facts["codebook"]["found"] is None
         return [("details", "not without the codebook" if missing else "none of this coder")]
     lines = [("details", "of the first frame")] if facts["frames"] > 1 else []
-    if "by_blocks" in details:
-        return lines + _bilevel_lines(details)
+    for key, describe_it in (("by_blocks", _bilevel_lines), ("subsampling", _jpeg_past_lines)):
+        if key in details:
+            return lines + describe_it(details)
     if "adaptive" in details:
         code = f"{n_bytes(details['code_bytes'])} bytes of code, by the codebook's frozen tables"
         return [*lines, ("payload", code)]
@@ -338,6 +345,18 @@ def _detail_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append((f"plane {index}", f"predictor {plane['predictor']}; {layers}; {shapes}"))
     lines.append(("low layers", f"{n_bytes(details['low_layer_bytes'])} bytes"))
     return lines
+
+
+def _jpeg_past_lines(details: dict[str, Any]) -> list[tuple[str, str]]:
+    """Say what JPEG the picture was decoded from."""
+    qualities = ", ".join("other" if each is None else f"{each}" for each in details["qualities"])
+    grid = details["grid"]
+    return [
+        ("JPEG past", f"{details['subsampling']}, libjpeg's quality of each component {qualities}"),
+        ("grid", f"first block {grid['rows']} rows above and {grid['columns']} columns before"),
+        ("coefficients", f"{n_bytes(details['coefficient_bytes'])} bytes"),
+        ("corrections", f"{n_bytes(details['correction_bytes'])} bytes"),
+    ]
 
 
 def _bilevel_lines(details: dict[str, Any]) -> list[tuple[str, str]]:

@@ -33,7 +33,8 @@ _FRAME_KINDS = {"duration": "frame duration", "loop": "loop count"}
 _NO_TEXT = frozenset(
     (
         *("adobe", "aspect", "background", "bbox", "blend", "codebook_id", "codebook_name"),
-        *("compression", "default_image", "disposal", "extension", "interlace", "jfif"),
+        *("compression", "default_image", "disposal", "extension", "image_name", "interlace"),
+        "jfif",
         *("progression", "progressive", "scf_version", "srgb", "timestamp", "version"),
     )
 )

@@ -12,6 +12,7 @@ from .batch import files_below, run_all
 from .codebook import CodebookOption, load_extra
 from .console import complain, note, plural, say
 from .pictures import SCF_SUFFIX
+from .set_lines import is_set_file, verify_set
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,11 +35,14 @@ class Verdict:
         Whether the file has a file check, which matches.
     obstacle : str
         Why the picture was not checked.
+    n_images : int
+        Of a set; 0 of other files.
     """
 
     picture: bool
     file_check: bool
     obstacle: str = ""
+    n_images: int = 0
 
 
 def verify(
@@ -71,7 +75,9 @@ def verify(
         elif result.picture:
             n_whole += 1
             if listed:
-                say(f"{path}: ok{' (picture and file check)' if result.file_check else ''}")
+                checked = " (picture and file check)" if result.file_check else ""
+                checked = f" ({plural(result.n_images, 'image')})" if result.n_images else checked
+                say(f"{path}: ok{checked}")
         elif result.file_check:
             n_partly += 1
             note(f"{path}: file check ok, picture not checked: {result.obstacle}")
@@ -89,6 +95,9 @@ def check(path: Path, books: Sequence[Codebook]) -> Verdict:
     from ..decoder import decode_file
     from ..errors import CodebookNotFoundError, CorruptStreamError
 
+    if is_set_file(path):
+        n_images, obstacle = verify_set(path, books)
+        return Verdict(not obstacle, bool(obstacle), obstacle, n_images)
     data = path.read_bytes()
     header = read_header(data)
     matches = file_check_matches(data, header)

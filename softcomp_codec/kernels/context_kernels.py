@@ -104,8 +104,9 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
         least_squares, stretch, squash, rates, levels, blend, norms, interval, data, decoding,
         counts, costs,
     ):  # fmt: skip
-        n_rows, n_columns, plane, lowest, highest, scale, n_contexts, n_nodes, rate_limit = geometry
-        kind = min(plane, np.int64(3))
+        (
+            n_rows, n_columns, plane, kind, lowest, highest, scale, n_contexts, n_nodes, rate_limit,
+        ) = geometry  # fmt: skip
         stride = np.uint64(n_columns + 2 * MARGIN)
         area = (n_rows + MARGIN_ROWS + 1) * (n_columns + 2 * MARGIN)
         x = samples[plane * area : (plane + 1) * area]

@@ -24,10 +24,12 @@ from file_builder import Settings, file_of, payload_of  # noqa: E402
 from made_images import (  # noqa: E402
     KINDS,
     colours,
+    decoded_jpeg,
     figure,
     glyphs,
     images,
     jpeg_colours,
+    made_past,
     noise,
     slope,
 )
@@ -52,9 +54,12 @@ from softcomp_codec import (  # noqa: E402
     container,
     context_coder,
     few_colour_coder,
+    jpeg_past_coder,
     planes,
     reference_coder,
     residuals,
+    set_format,
+    tiles,
     tiny_coder,
 )
 from softcomp_codec.bitstream import BitWriter  # noqa: E402
@@ -71,6 +76,7 @@ from softcomp_codec.container import (  # noqa: E402
 )
 from softcomp_codec.context_prior import ContextPrior  # noqa: E402
 from softcomp_codec.few_colour_prior import FewColourPrior  # noqa: E402
+from softcomp_codec.jpeg_recovery import Recovered  # noqa: E402
 from softcomp_codec.kernels.entropy_kernels import N_ENERGIES  # noqa: E402
 from softcomp_codec.metadata import Metadata  # noqa: E402
 from softcomp_codec.palettes import Palette  # noqa: E402
@@ -264,7 +270,8 @@ def valid_files(books):
 def files_of_mixing_coders():
     """Files of the coders that mix the predictions of contexts."""
     files = context_files() | prior_files() | bilevel_files() | tiny_files(stored_tiny())
-    return files | few_colour_files() | palette_files()
+    files |= few_colour_files() | palette_files() | tile_files() | following_files()
+    return files | jpeg_past_files()
 
 
 def context_files():
@@ -417,6 +424,38 @@ def few_colour_files():
     return files
 
 
+def jpeg_past_files():
+    """Decoded JPEGs of every subsampling, whole or cut out, some touched up afterwards."""
+    files = {}
+    for n, (sampling, phase, quality, touched) in enumerate(
+        (
+            (None, (0, 0), 90, False),
+            (None, (3, 6), 60, True),
+            ((1, 1), (0, 0), 75, False),
+            ((1, 2), (1, 9), 97, True),
+            ((2, 1), (12, 2), 85, True),
+            ((2, 2), (0, 0), 90, False),
+            ((2, 2), (15, 4), 30, True),
+        )
+    ):
+        height, width = 37 + n, 46 - n
+        past = made_past(sampling, phase, quality, upsampling=n == 6)
+        picture, coefficients = decoded_jpeg(past, height, width, seed=n)
+        if touched:
+            picture[5:9, 4:20] = 255 - picture[5:9, 4:20]
+        boxes = [
+            (np.zeros(shape, np.int32), np.full(shape, 255, np.int32))
+            for shape in (past.component_shape(i, height, width) for i in range(past.n_components))
+        ]
+        payload = jpeg_past_coder.write_payload(
+            picture, Recovered(past, coefficients, boxes, (1.0,) * past.n_components)
+        )
+        data = file_of(picture, payload, coder=container.JPEG_PAST)
+        label = "gray" if sampling is None else f"{4 // sampling[1]}{sampling[0]}"
+        files[f"jpeg-past-{n}-{label}"] = data, [picture]
+    return files
+
+
 def palette_files():
     """Palette images with every form of palette and transparency."""
     files = {}
@@ -445,6 +484,56 @@ def palette_files():
             name = f"palette-{label}-{container.CODER_NAMES[coder]}"
             files[name] = write_file(header, payload), [indices]
     return files
+
+
+def tile_files():
+    """Bilevel images of two tiles by the context coder: constant planes, and both tiles raw."""
+    full = np.ones((1025, 1024), bool)
+    page = np.zeros((1025, 1024), bool)
+    page[500:530, 90:170] = glyphs(30, 80, 21)
+    grid = context_coder.tile_grid(*page.shape)
+    raw = bytes([5, 0]) + b"".join(
+        struct.pack("<I", tiles.tile_check(MODES[0], (1024, 1025), tile, packed(tile.of(page))))
+        + b"\0"
+        for tile in grid
+    )
+    raw += b"".join(packed(tile.of(page)) for tile in grid)
+    constant = context_coder.encode_payload(full, MODES[0])
+    return {
+        "context-tiles": (file_of(full, constant, coder=container.CONTEXT), [full]),
+        "context-tiles-raw": (file_of(page, raw, coder=container.CONTEXT), [page]),
+    }
+
+
+def packed(pixels):
+    return np.packbits(pixels, axis=1).tobytes()
+
+
+def following_files():
+    """Frames of the context coder of which the second and the third follow."""
+    files = {}
+    for label, first, efforts in (
+        ("gray", slope(12, 15, 3), (1, 5, 9)),
+        ("la", np.dstack([slope(12, 15, 8), slope(12, 15, 9)]), (5,)),
+        ("rgb", colours(12, 15, 5), (5, 9)),
+        ("gray16", slope(12, 15, 2).astype(np.uint16) * 257, (5, 9)),
+    ):
+        for effort in efforts:
+            pictures = [first, (first ^ (first >> 1 & 3)), first[::-1].copy()]
+            files[f"frames-follow-{label}-{effort}"] = following(pictures, effort), pictures
+    return files
+
+
+def following(pictures, effort):
+    mode = planes.mode_of_array(pictures[0])
+    payloads, frames = [], []
+    for index, picture in enumerate(pictures):
+        previous = pictures[index - 1] if index else None
+        payload = context_coder.encode_payload(picture, mode, effort=effort, previous=previous)
+        crc = file_builder.checksum(picture)
+        frames.append(Frame(container.CONTEXT, False, len(payload), crc, follows=index > 0))
+        payloads.append(payload)
+    return file_of(pictures[0], b"".join(payloads), coder=container.CONTEXT, frames=tuple(frames))
 
 
 def metadata_files():
@@ -555,6 +644,7 @@ def invalid_files(books):
     frame = Frame(1, False, len(payload), file_builder.checksum(picture))
     frames = file_of(picture, payload * 2, frames=(frame, frame))
     coloured = payload_of(colours(4, 4), [Settings(MED, 8)] * 3)
+    tiled = tile_files()["context-tiles"][0]
     deep = noise((3, 3), 65536).astype(np.uint16)
     stored_deep, coded_deep = (
         Frame(coder, False, 18, file_builder.checksum(deep))
@@ -575,6 +665,11 @@ def invalid_files(books):
         "mode-5-in-a-frame-of-the-shapes-coder": file_of(
             deep, bytes(36), coder=container.STORED, frames=(stored_deep, coded_deep)
         ),
+        "frames-follow-nothing": _following(picture, (True, False)),
+        "frames-follow-by-another-coder": _following(picture, (False, True), container.SHAPES),
+        "tiles-check-wrong": tiled[:-5] + bytes([tiled[-5] ^ 1]) + tiled[-4:],
+        "tiles-too-short": tiled[:-1],
+        "tiles-too-long": tiled + b"\0",
         "stored-gray16-too-short": stored(deep)[:-1],
         "stored-gray16-of-the-other-byte-order": file_of(
             deep, deep.astype(">u2").tobytes(), coder=container.STORED
@@ -669,6 +764,17 @@ def invalid_files(books):
     return {f"{key}.scf": data for key, data in files.items()} | {
         f"{key}.scfb": data for key, data in _invalid_books(gray).items()
     }
+
+
+def _following(picture, follows, coder=container.CONTEXT):
+    """Two frames of which some say that they follow."""
+    payload = context_coder.encode_payload(picture, planes.mode_of_array(picture))
+    crc = file_builder.checksum(picture)
+    frames = tuple(
+        Frame(each, False, len(payload), crc, follows=own)
+        for each, own in zip((container.CONTEXT, coder), follows, strict=True)
+    )
+    return file_of(picture, payload * 2, coder=container.CONTEXT, frames=frames)
 
 
 def _table(good, data, payload):
@@ -797,6 +903,76 @@ def _part_bytes(book):
     return content[at + 1 :]
 
 
+# --- sets ---------------------------------------------------------------------------------------
+
+
+def set_files():
+    """{name: (bytes, names, images)} of sets, block by block."""
+    gray = [noise((2, 3), 256, seed).astype(np.uint8) for seed in range(3)]
+    letters = [glyphs(9, 12, seed) for seed in range(2)]
+    colour = colours(5, 4)
+    names = ("a/1.png", "a/2.png", "\u00e4")
+    blocks = [
+        _group(0, gray, [(container.STORED, False)] * 3, [each.tobytes() for each in gray],
+               names=names, share=2),
+        write_segment(Segment(0x90, b"unknown, and skipped")),
+        set_format.write_image_block(3, "b.png", stored(colour), of_set=False),
+    ]  # fmt: skip
+    more = [
+        _group(4, letters, [(container.BILEVEL, False)] * 2,
+               [bilevel_coder.encode_payload(each) for each in letters], share=1),
+    ]  # fmt: skip
+    head = set_format.write_head(b"", ())
+    data = head + b"".join(blocks) + _index(4, 0, blocks, [(3, True), (0, False), (1, True)])
+    start = len(head) + sum(map(len, blocks))
+    data += b"".join(more)
+    data += _index(6, len(data) - start, more, [(2, False)])
+    files = {"added-to": (data, [*names, "b.png", "4", "5"], [*gray, colour, *letters])}
+
+    book = stored_tiny()
+    figures = [figure(9, 9, 500 + seed) for seed in range(3)]
+    payloads = [tiny_coder.encode_payload(each, book.tiny[9, 9]) for each in figures]
+    payloads[1] = figures[1].tobytes()
+    coders = [(container.TINY, False), (container.STORED, False), (container.TINY, False)]
+    single = softcomp_codec.container.write_file(
+        Header(MODES[1], 9, 9, container.TINY, book.identifier[:8],
+               container.checksum(MODES[1], 9, 9, figures[0].tobytes())), payloads[0],
+    )  # fmt: skip
+    blocks = [
+        _group(0, figures, coders, payloads, reference=book.identifier[:8], of_set=True),
+        _group(3, figures, coders, payloads, reference=book.identifier[:4]),
+        set_format.write_image_block(6, None, single, of_set=True),
+        set_format.write_image_block(7, None, single, of_set=False),
+    ]
+    name = Segment(container.SEGMENT_CODEBOOK_NAME, book.name.encode())
+    data = set_format.write_head(book.identifier[:8], (name,)) + b"".join(blocks)
+    data += _index(8, 0, blocks, [(3, False), (3, False), (1, False), (1, False)])
+    pictures = [*figures, *figures, figures[0], figures[0]]
+    files["codebooks"] = (data, [str(index) for index in range(8)], pictures)
+    return files
+
+
+def _group(position, pictures, coders, payloads, *, names=None, share=3, reference=b"",
+           of_set=False):  # fmt: skip
+    mode, (height, width) = planes.mode_of_array(pictures[0]), pictures[0].shape
+    samples = [planes.canonical_samples(picture, mode) for picture in pictures]
+    checksums = [
+        container.checksum(mode, width, height, b"".join(samples[first : first + share]))
+        for first in range(0, len(pictures), share)
+    ]
+    return set_format.write_group_block(
+        set_format.GroupBlock(
+            position, names, of_set, reference, mode, width, height, share, tuple(checksums),
+            tuple(coders), tuple(payloads),
+        )
+    )  # fmt: skip
+
+
+def _index(n_images, previous, blocks, listed):
+    entries = [(len(block), *entry) for block, entry in zip(blocks, listed, strict=True)]
+    return set_format.write_index(set_format.Index(n_images, previous, tuple(entries)))
+
+
 # --- files --------------------------------------------------------------------------------------
 
 
@@ -813,6 +989,12 @@ def all_files(books):
         files[f"valid/{name}.scf"] = data
         files[f"valid/{name}.bin"] = b"".join(
             planes.canonical_samples(picture, mode) for picture in pictures
+        )
+    for name, (data, names, pictures) in set_files().items():
+        files[f"sets/{name}.scf"] = data
+        files[f"sets/{name}.txt"] = "\n".join(names).encode()
+        files[f"sets/{name}.bin"] = b"".join(
+            planes.canonical_samples(picture, planes.mode_of_array(picture)) for picture in pictures
         )
     files |= {f"invalid/{name}": data for name, data in invalid_files(books).items()}
     files |= {f"regressions/{name}": data for name, data in regression_files(books).items()}

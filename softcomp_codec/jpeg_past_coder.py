@@ -1,0 +1,387 @@
+"""The coder of pictures that were JPEGs once: coefficients, and what they leave (SPEC 5J).
+
+pixels -> quantised coefficients, the samples and pixels that libjpeg makes of them, corrections of
+both -> bits, and back. Finding the coefficients is in `jpeg_recovery`; any found ones decode to
+the exact picture, good ones to small files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import coefficient_coder, quantiser_tables
+from .arithmetic import NEUTRAL_STATE
+from .colour_lattice import chroma_terms
+from .container import ByteReader, write_varint
+from .errors import CorruptStreamError, TruncatedStreamError
+from .jpeg_emulation import (
+    BLOCK,
+    FANCY,
+    Past,
+    convert_colours,
+    invert_transform,
+    round_samples,
+    upsample,
+)
+from .kernels import correction_kernels, entropy_kernels, status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from .container import Header, Mode
+    from .jpeg_emulation import Component
+    from .jpeg_recovery import Recovered
+
+SMALLEST_SIDE = 16
+SMALLEST_PIXELS = 1 << 12
+"""Smaller pictures tell too little of their past."""
+
+LARGEST_PIXELS = 1 << 24
+"""The search takes some 60 bytes a pixel."""
+
+EXTENSION = 0
+"""The further byte of coder 7 (SPEC 2.4)."""
+
+_PIXELS_BIT = 8
+_BUFFER_RESERVE = 1 << 17
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """What coefficients leave of a picture (SPEC 5J.5).
+
+    Attributes
+    ----------
+    samples : list of ndarray, int32
+        Of each component's samples.
+    pixels : ndarray, int16, (H, W, 3), or None
+        Of the pixels of colour pictures.
+    """
+
+    samples: list[Component]
+    pixels: NDArray[np.int16] | None
+
+
+def may_win(height: int, width: int) -> bool:
+    """Whether a picture of this size may tell whether it was a JPEG."""
+    large_enough = min(height, width) >= SMALLEST_SIDE
+    return large_enough and SMALLEST_PIXELS <= height * width <= LARGEST_PIXELS
+
+
+def encode_payload(array: NDArray[Any], mode: Mode, *, effort: int = 5) -> bytes | None:
+    """Return the payload of a picture (SPEC 5J); inverse of `decode_payload`.
+
+    None where no JPEG past was found.
+    """
+    from .jpeg_recovery import recover  # decoding does without
+
+    picture = array.reshape(array.shape[:2]) if mode.n_planes == 1 else array
+    if not may_win(*picture.shape[:2]):
+        return None
+    recovered = recover(picture, effort)
+    return None if recovered is None else write_payload(picture, recovered)
+
+
+def write_payload(picture: NDArray[Any], recovered: Recovered) -> bytes | None:
+    """Return the payload of a picture with its coefficients; None where corrections fill it."""
+    height, width = picture.shape[:2]
+    past, coefficients = recovered.past, recovered.coefficients
+    fine = [
+        invert_transform(blocks, table, past.component_shape(index, height, width))
+        for index, (blocks, table) in enumerate(zip(coefficients, past.tables, strict=True))
+    ]
+    corrections = find_corrections(picture, past, fine, recovered.boxes)
+    code = coefficient_coder.encode_coefficients(coefficients, past.tables, past.all_sampling)
+    kinds, tail = _code_corrections(past, fine, corrections, picture)
+    if code is None or tail is None:
+        return None
+    head = bytes([EXTENSION]) + _write_past(past) + bytes([kinds])
+    return head + (write_varint(len(code)) if kinds else b"") + code + tail
+
+
+def decode_payload(
+    payload: bytes, header: Header, allow_truncated: bool = False
+) -> tuple[NDArray[Any], bool]:
+    """Return (array, whether it is complete); inverse of `encode_payload` (SPEC 5J).
+
+    Raises
+    ------
+    CorruptStreamError, TruncatedStreamError
+        The latter not with `allow_truncated`: the picture is black then.
+    """
+    try:
+        picture = _decode(payload, header)
+    except TruncatedStreamError:
+        if not allow_truncated:
+            raise
+        return np.zeros(header.shape, np.uint8), False
+    return picture.reshape(header.shape), True
+
+
+def describe_payload(payload: bytes, header: Header) -> dict[str, Any]:
+    """Return what a payload says of the JPEG, for reports."""
+    reader = _open(payload)
+    past = _read_past(reader, header)
+    kinds = reader.take(1, "corrections")[0]
+    left = len(payload) - reader.offset
+    n_bytes = reader.varint("length of the coefficients", 1 << 40) if kinds else left
+    names = {(1, 1): "4:4:4", (1, 2): "4:2:2", (2, 2): "4:2:0", (2, 1): "4:4:0"}
+    return {
+        "subsampling": names[past.sampling] if past.n_components == 3 else "gray",
+        "grid": {"rows": past.phase[0], "columns": past.phase[1]},
+        "qualities": [quantiser_tables.quality_of(table) for table in past.tables],
+        "tables": [list(table) for table in past.tables],
+        "coefficient_bytes": n_bytes,
+        "correction_bytes": max(0, len(payload) - reader.offset - n_bytes),
+    }
+
+
+def _open(payload: bytes) -> ByteReader:
+    reader = ByteReader(payload, "payload")
+    if (number := reader.take(1, "coder")[0]) != EXTENSION:
+        raise CorruptStreamError(f"payload, byte 0: coder 7 with number {number}, expected 0")
+    return reader
+
+
+def _decode(payload: bytes, header: Header) -> NDArray[Any]:
+    reader = _open(payload)
+    past = _read_past(reader, header)
+    height, width = header.height, header.width
+    kinds = reader.take(1, "corrections")[0]
+    if kinds >= 2 * _PIXELS_BIT or (past.n_components == 1 and kinds > 1):
+        raise CorruptStreamError(f"payload: corrections {kinds:#x} of {past.n_components} planes")
+    left = len(payload) - reader.offset
+    if kinds:
+        n_bytes = reader.varint("length of the coefficients", 1 << 40)
+        left = len(payload) - reader.offset
+        if n_bytes > left:
+            raise TruncatedStreamError(
+                f"payload: {left} bytes are left, expected {n_bytes} of coefficients"
+            )
+    else:
+        n_bytes = left
+    code = reader.take(n_bytes, "coefficients")
+    shapes = [past.block_shape(index, height, width) for index in range(past.n_components)]
+    coefficients = coefficient_coder.decode_coefficients(
+        code, shapes, past.tables, past.all_sampling
+    )
+    fine = [
+        invert_transform(blocks, table, past.component_shape(index, height, width))
+        for index, (blocks, table) in enumerate(zip(coefficients, past.tables, strict=True))
+    ]
+    data = np.frombuffer(bytearray(payload[reader.offset :]), np.uint8)
+    return _Codes(past, fine, kinds, data, height, width).decode()
+
+
+# What coefficients leave
+
+
+def find_corrections(
+    picture: NDArray[Any],
+    past: Past,
+    fine: Sequence[Component],
+    boxes: Sequence[tuple[Component, Component]],
+) -> Corrections:
+    """Return corrections that make the picture exact; few where the boxes hold (SPEC 5J.5)."""
+    height, width = picture.shape[:2]
+    rounded = [round_samples(each, np.zeros_like(each)) for each in fine]
+    samples = [np.zeros_like(each) for each in fine]
+    for index in range(1, past.n_components):
+        lowest, highest = (each.astype(np.int32) for each in boxes[index])
+        wanted = np.minimum(np.maximum(rounded[index], lowest), highest)
+        samples[index] = np.where(lowest <= highest, wanted - rounded[index], 0)
+    if past.n_components == 1:
+        wanted = picture.astype(np.int32)
+    else:
+        chroma = [
+            upsample(past, index, rounded[index] + samples[index], height, width)
+            for index in (1, 2)
+        ]
+        wanted = _luma_wanted(picture, _visible(rounded[0], past, height, width), *chroma)
+    seen = _visible(samples[0], past, height, width)
+    seen[:] = wanted - _visible(rounded[0], past, height, width)
+    if past.n_components == 1:
+        return Corrections(samples, None)
+    predicted = convert_colours(wanted, *chroma)
+    return Corrections(samples, picture.astype(np.int16) - predicted)
+
+
+def _visible(plane: Component, past: Past, height: int, width: int) -> Component:
+    """Return the part of the luma that the picture shows."""
+    top, left = past.phase
+    return plane[top : top + height, left : left + width]
+
+
+def _luma_wanted(picture: NDArray[Any], luma: Component, cb: Component, cr: Component) -> Component:
+    """Return the nearest luma that gives the pixels with this chroma, or nearly gives them."""
+    lowest = np.zeros_like(luma)
+    highest = np.full_like(luma, 255)
+    for channel, term in enumerate(chroma_terms(cb, cr)):
+        value = picture[:, :, channel].astype(np.int32)
+        np.maximum(lowest, np.where(value > 0, value - term, 0), out=lowest)
+        np.minimum(highest, np.where(value < 255, value - term, 255), out=highest)
+    first, last = np.minimum(lowest, highest), np.maximum(lowest, highest)
+    return np.clip(np.minimum(np.maximum(luma, first), last), 0, 255)
+
+
+# The codes
+
+
+class _Codes:
+    """The arithmetic code of all corrections, read in the order in which they are needed."""
+
+    def __init__(
+        self,
+        past: Past,
+        fine: Sequence[Component],
+        kinds: int,
+        data: NDArray[np.uint8],
+        height: int,
+        width: int,
+    ) -> None:
+        self._past, self._fine, self._kinds = past, fine, kinds
+        self._data, self._size = data, (height, width)
+        code = int.from_bytes(data[:4].tobytes().ljust(4, b"\0"), "big")
+        self._interval = np.array([0, 0xFFFFFFFF, code, 4], np.int64)
+
+    def decode(self) -> NDArray[Any]:
+        """Return the picture."""
+        past, (height, width) = self._past, self._size
+        beside: NDArray[np.uint8] | None = None
+        shown = []
+        for index, fine in enumerate(self._fine):
+            corrections = np.zeros_like(fine)
+            dirty = _blocks_of(fine.shape)
+            if self._kinds >> index & 1:
+                states = np.full(correction_kernels.N_COMPONENT_STATES, NEUTRAL_STATE, np.uint32)
+                result, row = correction_kernels.code_component(
+                    fine, corrections, dirty, _same_blocks(dirty, beside), states, self._interval,
+                    self._data, True,
+                )  # fmt: skip
+                self._check(result, f"component {index}, row {row}")
+            beside = dirty
+            plane = round_samples(fine, corrections)
+            shown.append(upsample(past, index, plane, height, width))
+        if past.n_components == 1:
+            self._check_end()
+            return shown[0].astype(np.uint8)
+        picture = convert_colours(*shown).astype(np.int16)
+        if self._kinds & _PIXELS_BIT:
+            differences = np.zeros(picture.shape, np.int16)
+            states = np.full(correction_kernels.N_PIXEL_STATES, NEUTRAL_STATE, np.uint32)
+            result, row = correction_kernels.code_pixels(
+                picture.astype(np.uint8), differences, _blocks_of(picture.shape), states,
+                self._interval, self._data, True,
+            )  # fmt: skip
+            self._check(result, f"pixels, row {row}")
+            picture += differences
+            if picture.min() < 0 or picture.max() > 255:
+                raise CorruptStreamError("payload: a corrected pixel is outside 0..255")
+        self._check_end()
+        return picture.astype(np.uint8)
+
+    def _check(self, result: int, where: str) -> None:
+        if result != status.OK:
+            raise TruncatedStreamError(f"payload, corrections of {where}: the code ends too early")
+
+    def _check_end(self) -> None:
+        if not self._kinds:
+            return
+        end = int(entropy_kernels.end_of_arithmetic(self._interval[:2], int(self._interval[3])))
+        if len(self._data) < end:
+            raise TruncatedStreamError(
+                f"payload: {len(self._data)} bytes of corrections, their code has {end}"
+            )
+        if len(self._data) > end:
+            raise CorruptStreamError(
+                f"payload: {len(self._data) - end} bytes follow the end of the corrections"
+            )
+
+
+def _code_corrections(
+    past: Past, fine: Sequence[Component], corrections: Corrections, picture: NDArray[Any]
+) -> tuple[int, bytes | None]:
+    """Return which corrections there are, and their code; None where the samples are smaller."""
+    kinds = 0
+    data = np.empty(picture.size + _BUFFER_RESERVE, np.uint8)
+    interval = np.array([0, 0xFFFFFFFF, 0, 0], np.int64)
+    beside: NDArray[np.uint8] | None = None
+    results = []
+    for index, samples in enumerate(corrections.samples):
+        dirty = _blocks_with(samples)
+        if dirty.any():
+            kinds |= 1 << index
+            states = np.full(correction_kernels.N_COMPONENT_STATES, NEUTRAL_STATE, np.uint32)
+            result, _ = correction_kernels.code_component(
+                fine[index], samples, dirty, _same_blocks(dirty, beside), states, interval, data,
+                False,
+            )  # fmt: skip
+            results.append(result)
+        beside = dirty
+    left = corrections.pixels
+    if left is not None and left.any():
+        kinds |= _PIXELS_BIT
+        states = np.full(correction_kernels.N_PIXEL_STATES, NEUTRAL_STATE, np.uint32)
+        predicted = (picture.astype(np.int16) - left).astype(np.uint8)
+        result, _ = correction_kernels.code_pixels(
+            predicted, left, _blocks_with(np.abs(left).max(axis=2)), states, interval, data, False
+        )
+        results.append(result)
+    if any(result != status.OK for result in results):
+        return kinds, None
+    if not kinds:
+        return 0, b""
+    end = entropy_kernels.finish_arithmetic(interval[:2].copy(), data, int(interval[3]))
+    return kinds, data[: int(end)].tobytes()
+
+
+def _blocks_of(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.zeros((-(-shape[0] // BLOCK), -(-shape[1] // BLOCK)), np.uint8)
+
+
+def _blocks_with(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return which squares of 8 x 8 have any value but 0."""
+    found = values != 0
+    rows, columns = (np.arange(0, side, BLOCK) for side in values.shape)
+    squares = np.logical_or.reduceat(np.logical_or.reduceat(found, rows, axis=0), columns, axis=1)
+    return squares.astype(np.uint8)
+
+
+def _same_blocks(dirty: NDArray[np.uint8], beside: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """Return the blocks of the component before, zeros where it has another size."""
+    if beside is None or beside.shape != dirty.shape:
+        return np.zeros_like(dirty)
+    return beside
+
+
+# Where the picture lies in the JPEG
+
+
+def _write_past(past: Past) -> bytes:
+    """Write SPEC 5J.2; inverse of `_read_past`."""
+    flags = (past.n_components == 3) | (past.sampling[0] - 1) << 1 | (past.sampling[1] - 1) << 2
+    flags |= past.cut[0] << 3 | past.cut[1] << 4 | (past.upsampling != FANCY) << 5
+    return bytes([flags, *past.phase]) + quantiser_tables.write_tables(past.tables)
+
+
+def _read_past(reader: ByteReader, header: Header) -> Past:
+    flags = reader.take(1, "JPEG past")[0]
+    n_components = 3 if flags & 1 else 1
+    if n_components != header.mode.n_planes or flags >> 6:
+        raise CorruptStreamError(
+            f"payload: flags {flags:#04x} of a JPEG past with {header.mode.n_planes} planes"
+        )
+    sampling = (1 + (flags >> 1 & 1), 1 + (flags >> 2 & 1))
+    if n_components == 1 and (sampling != (1, 1) or flags >> 5):
+        raise CorruptStreamError("payload: subsampling in a gray picture")
+    rows, columns = reader.take(2, "phase")
+    if rows >= BLOCK * sampling[0] or columns >= BLOCK * sampling[1]:
+        raise CorruptStreamError(f"payload: phase {rows}, {columns} of a JPEG past")
+    tables = quantiser_tables.read_tables(reader, n_components)
+    cut = bool(flags >> 3 & 1), bool(flags >> 4 & 1)
+    return Past(sampling, (rows, columns), cut, flags >> 5 & 1, tables)

@@ -1,0 +1,144 @@
+"""The search for quantised coefficients whose samples lie within intervals (the encoder's)."""
+
+import numpy as np
+
+from .jit import inlined, kernel
+from .jpeg_kernels import FINE_BITS, invert_block
+
+BASIS_BITS = 12
+"""The 64 x 64 products of cosines of a block, and errors of samples, are in 4096ths."""
+
+_FINE_SHIFT = BASIS_BITS - FINE_BITS
+_LIMIT = 32767
+
+_OPEN, _MANY_OPEN = 3, 16
+"""Samples are open where their interval is wider; so many tell little of high frequencies."""
+
+_MOST_OPEN_STEPS = 80
+"""Longer searches of blocks with intervals gain nothing."""
+
+_FARTHEST = 5300
+"""Rounding noise of a coefficient is hardly ever larger than 1.3, unless few are not 0."""
+
+
+@inlined
+def _measure(now, table, scratch, block, fine, first, last, values):
+    """Fill the samples of coefficients; return the sum of what lies outside the intervals."""
+    for k in range(64):
+        block[k] = min(max(now[k], -_LIMIT), _LIMIT)
+    invert_block(block, 0, table, scratch, fine, 0, 0)
+    outside = np.int64(0)
+    for s in range(64):
+        value = np.int32(fine[s >> 3, s & 7]) << _FINE_SHIFT
+        values[s] = value
+        outside += np.int64(max(first[s] - value, value - last[s], 0))
+    return outside
+
+
+@kernel
+def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found, exact, slots):
+    """Find quantised coefficients whose samples lie within their intervals, block by block.
+
+    Rounded coefficients first; then steps of 1 that lower the sum of what lies outside, none taken
+    back at once (tabu search).
+
+    Parameters
+    ----------
+    centre : ndarray, int32, (n, 64)
+        Doubled samples to begin with.
+    low, high : ndarray, int32, (n, 64)
+        0 and 255 have no bound: libjpeg clamps.
+    table : ndarray, int64, (64,)
+    basis : ndarray, int32, (64, 64)
+    n_steps : int
+        Most steps a block.
+    largest : int
+        Coefficients of larger quantiser steps are certain where all intervals are narrow.
+    todo : ndarray, bool, (n,)
+    found : ndarray, int16, (n, 64)
+    exact : ndarray, bool, (n,)
+    slots : ndarray, int64, (2,)
+        First block and the one after the last.
+    """
+    moves = np.empty((128, 64), np.int32)
+    for k in range(64):
+        for s in range(64):
+            moves[k, s] = basis[k, s] * np.int32(min(table[k], 2048))
+            moves[64 + k, s] = -moves[k, s]
+    first, last = np.empty(64, np.int32), np.empty(64, np.int32)
+    values = np.empty(64, np.int32)
+    best, now = np.empty(64, np.int64), np.empty(64, np.int64)
+    offsets = np.empty(64, np.int64)
+    waits = np.empty(64, np.int64)
+    scratch = np.empty(64, np.int64)
+    block = np.empty(64, np.int16)
+    fine = np.empty((8, 8), np.int32)
+    for n in range(slots[0], slots[1]):
+        if not todo[n]:
+            continue
+        wide = False
+        n_open = np.int64(0)
+        for s in range(64):
+            # samples in 4096ths about 0, half a level added, as `fine` has them
+            first[s] = np.int32(low[n, s] - 128) << BASIS_BITS
+            last[s] = (np.int32(high[n, s] - 127) << BASIS_BITS) - 1
+            if low[n, s] <= 0:
+                first[s] = -(1 << 30)
+            if high[n, s] >= 255:
+                last[s] = 1 << 30
+            wide |= high[n, s] > low[n, s]
+            n_open += np.int64(high[n, s] > low[n, s] + _OPEN)
+        for k in range(64):
+            total = np.int64(0)
+            for s in range(64):
+                total += np.int64(basis[k, s]) * (centre[n, s] - 256)
+            whole = 2 * table[k] << BASIS_BITS
+            now[k] = (total + (whole >> 1)) // whole
+            if n_open > _MANY_OPEN and k > 0:
+                # what open samples are taken for is rough; zeros are likelier
+                size = (abs(total) + (5 * whole >> 4)) // whole
+                now[k] = size if total > 0 else -size
+            offsets[k] = (total >> 1) - (now[k] * table[k] << BASIS_BITS)
+        waits[:] = -1
+        farthest = _FARTHEST
+        least = np.int64(1) << 60
+        most_steps = min(n_steps, _MOST_OPEN_STEPS) if wide else n_steps
+        for step in range(most_steps + 1):
+            outside = _measure(now, table, scratch, block, fine, first, last, values)
+            if outside < least:
+                least = outside
+                best[:] = now
+            if outside == 0 or step == most_steps:
+                break
+            chosen, lowest = np.int64(-1), np.int64(1) << 60
+            for k in range(64):
+                if waits[k] > step:
+                    continue
+                if wide:
+                    begin, end = 0, 2
+                else:
+                    if (table[k] << BASIS_BITS) - abs(offsets[k]) > farthest:
+                        continue
+                    begin = 0 if offsets[k] > 0 else 1
+                    end = begin + 1
+                for direction in range(begin, end):
+                    row = k + 64 * direction
+                    sum_ = np.int32(0)
+                    for s in range(64):
+                        value = values[s] + moves[row, s]
+                        sum_ += max(first[s] - value, value - last[s], np.int32(0)) >> 4
+                    if sum_ < lowest:
+                        lowest, chosen = np.int64(sum_), np.int64(row)
+            if chosen < 0:
+                farthest += farthest >> 1
+                continue
+            k = chosen & 63
+            direction = 1 if chosen < 64 else -1
+            now[k] += direction
+            offsets[k] -= direction * (table[k] << BASIS_BITS)
+            # ever longer waits by and by, from chance that is the same everywhere
+            chance = (2654435761 * (4096 * n + 64 * step + k)) >> 16 & 0xFFFF
+            waits[k] = step + 2 + chance % (3 + step // 20)
+        for k in range(64):
+            found[n, k] = min(max(best[k], -_LIMIT), _LIMIT)
+        exact[n] = least == 0

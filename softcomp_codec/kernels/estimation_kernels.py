@@ -1,0 +1,146 @@
+"""What pixels tell of a JPEG's grid and quantiser steps (the encoder's search, no format)."""
+
+import numpy as np
+
+from .jit import inlined, kernel
+
+BASIS_BITS = 12
+"""Coefficients are in 4096ths."""
+
+BINS_BITS = 9
+"""Distances from a multiple are told apart by eighths."""
+
+ROW_BITS, COLUMN_BITS = 10, 9
+
+
+@kernel
+def score_steps(coefficients, nothing, little, gains, likelihoods, worst, scores):
+    """Fill how well each frequency's coefficients are multiples of each step, in 16ths of a bit.
+
+    Parameters
+    ----------
+    coefficients : ndarray, int32, (n, 64)
+    nothing : int
+        Smaller coefficients may be zeros and tell nothing.
+    little : int
+        So do those below beside zero, whatever the step: the rounding of smooth blocks.
+    gains : ndarray, int32, (largest step + 1,)
+        What a step gains by each multiple.
+    likelihoods : ndarray, int32
+        Logarithm of the density of rounding noise, by its size.
+    worst : int
+        No coefficient tells more against a step.
+    scores : ndarray, int64, (64, largest step + 1)
+    """
+    n_steps = scores.shape[1]
+    sizes = np.empty(coefficients.shape[0], np.int32)
+    for k in range(64):
+        n = 0
+        for i in range(coefficients.shape[0]):
+            size = np.int32(abs(coefficients[i, k]))
+            if size >= nothing:
+                sizes[n] = size
+                n += 1
+        scores[k, 0] = scores[k, 1] = 0
+        for step in range(2, n_steps):
+            whole = np.int32(step << BASIS_BITS)
+            total = np.int64(0)
+            for i in range(n):
+                size = sizes[i]
+                rest = size % whole
+                distance = min(rest, whole - rest)
+                if distance == size and size < little:
+                    continue
+                place = distance >> BINS_BITS
+                value = worst
+                if place < len(likelihoods):
+                    value = max(worst, gains[step] + likelihoods[place])
+                total += value
+            scores[k, step] = total
+
+
+@kernel
+def count_zeros(plane, top, left, n_blocks, cosines, limit, counts):
+    """Fill how many coefficients are nearly 0 for each of the 64 grids within a square window.
+
+    Parameters
+    ----------
+    plane : ndarray, int32, (H, W)
+    top, left : int
+        The window, of 8 (n_blocks + 1) samples a side.
+    n_blocks : int
+        Blocks down and across of each grid.
+    cosines : ndarray, int32, (8, 8)
+        One-dimensional transform in 2 ** ROW_BITS.
+    limit : int
+        Of nearly 0, in 2 ** (ROW_BITS + COLUMN_BITS).
+    counts : ndarray, int64, (8, 8)
+    """
+    side = 8 * (n_blocks + 1)
+    # lines[u, y, x]: frequency u of the 8 samples from column x on
+    lines = np.zeros((8, side, side), np.int32)
+    for y in range(side):
+        line = plane[top + y, left : left + side]
+        for u in range(8):
+            _transform_places(line, cosines[u], lines[u, y])
+    hits = np.zeros((8, 8 * n_blocks), np.int32)
+    columns = cosines >> (ROW_BITS - COLUMN_BITS)
+    for down in range(8 * n_blocks):
+        for u in range(8):
+            for v in range(8):
+                if u or v:
+                    _count_places(lines[u, down : down + 8], columns[v], limit, hits[down & 7])
+    counts[:] = 0
+    for row in range(8):
+        for x in range(8 * n_blocks):
+            counts[row, x & 7] += hits[row, x]
+
+
+@inlined
+def _transform_places(line, cosines, out):
+    """Fill one frequency of each 8 samples of a line in a row."""
+    c0, c1, c2, c3 = cosines[0], cosines[1], cosines[2], cosines[3]
+    c4, c5, c6, c7 = cosines[4], cosines[5], cosines[6], cosines[7]
+    for x in range(len(out) - 7):
+        out[x] = (
+            c0 * line[x] + c1 * line[x + 1] + c2 * line[x + 2] + c3 * line[x + 3]
+            + c4 * line[x + 4] + c5 * line[x + 5] + c6 * line[x + 6] + c7 * line[x + 7]
+        )  # fmt: skip
+
+
+@inlined
+def _count_places(lines, cosines, limit, hits):
+    """Count where one frequency of 8 lines is nearly 0."""
+    c0, c1, c2, c3 = cosines[0], cosines[1], cosines[2], cosines[3]
+    c4, c5, c6, c7 = cosines[4], cosines[5], cosines[6], cosines[7]
+    most = np.int32(limit)
+    for x in range(len(hits)):
+        total = (
+            c0 * lines[0, x] + c1 * lines[1, x] + c2 * lines[2, x] + c3 * lines[3, x]
+            + c4 * lines[4, x] + c5 * lines[5, x] + c6 * lines[6, x] + c7 * lines[7, x]
+        )  # fmt: skip
+        hits[x] += np.int32(-most < total < most)
+
+
+@kernel
+def transform_blocks(samples, cosines, out):
+    """Fill the DCT coefficients of blocks, in 4096ths.
+
+    `samples`: int32, (n, 64), doubled, about 0; `cosines`: int32, (8, 8), in 2 ** 11; `out`: int32,
+    (n, 64).
+    """
+    half = np.int64(1) << 10
+    rows = np.empty((8, 8), np.int64)
+    for n in range(samples.shape[0]):
+        for y in range(8):
+            for u in range(8):
+                total = np.int64(0)
+                for x in range(8):
+                    total += np.int64(cosines[u, x]) * samples[n, 8 * y + x]
+                rows[y, u] = total
+        for v in range(8):
+            for u in range(8):
+                total = np.int64(0)
+                for y in range(8):
+                    total += np.int64(cosines[v, y]) * rows[y, u]
+                out[n, 8 * v + u] = (total + half) >> 11
