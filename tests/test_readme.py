@@ -31,7 +31,8 @@ def test_the_commands_exist():
     testing = pytest.importorskip("typer.testing")
     from softcomp_codec.cli.app import build_app
 
-    lines = [line.split("#")[0].split() for line in blocks("bash")[0].splitlines()]
+    text = "".join(blocks("bash"))
+    lines = [line.split("#")[0].split() for line in text.splitlines()]
     for line in lines:
         assert line[0] == "scf"
         command = line[1:3] if line[1] == "codebook" else line[1:2]

@@ -71,7 +71,10 @@ def error_console() -> Console:
 
 def _print_line(console: Console, text: str, style: str | None = None) -> None:
     """Print, wrapped between words on terminals, never elsewhere."""
-    console.print(text, style=style, soft_wrap=not console.is_terminal)
+    from rich.text import Text
+
+    # styled by itself: the style of a whole print would colour a progress bar below it, too
+    console.print(Text(text, style=style or ""), soft_wrap=not console.is_terminal)
 
 
 def say(text: str, *, style: str | None = None) -> None:
