@@ -111,8 +111,9 @@ def merge_lattice(y: Plane, cb: Plane, cr: Plane, corrections: Plane) -> tuple[P
             f"planes of shapes {y.shape}, {cb.shape}, {cr.shape} and {corrections.shape}"
         )
     red, green, blue = (np.empty(y.shape, np.int32) for _ in range(3))
+    given = [np.ascontiguousarray(plane) for plane in (y, cb, cr, corrections)]
     code, position = lattice_kernels.merge_pixels(
-        y, cb, cr, corrections, conversion(), _differences(), red, green, blue
+        *given, conversion(), _differences(), red, green, blue
     )
     if code != status.OK:
         row, column = divmod(int(position), y.shape[1])

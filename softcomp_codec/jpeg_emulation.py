@@ -119,7 +119,6 @@ def convert_colours(y: Component, cb: Component, cr: Component) -> NDArray[Any]:
     """Return the (H, W, 3) uint8 pixels of JFIF colours (SPEC 5.2.1)."""
     from .colour_lattice import merge_lattice
 
-    y, cb, cr = (np.ascontiguousarray(each) for each in (y, cb, cr))
     return np.stack(merge_lattice(y, cb, cr, np.zeros_like(y)), axis=2).astype(np.uint8)
 
 

@@ -28,7 +28,7 @@ from .kernels import recovery_kernels as kernels
 from .worker_threads import on_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -149,7 +149,7 @@ def basis() -> NDArray[np.int32]:
     return ((products.reshape(64, 64) + (1 << 19)) >> 20).astype(np.int32)
 
 
-def recover(picture: NDArray[Any], effort: int, hints: Sequence[Past] = ()) -> Recovered | None:
+def recover(picture: NDArray[Any], effort: int) -> Recovered | None:
     """Return the coefficients of a picture that was a JPEG once, None of others.
 
     Parameters
@@ -157,13 +157,11 @@ def recover(picture: NDArray[Any], effort: int, hints: Sequence[Past] = ()) -> R
     picture : ndarray, uint8, (H, W) or (H, W, 3)
     effort : int
         1 to 9: how long to search.
-    hints : sequence of Past
-        Tried first.
     """
     known = _know(picture)
     if known is None:
         return None
-    past = next((each for each in _likely_pasts(known, hints) if _fits(known, each)), None)
+    past = next((each for each in _likely_pasts(known) if _fits(known, each)), None)
     if past is None:
         return None
     return _Search(known, past, effort).run()
@@ -192,10 +190,9 @@ def _know(picture: NDArray[Any]) -> _Known | None:
 # Where the picture lies in the JPEG
 
 
-def _likely_pasts(known: _Known, hints: Sequence[Past]) -> Iterator[Past]:
+def _likely_pasts(known: _Known) -> Iterator[Past]:
     """Yield pasts with their tables, the likeliest first."""
     n_components = len(known.boxes)
-    yield from (each for each in hints if each.n_components == n_components)
     luma_phase = _grid(known.guess[0])
     if luma_phase is None:
         return

@@ -424,4 +424,4 @@ def test_kernels_have_few_signatures():
     assert counts["few_colour_kernels.code_pixels"] == 1
     lattice = {name: n for name, n in counts.items() if name.startswith("lattice_kernels.")}
     assert lattice.keys() >= {f"lattice_kernels.{name}" for name in LATTICE_KERNELS}
-    assert set(lattice.values()) <= {1, 2}  # the second by parts of decoded JPEGs
+    assert set(lattice.values()) == {1}

@@ -85,6 +85,21 @@ def _is_over(interval, data, decoding, reserve):
 
 
 @inlined
+def _marked_around(marked, i, j):
+    """Return how many of the W, N, NW and NE neighbours are marked (0 or 1 each)."""
+    found = np.int64(0)
+    if j > 0:
+        found += marked[i, j - 1]
+    if i > 0:
+        found += marked[i - 1, j]
+        if j > 0:
+            found += marked[i - 1, j - 1]
+        if j + 1 < marked.shape[1]:
+            found += marked[i - 1, j + 1]
+    return found
+
+
+@inlined
 def _sign(value):
     return np.int64(value > 0) - np.int64(value < 0)
 
@@ -112,16 +127,7 @@ def code_component(fine, corrections, dirty, beside, states, interval, data, dec
         for j in range(dirty.shape[1]):
             if _is_over(interval, data, decoding, 8 * 8 * 24 * WORST_BITS):
                 return (status.TRUNCATED if decoding else status.FULL), 8 * i
-            context = np.int64(0)
-            if j > 0:
-                context += dirty[i, j - 1]
-            if i > 0:
-                context += dirty[i - 1, j]
-                if j > 0:
-                    context += dirty[i - 1, j - 1]
-                if j + 1 < dirty.shape[1]:
-                    context += dirty[i - 1, j + 1]
-            context += 5 * np.int64(beside[i, j])
+            context = _marked_around(dirty, i, j) + 5 * np.int64(beside[i, j])
             dirty[i, j] = _code(
                 np.int64(dirty[i, j]), states, _DIRTY + context, interval, data, decoding
             )
@@ -189,15 +195,7 @@ def code_pixels(predicted, differences, cells, states, interval, data, decoding)
         for j in range(cells.shape[1]):
             if _is_over(interval, data, decoding, 8 * 8 * 3 * 24 * WORST_BITS):
                 return (status.TRUNCATED if decoding else status.FULL), 8 * i
-            context = np.int64(0)
-            if j > 0:
-                context += cells[i, j - 1]
-            if i > 0:
-                context += cells[i - 1, j]
-                if j > 0:
-                    context += cells[i - 1, j - 1]
-                if j + 1 < cells.shape[1]:
-                    context += cells[i - 1, j + 1]
+            context = _marked_around(cells, i, j)
             cells[i, j] = _code(
                 np.int64(cells[i, j]), states, _CELL + context, interval, data, decoding
             )
