@@ -3,8 +3,8 @@
 It shares no code with the package and needs the standard library only. The numbers in the
 docstrings are the sections of SPEC.md. Plain statements come before speed everywhere.
 
-This module has the container, codebooks and coders 0, 1, 2 and 5; coders 3, 4 and 6 and their
-priors have modules of their own, and what they share is in reference_decoder_numbers.py.
+This module has the container, codebooks and coders 0, 1, 2 and 5; coders 3, 4, 6 and 7 and
+their priors have modules of their own, and what they share is in reference_decoder_numbers.py.
 """
 
 import hashlib
@@ -31,6 +31,7 @@ from reference_decoder_few_colour import (
     read_few_colour_prior,
     read_palette,
 )
+from reference_decoder_jpeg import decode_jpeg
 from reference_decoder_numbers import (
     ArithmeticDecoder,
     BitReader,
@@ -68,13 +69,14 @@ ERROR_LIMITS = (5, 15, 25, 42, 60, 85, 140)
 ENERGY_LIMITS = (0, 2, 4, 7, 11, 15, 20, 27, 36, 49, 66, 90, 130, 200, 350)
 
 PALETTE_MODE = 12
-STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY = range(7)
+STORED, SHAPES, CONTEXT, BILEVEL, FEW_COLOUR, REFERENCE, TINY, JPEG_PAST = range(8)
 MODES_OF_CODER = {
     SHAPES: range(5),
     BILEVEL: (0, 4),
     FEW_COLOUR: [mode for mode, bits in enumerate(BITS_OF_MODE) if bits == 8],
     REFERENCE: range(5),
     TINY: (1, 3),
+    JPEG_PAST: (1, 2, 3),
 }
 
 # Limits of this decoder, not of the format (1.3, 6.1).
@@ -361,9 +363,7 @@ def read_header(data: bytes) -> Header:
 
 
 def check_coder(coder: int, mode: int) -> None:
-    """Refuse the coders that are reserved, and those that do not code the mode (2.4)."""
-    if coder > TINY:
-        raise SpecError("unsupported: a reserved coder")
+    """Refuse the coders that do not code the mode (2.4)."""
     if mode not in MODES_OF_CODER.get(coder, range(13)):
         raise SpecError("unsupported: a mode that this coder does not code")
 
@@ -486,6 +486,8 @@ def decode_frame(
         return check_picture(header, read_stored(header))
     if header.width * header.height * PLANES_OF_MODE[header.mode] > MAX_SAMPLES:
         raise SpecError(f"more than {MAX_SAMPLES} samples, a limit of this decoder")
+    if header.coder == JPEG_PAST:
+        return check_picture(header, decode_jpeg_past(header))
     if not header.reference:
         codebook = None
     return check_picture(header, decode_payload(header, codebook, previous))
@@ -512,6 +514,18 @@ def decode_payload(
             raise SpecError("no codebook with a tiny prior for images of this size")
         return [decode_tiny(header.payload, codebook.tiny_priors[height, width])]
     return decode_reference(header, codebook.reference_parts if codebook else {})
+
+
+def decode_jpeg_past(header: Header) -> list[list[list[int]]]:
+    """Decode a payload of the coder of pictures that were JPEGs once (5J)."""
+    colour = PLANES_OF_MODE[header.mode] == 3
+    return decode_jpeg(
+        header.payload,
+        header.height,
+        header.width,
+        colour,
+        lambda luma, cb, cr: invert_lattice(luma, cb, cr, 0),
+    )
 
 
 def decode_bilevel_tiles(header: Header, prior: BilevelPrior | None) -> list[list[list[int]]]:

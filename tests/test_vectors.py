@@ -203,8 +203,6 @@ def test_valid(path, vector_books):
 
 @pytest.mark.parametrize("path", VALID)
 def test_valid_by_the_reference_decoder(path, vector_books):
-    if "jpeg-past" in path:
-        pytest.skip("the reference decoder does not know coder 7 yet")
     books = [book.to_bytes() for book in vector_books]
     pictures = reference_decoder.decode_frames((VECTORS / path).read_bytes(), books)
     expected = (VECTORS / path).with_suffix(".bin").read_bytes()

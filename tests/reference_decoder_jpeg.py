@@ -1,0 +1,730 @@
+"""The coder of pictures that were JPEGs once (SPEC.md 5J), written from SPEC.md alone.
+
+A part of reference_decoder.py.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from reference_decoder_numbers import (
+    ArithmeticDecoder,
+    ByteReader,
+    SpecError,
+    State,
+    clip,
+    squash,
+    stretch_table,
+    update_state,
+)
+
+# Tables K.1 and K.2 of ITU-T T.81, row by row.
+LUMA_STEPS = (
+    *(16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55),
+    *(14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62),
+    *(18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92),
+    *(49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99),
+)
+CHROMA_STEPS = (
+    *(17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99),
+    *(24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99, 99, 99, 99),
+    *(99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99),
+    *(99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99),
+)
+OTHER_TABLE, TABLE_BEFORE = 254, 255
+EDGE = (8192, 11363, 10703, 9633, 8192, 6436, 4433, 2260)
+LANES = 8
+MOST_INNER = 49
+FIRST_WEIGHT = 9830
+WEIGHT_BOUND = 1 << 19
+MOST_BITS = 16
+UNARY_STATES = 12
+
+Grid = list[list[int]]
+
+
+def zigzag() -> Iterator[tuple[int, int]]:
+    """Yield the 49 inner places (u, v) in zigzag order (5J.5)."""
+    for diagonal in range(15):
+        places = [(u, diagonal - u) for u in range(8) if 0 <= diagonal - u < 8]
+        yield from (
+            place for place in (places if diagonal % 2 else reversed(places)) if min(place) > 0
+        )
+
+
+INNER = tuple(zigzag())
+
+
+def sign(value: int) -> int:
+    """Return -1, 0 or 1."""
+    return (value > 0) - (value < 0)
+
+
+def wrap(value: int) -> int:
+    """Return a number modulo 2^16 in -32768..32767 (5J.5)."""
+    return (value + 32768) % 65536 - 32768
+
+
+def grade(n: int) -> int:
+    """Return L(n) (5J.5)."""
+    if n < 4:
+        return n
+    b = n.bit_length() - 1
+    return min(2 * b + (n >> (b - 1) & 1), 15)
+
+
+def coarse(n: int) -> int:
+    """Return G(n) (5J.5)."""
+    return n if n < 3 else 3 + sum(n > limit for limit in (2, 4, 8, 16, 32)) - 1
+
+
+# Where the picture lies (5J.2)
+
+
+@dataclass
+class Component:
+    """A component: its size, which of its directions are halved, its steps and what is decoded."""
+
+    height: int
+    width: int
+    down: int
+    across: int
+    steps: list[int]
+    blocks: list[list["Block"]] = field(default_factory=list)
+    fine: Grid = field(default_factory=list)
+    corrections: Grid = field(default_factory=list)
+    corrected: set[tuple[int, int]] = field(default_factory=set)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Numbers of rows and columns of blocks."""
+        return self.block_rows, self.block_columns
+
+    @property
+    def block_rows(self) -> int:
+        """Number of rows of blocks."""
+        return -(-self.height // 8)
+
+    @property
+    def block_columns(self) -> int:
+        """Number of columns of blocks."""
+        return -(-self.width // 8)
+
+    def samples(self) -> Grid:
+        """Return the samples (5J.3)."""
+        return [
+            [byte(byte((fine >> 6) + 128) + k) for fine, k in zip(*rows, strict=True)]
+            for rows in zip(self.fine, self.corrections, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the picture lies in the JPEG (5J.2)."""
+
+    rows: int
+    columns: int
+    repeated: bool
+    components: list[Component]
+
+
+def byte(value: int) -> int:
+    """Return the nearest number of 0..255."""
+    return min(max(value, 0), 255)
+
+
+def read_place(file: ByteReader, colour: bool, height: int, width: int) -> Place:
+    """Read where the picture lies (5J.2)."""
+    flags = file.byte()
+    down, across, repeated = flags >> 1 & 1, flags >> 2 & 1, flags >> 5 & 1
+    if flags > 63 or bool(flags & 1) != colour or (not colour and flags & 0b100110):
+        raise SpecError("corrupt: the flags of a picture that was a JPEG")
+    rows, columns = file.byte(), file.byte()
+    if rows >= 8 << down or columns >= 8 << across:
+        raise SpecError("corrupt: where the picture lies in the JPEG")
+    full_height, full_width = rows + height, columns + width
+    if flags & 8:
+        full_height += -full_height % (8 << down)
+    if flags & 16:
+        full_width += -full_width % (8 << across)
+    components = []
+    steps: list[int] | None = None
+    for index in range(3 if colour else 1):
+        steps = read_steps(file, steps)
+        v, h = (down, across) if index else (0, 0)
+        size = ((full_height + v) >> v, (full_width + h) >> h)
+        components.append(Component(*size, v, h, steps))
+    return Place(rows, columns, bool(repeated), components)
+
+
+def read_steps(file: ByteReader, before: list[int] | None) -> list[int]:
+    """Read a quantiser table (5J.2)."""
+    number = file.byte()
+    if number < 200:
+        quality = number % 100 + 1
+        scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+        base = LUMA_STEPS if number < 100 else CHROMA_STEPS
+        return [min(max((step * scale + 50) // 100, 1), 255) for step in base]
+    if number == OTHER_TABLE:
+        steps = [file.varint() for _ in range(64)]
+        if not all(1 <= step <= 65535 for step in steps):
+            raise SpecError("corrupt: a quantiser step")
+        return steps
+    if number != TABLE_BEFORE or before is None:
+        raise SpecError("corrupt: a quantiser table")
+    return before
+
+
+# The coefficients (5J.5)
+
+
+class Block:
+    """A block's coefficients, by 8 u + v, and what later blocks look at."""
+
+    def __init__(self) -> None:
+        self.coefficients = [0] * 64
+        self.inner_count = 0
+        self.side_counts = [0, 0]
+        self.value = 0
+
+    def size(self, u: int, v: int) -> int:
+        """Return the magnitude of a coefficient, 0 for one that is not inside."""
+        return abs(self.coefficients[8 * u + v])
+
+    def line(self, side: int, k: int) -> list[int]:
+        """Return row k (side 0) or column k (side 1) of the coefficients."""
+        return self.coefficients[8 * k : 8 * k + 8] if side == 0 else self.coefficients[k::8]
+
+    def found_inside(self) -> int:
+        """Return how many inner coefficients are not 0."""
+        return sum(self.size(u, v) > 0 for u, v in INNER)
+
+    def found_on(self, side: int) -> int:
+        """Return how many coefficients of a side are not 0."""
+        return sum(value != 0 for value in self.line(1 - side, 0)[1:])
+
+
+NO_BLOCK = Block()
+
+
+@dataclass(frozen=True)
+class Around:
+    """The neighbours of a block, `NO_BLOCK` outside, and the co-located one if there is one."""
+
+    w: Block
+    n: Block
+    nw: Block
+    ne: Block
+    other: Block | None
+    row: int
+    column: int
+    last_column: bool
+
+    def near(self, at: int) -> int:
+        """Return near (5J.5)."""
+        w, n, nw, ne = (abs(block.coefficients[at]) for block in (self.w, self.n, self.nw, self.ne))
+        return 3 * (w + n) + nw + ne
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What a mixed decision depends on besides its node (5J.5)."""
+
+    table: str
+    contexts: tuple[int, ...]
+    rows: tuple[tuple[str, int], tuple[str, int]]
+
+
+class CoefficientReader:
+    """Reads the coefficients of one component (5J.5)."""
+
+    def __init__(
+        self, arithmetic: ArithmeticDecoder, component: Component, before: Component | None
+    ) -> None:
+        self.arithmetic = arithmetic
+        self.component = component
+        self.before = before
+        self.plain: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [1 << 21, 0])
+        self.states: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [1 << 21, 0])
+        self.weights: dict[tuple[object, ...], list[int]] = defaultdict(
+            lambda: [FIRST_WEIGHT] * LANES
+        )
+
+    def read(self) -> None:
+        """Read all blocks."""
+        blocks = self.component.blocks
+        for row in range(self.component.block_rows):
+            blocks.append([])
+            for column in range(self.component.block_columns):
+                block = Block()
+                around = self.around(row, column)
+                self.read_inner(block, around)
+                for side in range(2):
+                    self.read_side(block, side, around)
+                self.read_first(block, around)
+                blocks[row].append(block)
+
+    def around(self, row: int, column: int) -> Around:
+        """Return the neighbours of a block."""
+        blocks = self.component.blocks
+        last = self.component.block_columns - 1
+
+        def at(i: int, j: int) -> Block:
+            return blocks[i][j] if i >= 0 and 0 <= j <= last else NO_BLOCK
+
+        other = None
+        if self.before:
+            a = self.component.down - self.before.down
+            b = self.component.across - self.before.across
+            i = min(row << a, self.before.block_rows - 1)
+            other = self.before.blocks[i][min(column << b, self.before.block_columns - 1)]
+        return Around(
+            w=at(row, column - 1),
+            n=at(row - 1, column),
+            nw=at(row - 1, column - 1),
+            ne=at(row - 1, column + 1),
+            other=other,
+            row=row,
+            column=column,
+            last_column=column == last,
+        )
+
+    def decide_plain(self, *key: object) -> int:
+        """Decode a plain decision."""
+        state = self.plain[key]
+        bit = self.arithmetic.decide(min(max(state[0] >> 6, 32), 65504))
+        update_state(state, bit, 255)
+        return bit
+
+    def decide(self, mix: Mix, node: int) -> int:
+        """Decode a mixed decision."""
+        states = [
+            self.states[mix.table, lane, context, node] for lane, context in enumerate(mix.contexts)
+        ]
+        first, second = (self.weights[*row, node] for row in mix.rows)
+        inputs = [stretch_table()[state[0] >> 10] for state in states]
+        total = sum(i * (u + v) for i, u, v in zip(inputs, first, second, strict=True))
+        squashed = squash(clip(total >> 16, 2047))
+        bit = self.arithmetic.decide(min(max(squashed, 32), 65504))
+        error = ((65536 * bit - squashed) * 10) >> 6
+        for weights in (first, second):
+            for lane, i in enumerate(inputs):
+                weights[lane] = clip(weights[lane] + ((error * i + 8192) >> 14), WEIGHT_BOUND)
+        for state in states:
+            update_state(state, bit, 255)
+        return bit
+
+    def read_count(self, bits: int, mix: Mix) -> int:
+        """Read a count, the highest bit first."""
+        node = 1
+        for _ in range(bits):
+            node = 2 * node + self.decide(mix, node)
+        return node - (1 << bits)
+
+    def read_magnitude(self, at: int, mix: Mix) -> int:
+        """Read a magnitude."""
+        bits = 0
+        while bits < MOST_BITS and self.decide(mix, bits):
+            bits += 1
+        if bits < 2:
+            return bits
+        magnitude = 2 + self.decide(mix, 15 + bits)
+        for place in range(bits - 3, -1, -1):
+            magnitude = 2 * magnitude + self.decide_plain("bit", at, bits, place)
+        return magnitude
+
+    def read_inner(self, block: Block, around: Around) -> None:
+        """Read the inner coefficients (steps 1 and 2)."""
+        w, n = around.w.inner_count, around.n.inner_count
+        e = n if around.last_column else around.ne.inner_count
+        if around.row == 0:
+            n = e = w
+        elif around.column == 0:
+            w = n
+        m = (w + n + 1) >> 1
+        o = around.other.found_inside() if around.other else 0
+        contexts = (
+            *(m, n, w, o, (n + e + 1) >> 1),
+            *(13 * (w >> 2) + (n >> 2), 13 * (o >> 2) + (m >> 2), 0),
+        )
+        count = self.read_count(6, Mix("C", contexts, (("count", 0), ("count again", 0))))
+        if count > MOST_INNER:
+            raise SpecError("corrupt: more than 49 inner coefficients")
+        block.inner_count = left = count
+        total = 0
+        for k, (u, v) in enumerate(INNER):
+            if left == 0:
+                break
+            value = self.read_inner_coefficient(block, around, (k, u, v), left, total)
+            block.coefficients[8 * u + v] = wrap(value)
+            total += abs(value)
+            left -= value != 0
+
+    def read_inner_coefficient(
+        self, block: Block, around: Around, place: tuple[int, int, int], left: int, total: int
+    ) -> int:
+        """Read an inner coefficient (step 2)."""
+        k, u, v = place
+        at = 8 * u + v
+        a, b = around.w.size(u, v), around.n.size(u, v)
+        near = around.near(at)
+        inside = beyond = 0
+        if u > 1:
+            inside += 2 * block.size(u - 1, v)
+        if v > 1:
+            inside += 2 * block.size(u, v - 1)
+        if u > 1 and v > 1:
+            inside += block.size(u - 1, v - 1)
+        if u > 1 and v < 7:
+            beyond += block.size(u - 1, v + 1)
+        if v > 1 and u < 7:
+            beyond += block.size(u + 1, v - 1)
+        partner = around.other.size(u, v) if around.other else beyond
+        share = min(8 * left // (49 - k), 7)
+        level = grade(near)
+        few = min(left, 8) + min(left >> 3, 6)
+        mean = grade(8 * total // (k + 1))
+        contexts = (
+            15 * k + few,
+            16 * k + level,
+            36 * k + 6 * min(coarse(a), 5) + min(coarse(b), 5),
+            16 * k + grade(inside),
+            128 * (k >> 2) + 16 * share + level,
+            32 * k + 4 * coarse(partner) + min(coarse(beyond + a + b), 3),
+            64 * grade(near + 2 * inside) + k,
+            64 * mean + 8 * share + (level >> 1),
+        )
+        magnitude = self.read_magnitude(at, Mix("I", contexts, (("at", at), ("level", level))))
+        if magnitude == 0:
+            return 0
+        context = 3 * (sign(around.w.coefficients[at]) + 1) + sign(around.n.coefficients[at]) + 1
+        if around.other:
+            context = 3 * context + sign(around.other.coefficients[at]) + 1
+        return -magnitude if self.decide_plain("sign", at, context) else magnitude
+
+    def edge(self, block: Block, neighbour: Block, side: int, k: int) -> int:
+        """Return x, what the neighbour says of coefficient k of a side (steps 3 and 4)."""
+        steps = self.component.steps[8 * k : 8 * k + 8] if side == 0 else self.component.steps[k::8]
+        here, there = block.line(side, k), neighbour.line(side, k)
+        factors = [e * step for e, step in zip(EDGE, steps, strict=True)]
+        x = sum((-1) ** m * factors[m] * there[m] for m in range(8))
+        x -= sum(factors[m] * here[m] for m in range(1, 8))
+        return x // steps[0]
+
+    def read_side(self, block: Block, side: int, around: Around) -> None:
+        """Read the first column or row but for the first coefficient (step 3)."""
+        p, q = around.w.side_counts[side], around.n.side_counts[side]
+        if around.row == 0:
+            q = p
+        elif around.column == 0:
+            p = q
+        o = around.other.found_on(side) if around.other else 0
+        f = block.side_counts[0] if side else 0
+        c = block.inner_count
+        contexts = (
+            *(8 * p + q, c, 16 * (c >> 2) + p + q, 8 * o + f),
+            *(8 * (c >> 2) + f, q, 8 * (c >> 2) + o, p),
+        )
+        rows = (("side count", side), ("side count again", side))
+        count = self.read_count(3, Mix(f"S{side}", contexts, rows))
+        block.side_counts[side] = left = count
+        for k in range(7, 0, -1):
+            if left == 0:
+                break
+            value = self.read_side_coefficient(block, side, around, k, left)
+            block.coefficients[k if side else 8 * k] = wrap(value)
+            left -= value != 0
+
+    def read_side_coefficient(
+        self, block: Block, side: int, around: Around, k: int, left: int
+    ) -> int:
+        """Read coefficient k of a side (step 3)."""
+        at = k if side else 8 * k
+        expected = 0
+        if around.row if side else around.column:
+            expected = self.edge(block, around.n if side else around.w, side, k) >> 11
+        distance = min(abs(expected), 1 << 14)
+        likely = grade(distance)
+        level = grade(around.near(at))
+        last = 0
+        if k < 7:
+            last = abs(block.coefficients[k + 1 if side else 8 * (k + 1)])
+        diagonal = block.size(1, k) if side else block.size(k, 1)
+        partner = abs(around.other.coefficients[at]) if around.other else diagonal
+        place = k - 1 + 7 * side
+        contexts = (
+            736 + 8 * place + left,
+            784 + 16 * place + level,
+            1764 + 16 * place + likely,
+            784 + 64 * place + 8 * coarse(last) + coarse(diagonal),
+            1664 + 8 * (16 * side + likely) + left,
+            1568 + 32 * place + 4 * coarse(partner) + min(likely >> 2, 3),
+            1024 + 64 * place + 8 * (likely >> 1) + (level >> 1),
+            1024 + 64 * place + 8 * (likely >> 1) + left,
+        )
+        rows = (("at", at), ("level", 16 + likely))
+        magnitude = self.read_magnitude(at, Mix("I", contexts, rows))
+        if magnitude == 0:
+            return 0
+        context = 3 * (8 * (sign(expected) + 1) + coarse(distance)) + min(magnitude, 3) - 1
+        return -magnitude if self.decide_plain("sign", at, context) else magnitude
+
+    def read_first(self, block: Block, around: Around) -> None:
+        """Read the first coefficient (step 4)."""
+        x = self.edge(block, around.w, 0, 0) >> 10 if around.column else 0
+        y = self.edge(block, around.n, 1, 0) >> 10 if around.row else 0
+        if around.row == 0:
+            y = x
+        elif around.column == 0:
+            x = y
+        r, t = around.w.value, around.n.value
+        apart = grade(min(abs(x - y) >> 3, 1 << 14))
+        drift = grade(min(abs(r) + abs(t), 1 << 14))
+        c, d = block.inner_count, sum(block.side_counts)
+        contexts = (
+            *(2047, 1024 + apart, 2000 + drift, 1700 + 16 * apart + drift),
+            *(1930 + c, 2030 + d, 1930 + drift, 1930 + 8 * (apart >> 1) + min(d >> 1, 7)),
+        )
+        value = self.read_magnitude(0, Mix("I", contexts, (("at", 0), ("level", 32 + apart))))
+        context = 9 * (sign(r) + 1) + 3 * (sign(t) + 1) + sign(x - y) + 1
+        if value and self.decide_plain("sign", 0, context):
+            value = -value
+        block.value = wrap(value)
+        predicted = (x + y + 8) >> 4
+        block.coefficients[0] = wrap(value + predicted)
+
+
+# Samples (5J.3)
+
+
+def transform(s: list[int]) -> list[int]:
+    """Return T (5J.3)."""
+    z1 = (s[2] + s[6]) * 4433
+    a2, a3 = z1 - 15137 * s[6], z1 + 6270 * s[2]
+    a0, a1 = (s[0] + s[4]) << 13, (s[0] - s[4]) << 13
+    e0, e3, e1, e2 = a0 + a3, a0 - a3, a1 + a2, a1 - a2
+    z5 = (s[7] + s[3] + s[5] + s[1]) * 9633
+    z1, z2 = -7373 * (s[7] + s[1]), -20995 * (s[5] + s[3])
+    z3, z4 = -16069 * (s[7] + s[3]) + z5, -3196 * (s[5] + s[1]) + z5
+    b0, b1 = 2446 * s[7] + z1 + z3, 16819 * s[5] + z2 + z4
+    b2, b3 = 25172 * s[3] + z2 + z3, 12299 * s[1] + z1 + z4
+    return [e0 + b3, e1 + b2, e2 + b1, e3 + b0, e3 - b0, e2 - b1, e1 - b2, e0 - b3]
+
+
+def fine_block(coefficients: list[int], steps: list[int]) -> Grid:
+    """Return the fine samples of a block (5J.3)."""
+    scaled = [value * step for value, step in zip(coefficients, steps, strict=True)]
+    columns = [[(x + 1024) >> 11 for x in transform(scaled[v::8])] for v in range(8)]
+    rows = [transform([column[u] for column in columns]) for u in range(8)]
+    return [[clip((x + 131072) >> 12, 1 << 20) for x in row] for row in rows]
+
+
+def make_fine(component: Component) -> None:
+    """Make the fine samples of a component, and corrections that are 0 (5J.3)."""
+    for row in component.blocks:
+        squares = [fine_block(block.coefficients, component.steps) for block in row]
+        for u in range(8):
+            line = [value for square in squares for value in square[u]]
+            component.fine.append(line[: component.width])
+    del component.fine[component.height :]
+    component.corrections = [[0] * component.width for _ in range(component.height)]
+
+
+# Corrections (5J.6, 5J.7)
+
+
+class CorrectionReader:
+    """Reads decisions of corrections, with states of its own."""
+
+    def __init__(self, arithmetic: ArithmeticDecoder) -> None:
+        self.arithmetic = arithmetic
+        self.states: dict[tuple[object, ...], State] = defaultdict(lambda: State(1 << 21, 0))
+
+    def decide(self, *key: object) -> int:
+        """Decode a decision."""
+        return self.arithmetic.bit(self.states[key])
+
+    def read_magnitude(self, states: int) -> int:
+        """Read a magnitude with a set of states (5J.6)."""
+        for n in range(1, UNARY_STATES + 1):
+            if not self.decide("larger", states, n):
+                return n
+        node = 1
+        for _ in range(8):
+            node = 2 * node + self.decide("tree", states, node)
+        return node - 256
+
+
+def squares(height: int, width: int) -> Iterator[tuple[int, int]]:
+    """Yield the rows and columns of squares of 8 x 8 in raster order."""
+    for row in range(-(-height // 8)):
+        for column in range(-(-width // 8)):
+            yield row, column
+
+
+def count_around(corrected: set[tuple[int, int]], row: int, column: int) -> int:
+    """Return how many of the W, N, NW and NE squares have a correction."""
+    places = ((row, column - 1), (row - 1, column), (row - 1, column - 1), (row - 1, column + 1))
+    return sum(place in corrected for place in places)
+
+
+def read_sample_corrections(
+    arithmetic: ArithmeticDecoder, component: Component, before: Component | None
+) -> None:
+    """Read the corrections of a component's samples (5J.6)."""
+    reader = CorrectionReader(arithmetic)
+    alike = before is not None and before.grid == component.grid
+    for row, column in squares(component.height, component.width):
+        x = int(alike and (row, column) in before.corrected)
+        if reader.decide("block", 5 * x + count_around(component.corrected, row, column)):
+            component.corrected.add((row, column))
+            read_block_corrections(reader, component, row, column)
+
+
+def read_block_corrections(
+    reader: CorrectionReader, component: Component, row: int, column: int
+) -> None:
+    """Read the corrections of a block's samples (5J.6)."""
+    grid = component.corrections
+    z = f = 0
+    for y in range(8 * row, min(8 * row + 8, component.height)):
+        for x in range(8 * column, min(8 * column + 8, component.width)):
+            w = grid[y][x - 1] if x else 0
+            n = grid[y - 1][x] if y else 0
+            nw = grid[y - 1][x - 1] if x and y else 0
+            fraction = component.fine[y][x] % 64
+            above = fraction >= 32
+            margin = (63 - fraction if above else fraction) >> 2
+            near = min(2, sum(value != 0 for value in (w, n, nw)))
+            density = 0 if 16 * f < z else 1 + (6 * f >= z) + (2 * f >= z)
+            z += 1
+            if not reader.decide("sample", (3 * density + near) * 8 + margin):
+                continue
+            f += 1
+            negative = reader.decide("negative", 3 * (2 * above + (margin >= 4)) + 1 + sign(w))
+            magnitude = reader.read_magnitude(int(abs(w) > 1 or abs(n) > 1))
+            grid[y][x] = -magnitude if negative else magnitude
+
+
+def read_pixel_corrections(
+    arithmetic: ArithmeticDecoder, planes: list[Grid], height: int, width: int
+) -> None:
+    """Read the corrections of pixels and correct the planes (5J.7)."""
+    reader = CorrectionReader(arithmetic)
+    corrected: set[tuple[int, int]] = set()
+    known: dict[tuple[int, int], list[int]] = {}
+    for row, column in squares(height, width):
+        if not reader.decide("square", count_around(corrected, row, column)):
+            continue
+        corrected.add((row, column))
+        for y in range(8 * row, min(8 * row + 8, height)):
+            for x in range(8 * column, min(8 * column + 8, width)):
+                pixel = [plane[y][x] for plane in planes]
+                around = ((y, x - 1), (y - 1, x - 1), (y - 1, x), (y - 1, x + 1))
+                r = sum(place in known for place in around)
+                extreme = any(value in (0, 255) for value in pixel)
+                if reader.decide("pixel", 2 * r + extreme):
+                    known[y, x] = read_pixel_correction(reader, pixel, known.get((y, x - 1)))
+    for (y, x), correction in known.items():
+        for plane, value in zip(planes, correction, strict=True):
+            plane[y][x] += value
+            if not 0 <= plane[y][x] <= 255:
+                raise SpecError("corrupt: a corrected pixel outside 0..255")
+
+
+def read_pixel_correction(
+    reader: CorrectionReader, pixel: list[int], left: list[int] | None
+) -> list[int]:
+    """Read the correction of a pixel, red, green and blue (5J.7)."""
+    correction = [0, 0, 0]
+    before = 0
+    for step, index in enumerate((1, 0, 2)):
+        w = left[index] if left else 0
+        context = 3 * step + 1 + sign(before)
+        asked = step < 2 or any(correction)
+        if asked and not reader.decide("component", 2 * context + (w != 0)):
+            before = 0
+            continue
+        y = (pixel[index] == 255) - (pixel[index] == 0)
+        negative = reader.decide("negative", 3 * (3 * context + 1 + sign(w)) + 1 + y)
+        magnitude = reader.read_magnitude(3 * step + min(abs(w), 2))
+        before = correction[index] = -magnitude if negative else magnitude
+    return correction
+
+
+# Upsampling (5J.4) and the whole
+
+
+def upsampler(component: Component, repeated: bool) -> Callable[[int, int], int]:
+    """Return the function of a component's number at a pixel of the virtual picture (5J.4)."""
+    samples = component.samples()
+    down, across = component.down, component.across
+    if across and component.width < 3:
+        repeated = True
+
+    def beside(place: int, size: int) -> int:
+        other = (place >> 1) + (1 if place & 1 else -1)
+        return min(max(other, 0), size - 1)
+
+    def number(y: int, x: int) -> int:
+        i, j = y >> down, x >> across
+        here = samples[i][j]
+        if repeated or not (down or across):
+            return here
+        if not down:
+            other = samples[i][beside(x, component.width)]
+            return (3 * here + other + (2 if x & 1 else 1)) >> 2
+        above = beside(y, component.height)
+        mixed = 3 * here + samples[above][j]
+        if not across:
+            return (mixed + (2 if y & 1 else 1)) >> 2
+        k = beside(x, component.width)
+        return (3 * mixed + 3 * samples[i][k] + samples[above][k] + (7 if x & 1 else 8)) >> 4
+
+    return number
+
+
+def decode_jpeg(
+    payload: bytes,
+    height: int,
+    width: int,
+    colour: bool,
+    to_pixel: Callable[[int, int, int], tuple[int, int, int]],
+) -> list[Grid]:
+    """Decode a payload of coder 7 (5J.1); `to_pixel` is 5.2.1 without correction."""
+    file = ByteReader(payload)
+    if file.byte() != 0:
+        raise SpecError("corrupt: coder 7 of another number")
+    place = read_place(file, colour, height, width)
+    kinds = file.byte()
+    if kinds >> (4 if colour else 1):
+        raise SpecError("corrupt: kinds of corrections")
+    code = file.take(file.varint()) if kinds else file.rest()
+    arithmetic = ArithmeticDecoder(code)
+    before = None
+    for component in place.components:
+        CoefficientReader(arithmetic, component, before).read()
+        make_fine(component)
+        before = component
+    arithmetic.finish()
+    corrections = ArithmeticDecoder(file.rest())
+    before = None
+    for index, component in enumerate(place.components):
+        if kinds >> index & 1:
+            read_sample_corrections(corrections, component, before)
+        before = component
+    numbers = [upsampler(component, place.repeated) for component in place.components]
+    planes: list[Grid] = [
+        [[number(y + place.rows, x + place.columns) for x in range(width)] for y in range(height)]
+        for number in numbers
+    ]
+    if colour:
+        pixels = [
+            [to_pixel(*triple) for triple in zip(*rows, strict=True)]
+            for rows in zip(*planes, strict=True)
+        ]
+        planes = [[[pixel[index] for pixel in row] for row in pixels] for index in range(3)]
+    if kinds & 8:
+        read_pixel_corrections(corrections, planes, height, width)
+    corrections.finish()
+    return planes
