@@ -380,7 +380,8 @@ def test_payload_of_any_settings(data):
         *[(0x00, 0x80 + mode, "mode") for mode in (0, 4, 5, 6, 9, 10, 11)],
         *[(0x00, 0xC0 + mode, "mode") for mode in (0, 2, *range(4, 12))],
         (0x00, 0xC1, "codebook"),
-        (0x00, 0xE1, "coder"),
+        *[(0x00, 0xE0 + mode, "mode") for mode in (0, *range(4, 12))],
+        (0x00, 0xE1, "JPEG"),
         (0x01, 0x01, "reference"),
     ],
 )
