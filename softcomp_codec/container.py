@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import IO, TYPE_CHECKING, Protocol
 
@@ -16,6 +16,7 @@ from .errors import CorruptStreamError, TruncatedStreamError, UnsupportedStreamE
 
 if TYPE_CHECKING:
     from .palettes import Palette
+    from .sample_map import SampleMap
 
 MAGIC = b"\xf7SC"
 FORMAT_VERSION = 0
@@ -42,6 +43,7 @@ SEGMENT_ARRAY = 0x03
 SEGMENT_TILES = 0x04
 SEGMENT_FRAMES = 0x05
 SEGMENT_JPEG_PAST = 0x06
+SEGMENT_SAMPLE_MAP = 0x07
 SEGMENT_EXIF = 0x81
 SEGMENT_ICC = 0x82
 SEGMENT_XMP = 0x83
@@ -60,6 +62,7 @@ SEGMENT_NAMES = {
     SEGMENT_TILES: "tiles",
     SEGMENT_FRAMES: "frame table",
     SEGMENT_JPEG_PAST: "JPEG past",
+    SEGMENT_SAMPLE_MAP: "sample map",
     SEGMENT_EXIF: "EXIF",
     SEGMENT_ICC: "ICC profile",
     SEGMENT_XMP: "XMP",
@@ -76,7 +79,13 @@ SEGMENT_NAMES = {
     SEGMENT_TIMING | DEFLATED: "timing, deflated",
 }
 
-READABLE_SEGMENTS = (SEGMENT_PALETTE, SEGMENT_TRANSPARENCY, SEGMENT_FRAMES)
+READABLE_SEGMENTS = (
+    SEGMENT_PALETTE,
+    SEGMENT_TRANSPARENCY,
+    SEGMENT_ARRAY,
+    SEGMENT_FRAMES,
+    SEGMENT_SAMPLE_MAP,
+)
 """Critical segments that this release knows."""
 
 REFERENCE_LENGTHS = (0, 4, 8, 32)
@@ -107,7 +116,7 @@ class Mode:
     Attributes
     ----------
     identifier : int
-        0..30, as stored.
+        0..31, as stored.
     name : str
         Name in messages.
     pillow_mode : str or None
@@ -119,6 +128,10 @@ class Mode:
     kind : int or None
         The kind of image that codebooks, the shapes and the reference coder know it as (SPEC 6.2);
         None where they do not code it.
+    sample_type : str
+        Name of the samples' type; by default the unsigned one of so many bits.
+    plain : bool
+        Whether the components stand for no colours: no colour transform is tried.
     """
 
     identifier: int
@@ -128,6 +141,18 @@ class Mode:
     n_planes: int
     channel_axis: bool
     kind: int | None = None
+    sample_type: str = ""
+    plain: bool = False
+
+    @property
+    def has_palette(self) -> bool:
+        """Whether the first component is an index (SPEC 3.1.1)."""
+        return self.pillow_mode in ("P", "PA")
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether the coders know the samples as they are (SPEC 2.2.1)."""
+        return self.identifier in MODES or self.identifier == CODED
 
     def raw_size(self, width: int, height: int) -> int:
         """Bytes of the canonical samples: bilevel rows are padded to whole bytes (SPEC 2.5)."""
@@ -155,11 +180,95 @@ MODES = {
     )
 }
 
-PILLOW_MODES = tuple(mode.pillow_mode for mode in MODES.values() if mode.pillow_mode is not None)
+FURTHER_MODES = {
+    mode.identifier: mode
+    for mode in (
+        Mode(13, "pa8, palette", "PA", 8, 2, channel_axis=True),
+        Mode(14, "cmyk8", "CMYK", 8, 4, channel_axis=True),
+        Mode(15, "ycbcr8", "YCbCr", 8, 3, channel_axis=True, plain=True),
+        Mode(16, "lab8", "LAB", 8, 3, channel_axis=True, plain=True),
+        Mode(17, "hsv8", "HSV", 8, 3, channel_axis=True, plain=True),
+        Mode(18, "la8, premultiplied", "La", 8, 2, channel_axis=True),
+        Mode(19, "rgba8, premultiplied", "RGBa", 8, 4, channel_axis=True),
+        Mode(20, "rgbx8", "RGBX", 8, 4, channel_axis=True),
+        Mode(21, "gray16, big-endian", "I;16B", 16, 1, channel_axis=False),
+        Mode(22, "int32", "I", 32, 1, channel_axis=False, sample_type="int32"),
+        Mode(23, "float32", "F", 32, 1, channel_axis=False, sample_type="float32"),
+        Mode(24, "gray16, little-endian", "I;16L", 16, 1, channel_axis=False),
+        Mode(25, "gray16, native", "I;16N", 16, 1, channel_axis=False),
+    )
+}
+"""Modes whose samples are coded as those of `MODES` or of `coded_mode` (SPEC 2.2.1)."""
+
+ARRAY = 31
+"""The mode that segment 03h describes."""
+
+CODED = 32
+"""The identifier of coded samples that no entry of `MODES` has; it is in no file."""
+
+SAMPLE_TYPES = {
+    "bool": 1,
+    "uint8": 8,
+    "uint16": 16,
+    "uint32": 32,
+    "uint64": 64,
+    "int8": 8,
+    "int16": 16,
+    "int32": 32,
+    "int64": 64,
+    "float16": 16,
+    "float32": 32,
+    "float64": 64,
+}
+"""Types of samples in the order of their numbers in segment 03h, with their bits (SPEC 3.1.3)."""
+
+MAX_COMPONENTS = 4096
+"""Most components of a pixel (SPEC 3.1.3)."""
+
+PILLOW_MODES = {
+    mode.pillow_mode: mode
+    for mode in (*MODES.values(), *FURTHER_MODES.values())
+    if mode.pillow_mode is not None
+}
 """The Pillow modes that the format holds."""
 
 KIND_CODERS = (SHAPES, REFERENCE)
 """Coders of the modes that have a kind; see `codes_mode` for the others (SPEC 2.4)."""
+
+
+@lru_cache(maxsize=256)
+def array_mode(sample_type: str, n_components: int | None) -> Mode:
+    """Return the mode of arrays (H, W), or (H, W, `n_components`), of a type of `SAMPLE_TYPES`."""
+    bits, n_planes = SAMPLE_TYPES[sample_type], n_components or 1
+    default = sample_type in ("bool", f"uint{bits}")
+    for mode in (*MODES.values(), *FURTHER_MODES.values()):
+        if mode.channel_axis == (n_components is not None) and (
+            (mode.bits_per_sample, mode.n_planes) == (bits, n_planes)
+            and (mode.sample_type == sample_type or (default and not mode.sample_type))
+        ):
+            return mode
+    axes = "(H, W)" if n_components is None else f"(H, W, {n_components})"
+    return Mode(
+        ARRAY, f"{sample_type}, shape {axes}", None, bits, n_planes,
+        channel_axis=n_components is not None, sample_type=sample_type,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def coded_mode(bits_per_sample: int, n_planes: int, plain: bool = False) -> Mode:
+    """Return the mode in which coders see planes of 1, 8 or 16 bits (SPEC 2.2.1).
+
+    `plain` planes are no colours; there is one of the table for others of up to four planes.
+    """
+    for mode in MODES.values():
+        if (mode.bits_per_sample, mode.n_planes) == (bits_per_sample, n_planes) and (
+            mode.channel_axis == (n_planes > 1) and (n_planes == 1 or not plain)
+        ):
+            return mode
+    return Mode(
+        CODED, f"{n_planes} planes of {bits_per_sample} bits", None, bits_per_sample, n_planes,
+        channel_axis=True, plain=True,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -251,6 +360,28 @@ class Header:
                 f"{REFERENCE_LENGTHS}"
             )
 
+    @cached_property
+    def sample_map(self) -> SampleMap | None:
+        """How the coded samples stand for the picture's; None where they are these (SPEC 3.1.4).
+
+        Raises
+        ------
+        CorruptStreamError
+        """
+        if self.mode.is_coded and not any(s.kind == SEGMENT_SAMPLE_MAP for s in self.segments):
+            return None
+        from .sample_map import SampleMap
+
+        return SampleMap.from_header(self)
+
+    @cached_property
+    def as_coded(self) -> Header:
+        """The header of the coded samples, which the coders work by (SPEC 2.2.1)."""
+        if self.sample_map is None:
+            return self
+        segments = tuple(s for s in self.segments if s.kind != SEGMENT_SAMPLE_MAP)
+        return replace(self, mode=self.sample_map.coded, segments=segments)
+
     @property
     def n_frames(self) -> int:
         """Number of images, at least 1."""
@@ -284,8 +415,8 @@ class Header:
         return None if data is None else data.decode("utf-8", "replace")
 
 
-PALETTE = MODES[12]
-"""The mode of indices with a palette, which arrays alone never have."""
+PALETTE, PALETTE_ALPHA = MODES[12], FURTHER_MODES[13]
+"""The modes of indices with a palette, which arrays alone never have."""
 
 
 def checksum(
@@ -293,9 +424,48 @@ def checksum(
 ) -> int:
     """Return the CRC-32 over the canonical description and the samples (SPEC 2.5)."""
     description = struct.pack("<BII", mode.identifier, width, height)
+    if mode.identifier == ARRAY:
+        description += write_array_mode(mode)
     if palette is not None:
         description += palette.description()
     return zlib.crc32(samples, zlib.crc32(description))
+
+
+def write_array_mode(mode: Mode) -> bytes:
+    """Return the data of segment 03h (SPEC 3.1.3); inverse of `read_array_mode`."""
+    number = list(SAMPLE_TYPES).index(mode.sample_type)
+    return bytes([number]) + write_varint(mode.n_planes if mode.channel_axis else 0)
+
+
+def read_array_mode(data: bytes) -> Mode:
+    """Return the mode that segment 03h describes.
+
+    Raises
+    ------
+    CorruptStreamError
+        Also for arrays that have a mode of their own.
+    UnsupportedStreamError
+        A type of samples that this release does not know.
+    """
+    reader = ByteReader(data, "segment array description")
+    try:
+        number = reader.take(1, "type of samples")[0]
+        n_components = reader.varint("number of components", MAX_COMPONENTS)
+    except TruncatedStreamError as error:  # the segment is whole, its content is not
+        raise CorruptStreamError(str(error)) from error
+    if reader.offset != len(data):
+        raise CorruptStreamError("segment array description: bytes follow its end")
+    if number >= len(SAMPLE_TYPES):
+        raise UnsupportedStreamError(
+            f"segment array description: type of samples {number} is unknown; known: "
+            f"0..{len(SAMPLE_TYPES) - 1}"
+        )
+    mode = array_mode(list(SAMPLE_TYPES)[number], n_components or None)
+    if mode.identifier != ARRAY:
+        raise CorruptStreamError(
+            f"segment array description: arrays of {mode.name} have mode {mode.identifier}"
+        )
+    return mode
 
 
 def write_varint(value: int) -> bytes:
@@ -452,12 +622,18 @@ def _read_frame_entries(reader: ByteReader, mode: Mode, reference: bytes) -> lis
     return frames
 
 
+MAX_FEW_COLOUR_PLANES = 4
+"""Most components of a pixel that the few-colour coder codes (SPEC 2.4)."""
+
+
 def codes_mode(coder: int, mode: Mode) -> bool:
     """Whether a coder codes images of a mode (SPEC 2.4)."""
+    if not mode.is_coded:
+        return coder == STORED
     if coder == BILEVEL:
         return mode.bits_per_sample == 1
     if coder == FEW_COLOUR:
-        return mode.bits_per_sample == 8
+        return mode.bits_per_sample == 8 and mode.n_planes <= MAX_FEW_COLOUR_PLANES
     if coder == TINY:
         return (mode.bits_per_sample, mode.n_planes) == (8, 1) and mode.kind is not None
     if coder == JPEG_PAST:
@@ -465,13 +641,13 @@ def codes_mode(coder: int, mode: Mode) -> bool:
     return mode.kind is not None or coder not in KIND_CODERS
 
 
-def _check_coder(coder: int, mode: Mode, where: str) -> None:
+def _check_coder(coder: int, mode: Mode | None, where: str) -> None:
     if coder not in READABLE_CODERS:
         raise UnsupportedStreamError(
             f"{where}: coder {coder} ({CODER_NAMES.get(coder, 'unregistered')}) cannot be read by "
             "this release"
         )
-    if not codes_mode(coder, mode):
+    if mode is not None and not codes_mode(coder, mode):
         raise UnsupportedStreamError(
             f"{where}: coder {coder} ({CODER_NAMES[coder]}) does not code {mode.name} pictures"
         )
@@ -481,6 +657,8 @@ def write_header(header: Header) -> bytes:
     """Return the bytes in front of the payload (SPEC 2.1); inverse of `read_header`."""
     flags = REFERENCE_LENGTHS.index(len(header.codebook_reference))
     segments = list(header.segments)
+    if header.mode.identifier == ARRAY:
+        segments.append(Segment(SEGMENT_ARRAY, write_array_mode(header.mode)))
     if header.frames:
         segments.append(Segment(SEGMENT_FRAMES, _write_frames(header.frames)))
     if segments:
@@ -538,12 +716,14 @@ def read_header(data: bytes) -> Header:
             "header, byte 3: a set of images, which softcomp_codec.open_set and scf unpack read"
         )
     coder, identifier = divmod(reader.take(1, "coder and mode")[0], 32)
-    mode = MODES.get(identifier)
-    if mode is None:
+    mode = MODES.get(identifier) or FURTHER_MODES.get(identifier)
+    if mode is None and identifier != ARRAY:
         raise UnsupportedStreamError(
-            f"header, byte 4: mode {identifier} is unknown; known: {sorted(MODES)}"
+            f"header, byte 4: mode {identifier} is unknown; known: "
+            f"{sorted([*MODES, *FURTHER_MODES, ARRAY])}"
         )
-    _check_coder(coder, mode, "header, byte 4")
+    is_plain = identifier in MODES and not version_flags & _FLAG_SEGMENTS
+    _check_coder(coder, mode if is_plain else None, "header, byte 4")
     width = reader.varint("width", MAX_SIDE)
     height = reader.varint("height", MAX_SIDE)
     reference = reader.take(
@@ -554,33 +734,61 @@ def read_header(data: bytes) -> Header:
     for index, segment in enumerate(segments):
         if segment.kind == SEGMENT_FILE_CHECK and (index or len(segment.data) != 4):
             raise CorruptStreamError("header: the file check is not 4 bytes in the first segment")
-    _check_palette(mode, segments)
-    tables = [segment.data for segment in segments if segment.kind == SEGMENT_FRAMES]
-    if len(tables) > 1:
-        raise CorruptStreamError("header: more than one frame table")
-    return Header(
+    mode = mode or _described_mode(segments)
+    _check_segments(mode, segments)
+    kept = (SEGMENT_FRAMES, SEGMENT_ARRAY)
+    header = Header(
         mode,
         width,
         height,
         coder,
         reference,
         crc,
-        tuple(segment for segment in segments if segment.kind != SEGMENT_FRAMES),
-        _read_frames(tables[0], mode, coder, crc, reference) if tables else (),
+        tuple(segment for segment in segments if segment.kind not in kept),
         payload_offset=reader.offset,
     )
+    coded = header.as_coded.mode
+    _check_coder(coder, coded, "header, byte 4")
+    for segment in segments:
+        if segment.kind == SEGMENT_FRAMES:
+            frames = _read_frames(segment.data, coded, coder, crc, reference)
+            return replace(header, frames=frames)
+    return header
+
+
+def _described_mode(segments: list[Segment]) -> Mode:
+    """Return the mode that an array description says."""
+    for segment in segments:
+        if segment.kind == SEGMENT_ARRAY:
+            return read_array_mode(segment.data)
+    raise CorruptStreamError("header: mode 31 without array description")
+
+
+def _check_segments(mode: Mode, segments: list[Segment]) -> None:
+    """Check which segments there are, and how often (SPEC 3.1)."""
+    _check_palette(mode, segments)
+    kinds = [segment.kind for segment in segments]
+    if kinds.count(SEGMENT_FRAMES) > 1:
+        raise CorruptStreamError("header: more than one frame table")
+    if kinds.count(SEGMENT_SAMPLE_MAP) > 1:
+        raise CorruptStreamError("header: more than one sample map")
+    if kinds.count(SEGMENT_ARRAY) > (mode.identifier == ARRAY):
+        raise CorruptStreamError(
+            f"header: {kinds.count(SEGMENT_ARRAY)} segments array description in a file of "
+            f"{mode.name} pictures"
+        )
 
 
 def _check_palette(mode: Mode, segments: list[Segment]) -> None:
     """Palette images have a palette, others have neither it nor transparency (SPEC 3.1.1)."""
     kinds = [segment.kind for segment in segments]
     for kind in (SEGMENT_PALETTE, SEGMENT_TRANSPARENCY):
-        if kinds.count(kind) > (mode == PALETTE):
+        if kinds.count(kind) > mode.has_palette:
             raise CorruptStreamError(
                 f"header: {kinds.count(kind)} segments {SEGMENT_NAMES[kind]} in a file of "
                 f"{mode.name} pictures"
             )
-    if mode == PALETTE and SEGMENT_PALETTE not in kinds:
+    if mode.has_palette and SEGMENT_PALETTE not in kinds:
         raise CorruptStreamError("header: a palette picture without palette")
 
 
@@ -626,7 +834,7 @@ def write_file(header: Header, payload: bytes, *, file_check: bool = False) -> b
 
 def _file_check_gap(header: Header) -> tuple[int, int]:
     """Where data and checksum of the file check lie: it is always the first segment."""
-    bare = len(write_header(replace(header, segments=(), frames=())))
+    bare = len(write_header(replace(header, mode=MODES[0], segments=(), frames=())))
     return bare + 2, bare + 10
 
 

@@ -79,6 +79,13 @@ RATE_LIMIT, LEAST_RATE_LIMIT = 60, 120
 FEWEST_TESTED = 256
 """A sample of fewer pixels does not tell whether an image was a JPEG."""
 
+MAX_FOLLOWING = 8
+"""Images of more planes are not predicted by the frame before; of their planes only the two before
+one are in memory while it is coded."""
+
+MAX_VARINT_PLANES = 60
+"""The narrowed planes of more are told in bytes (SPEC 5C.1)."""
+
 SCALE_BITS = 5
 MAX_SCALE = 8
 
@@ -171,9 +178,11 @@ class Model:
         self.biases = np.zeros(n_kinds * N_LEVELS * N_TEXTURES, self.filters.dtype)
 
 
-def allowed_transforms(bits_per_sample: int, n_planes: int) -> tuple[int, ...]:
-    """Return the colour transforms of such images (SPEC 5C.1)."""
-    if n_planes not in (3, 4):
+def allowed_transforms(
+    bits_per_sample: int, n_planes: int, plain: bool = False
+) -> tuple[int, ...]:
+    """Return the colour transforms of such images (SPEC 5C.1); `plain` planes are no colours."""
+    if n_planes not in (3, 4) or plain:
         return (planes.NO_TRANSFORM,)
     if bits_per_sample != 8:
         return (planes.NO_TRANSFORM, planes.RED_DIFFERENCE)
@@ -211,6 +220,8 @@ def encode_payload(
     transform = choose_transform(planes.split_planes(_sample(array, len(grid)), mode), mode)
     if previous is not None and transform == planes.LATTICE:
         transform = planes.RED_DIFFERENCE
+    if previous is not None and mode.n_planes > MAX_FOLLOWING:
+        return None
     prior = (priors or {}).get(transform)
 
     def components_of(tile: Tile) -> list[Plane]:
@@ -281,6 +292,8 @@ def decode_payload(
         facts, transform = _read_head(reader, header)
         if previous is not None and transform == planes.LATTICE:
             raise CorruptStreamError("payload, byte 0: colour transform 4 of a frame that follows")
+        if previous is not None and mode.n_planes > MAX_FOLLOWING:
+            raise CorruptStreamError(f"payload: {mode.n_planes} planes of a frame that follows")
         in_part = allow_truncated or box is not None
         entries = tiles.read_directory(payload, reader, header, grid, in_part=in_part)
     except TruncatedStreamError:
@@ -346,7 +359,7 @@ def _missing_samples(mode: Mode, transform: int) -> list[int | None]:
 
     None: the highest of the plane, which makes a picture opaque.
     """
-    alpha: list[int | None] = [None] * (mode.n_planes in (2, 4))
+    alpha: list[int | None] = [None] * (mode.n_planes in (2, 4) and not mode.plain)
     if transform == planes.LATTICE:
         return [0, 128, 128, 0, *alpha]
     return [*[0] * (mode.n_planes - len(alpha)), *alpha]
@@ -365,7 +378,7 @@ def _restore_colours(components: list[Plane], transform: int, complete: bool) ->
 
 def choose_transform(components: list[Plane], mode: Mode) -> int:
     """Return the lattice for images that were a JPEG once, else the difference to red."""
-    if mode.n_planes not in (3, 4):
+    if mode.n_planes not in (3, 4) or mode.plain:
         return planes.NO_TRANSFORM
     if mode.bits_per_sample == 8:
         n_exact, n_tested = lattice_share(*components[:3])
@@ -431,6 +444,8 @@ def _write_ranges(
             parts += [write_varint(each.lowest - lowest), write_varint(highest - each.highest)]
         if mode.bits_per_sample > 8:
             parts.append(bytes([each.scale]))
+    if len(ranges) > MAX_VARINT_PLANES:
+        return mask.to_bytes((len(ranges) + 7) // 8, "little") + b"".join(parts)
     return write_varint(mask) + b"".join(parts)
 
 
@@ -438,7 +453,7 @@ def _read_head(reader: ByteReader, header: Header) -> tuple[PayloadFacts, int]:
     mode = header.mode
     first = reader.take(1, "settings")[0]
     transform, n_contexts = first >> 4, first & 15
-    allowed = allowed_transforms(mode.bits_per_sample, mode.n_planes)
+    allowed = allowed_transforms(mode.bits_per_sample, mode.n_planes, mode.plain)
     if transform not in allowed:
         raise CorruptStreamError(
             f"payload, byte 0: colour transform {transform}, none of {allowed}"
@@ -446,7 +461,12 @@ def _read_head(reader: ByteReader, header: Header) -> tuple[PayloadFacts, int]:
     if not 1 <= n_contexts <= MAX_CONTEXTS:
         raise CorruptStreamError(f"payload, byte 0: {n_contexts} contexts, expected 1..15")
     limits = planes.plane_ranges(mode, transform)
-    mask = reader.varint("narrowed planes", (1 << len(limits)) - 1)
+    if len(limits) > MAX_VARINT_PLANES:
+        mask = int.from_bytes(reader.take((len(limits) + 7) // 8, "narrowed planes"), "little")
+        if mask >> len(limits):
+            raise CorruptStreamError("payload: narrowed planes beyond the last")
+    else:
+        mask = reader.varint("narrowed planes", (1 << len(limits)) - 1)
     ranges = []
     for index, limit in enumerate(limits):
         lowest, highest = limit
@@ -474,13 +494,18 @@ def _buffers(
 
     Planes that are known are there with their margins, each in front of one to code.
     """
-    n_buffers = n_planes if known is None else 2 * n_planes
+    n_buffers = min(n_planes, _window(n_planes)) if known is None else 2 * n_planes
     padded = (n_buffers, shape[0] + MARGIN_ROWS + 1, shape[1] + 2 * MARGIN)
     samples, residuals = np.zeros(padded, number), np.zeros(padded, number)
     for buffer, plane, each in zip(samples[::2], known or (), ranges, strict=False):
         buffer[MARGIN_ROWS:-1, MARGIN:-MARGIN] = plane
         _fill_margins(buffer, (each.lowest + each.highest + 1) >> 1)
     return samples, residuals, np.zeros(16 * padded[2], number)
+
+
+def _window(n_planes: int) -> int:
+    """Return how many planes are in memory at the same time."""
+    return n_planes if n_planes <= MAX_FOLLOWING else 3
 
 
 def _fill_margins(buffer: NDArray[Any], middle: int) -> None:
@@ -507,20 +532,31 @@ def _run_planes(
     decoding: bool,
     counts: NDArray[np.uint32] = _NOTHING_COUNTED,
     costs: NDArray[np.float64] = _NOTHING_TRACED,
+    planes_of_tile: Sequence[NDArray[Any]] = (),
 ) -> tuple[int, int, int]:
     """Code all planes that are not constant; return (status, plane, row).
 
     Where there are twice as many planes as ranges, each has the frame before's in front of it.
+    Where there are fewer, they are the last ones, which come from, or go to, `planes_of_tile`.
     """
     follows = len(samples) > len(ranges)
+    moves = len(samples) < len(ranges)
     variant = variant_of(model.n_contexts)
     code = CODE_PLANE[variant, model.wide, len(costs) > 0]
     rate_limit = LEAST_RATE_LIMIT if variant == LEAST_SQUARES else RATE_LIMIT
     flat, flat_residuals = samples.reshape(-1), residuals.reshape(-1)
     for index, each in enumerate(ranges):
         place, kind = (2 * index + 1, index + 1) if follows else (index, index)
+        if moves:
+            place = min(index, len(samples) - 1)
+            _move_on(samples, index)
+            _move_on(residuals, index)
+            if not decoding:
+                samples[place, MARGIN_ROWS:-1, MARGIN:-MARGIN] = planes_of_tile[index]
         if each.lowest == each.highest:
             samples[place] = each.lowest
+            if moves and decoding:
+                planes_of_tile[index][:] = each.lowest
             continue
         geometry = (
             shape[0], shape[1], place, min(kind, MAX_KINDS - 1), each.lowest, each.highest,
@@ -530,11 +566,21 @@ def _run_planes(
         result, row = code(
             flat, flat_residuals, errors, geometry, model.states, model.offsets, model.weights,
             model.curves, model.biases, model.filters, model.least_squares, *tables(), interval,
-            data, decoding, counts, costs,
+            data, decoding, counts, costs[(index - place) * shape[0] * shape[1] * N_COST_PARTS :]
+            if moves and len(costs) else costs,
         )  # fmt: skip
+        if moves and decoding:
+            planes_of_tile[index][:] = samples[place, MARGIN_ROWS:-1, MARGIN:-MARGIN]
         if result != status.OK:
             return int(result), index, int(row)
     return status.OK, len(ranges), 0
+
+
+def _move_on(buffers: NDArray[Any], index: int) -> None:
+    """Make room for a plane behind the last ones."""
+    if index >= len(buffers):
+        buffers[:-1] = buffers[1:]
+        buffers[-1] = 0
 
 
 def _encode_tile(
@@ -581,14 +627,15 @@ def code_samples(
     """
     shape = tile[0].shape
     samples, residuals, errors = _buffers(len(tile), shape, model.filters.dtype, ranges, known)
-    for target, plane in zip(samples if known is None else samples[1::2], tile, strict=True):
-        target[MARGIN_ROWS:-1, MARGIN:-MARGIN] = plane
+    if len(samples) >= len(tile):
+        for target, plane in zip(samples if known is None else samples[1::2], tile, strict=True):
+            target[MARGIN_ROWS:-1, MARGIN:-MARGIN] = plane
     raw_size = tile[0].size * len(tile) * (2 if model.wide else 1)
     data: NDArray[np.uint8] = np.empty(raw_size + 80 * shape[1] + 64, np.uint8)
     interval = np.array([0, 0xFFFFFFFF, 0, 0], np.int64)
     result, _, _ = _run_planes(
         model, ranges, shape, samples, residuals, errors, interval, data, decoding=False,
-        counts=counts,
+        counts=counts, planes_of_tile=tile,
     )  # fmt: skip
     if result != status.OK:
         return CodedSamples(None, samples, residuals)
@@ -622,6 +669,9 @@ def _decode_tile(
         len(facts.ranges), shape, model.filters.dtype, facts.ranges, known
     )
     own = samples if known is None else samples[1::2]
+    moved: Sequence[NDArray[Any]] = ()
+    if len(own) < len(facts.ranges):
+        moved = own = np.empty((len(facts.ranges), *shape), np.int32)
     for target, each in zip(own, facts.ranges, strict=True):
         target[:] = each.lowest
     data = np.frombuffer(bytearray(code), np.uint8)  # writable, as the kernel's other users
@@ -629,7 +679,7 @@ def _decode_tile(
     interval = np.array([0, 0xFFFFFFFF, first, 4], np.int64)
     result, plane, row = _run_planes(
         model, facts.ranges, shape, samples, residuals, errors, interval, data, decoding=True,
-        costs=costs.reshape(-1),
+        costs=costs.reshape(-1), planes_of_tile=moved,
     )  # fmt: skip
     complete = result == status.OK
     if complete:
@@ -639,7 +689,7 @@ def _decode_tile(
                 f"payload, tile {index}: {len(data) - end} bytes follow the end of its code"
             )
         complete = len(data) == end
-    tile = own[:, MARGIN_ROWS:-1, MARGIN:-MARGIN]
+    tile = own if len(moved) else own[:, MARGIN_ROWS:-1, MARGIN:-MARGIN]
     if result not in (status.OK, status.TRUNCATED) and missing is None:
         raise CorruptStreamError(
             f"payload, tile {index}, plane {plane}, row {row}: {status.MESSAGES[result]}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from . import codebook_store, container, context_coder, planes
@@ -43,12 +43,20 @@ class Decoded:
     codebook : Codebook or None
     complete : bool
         Whether this is the exact picture; False only where truncation was allowed and met.
+    coded : ndarray, optional
+        The coded samples of pictures with a sample map.
     """
 
     header: Header
     array: NDArray[Any]
     codebook: Codebook | None
     complete: bool = True
+    coded: NDArray[Any] | None = field(default=None, repr=False)
+
+    @property
+    def coded_array(self) -> NDArray[Any]:
+        """The coded samples, which differ from the picture's where there is a sample map."""
+        return self.array if self.coded is None else self.coded
 
     @property
     def palette(self) -> Palette | None:
@@ -179,13 +187,13 @@ def decode_payloads(
             raise type(error)(f"frame {index}, which frame {frame} follows: {error}") from error
     assert previous is not None
     if where is None and previous.complete:
-        last_frames.keep(header, frame, previous.array)
+        last_frames.keep(header, frame, previous.coded_array)
     if box is None or where is None or where == box:
-        return previous if where == box else replace(previous, array=_crop(previous.array, box))
+        return previous if where == box else _cropped(previous, box)
     inside = Box(
         box.left - where.left, box.top - where.top, box.right - where.left, box.bottom - where.top
     )
-    return replace(previous, array=_crop(previous.array, inside))
+    return _cropped(previous, inside)
 
 
 def _wider(box: Box | None, header: Header) -> Box | None:
@@ -255,6 +263,11 @@ def check_size(header: Header) -> None:
             f"header: {header.raw_size} bytes of {header.mode.name} samples are more than this "
             f"program's limit of {container.MAX_RAW_BYTES}"
         )
+    if header.sample_map is not None and header.as_coded.raw_size > container.MAX_RAW_BYTES:
+        raise UnsupportedStreamError(
+            f"header: {header.as_coded.raw_size} bytes of coded samples are more than this "
+            f"program's limit of {container.MAX_RAW_BYTES}"
+        )
 
 
 def _decode_frame(
@@ -274,15 +287,16 @@ def _decode_frame(
         raise TruncatedStreamError(f"frame {index} has {found} of {end - start} bytes")
     single = container.frame_header(header, index)
     payload = payloads if not header.frames else _part(payloads, start, end)
+    coded = single.as_coded
     if single.coder == container.STORED:
-        array = _decode_stored(single, payload, allow_truncated)
-        complete = len(payload) == single.raw_size
-        exact = _exact(single, array, complete, allow_truncated)
-        return Decoded(header, _crop(array, box), None, exact)
+        array = _decode_stored(coded, payload, allow_truncated)
+        complete = len(payload) == coded.raw_size
+        whole = _exact(header, single, array, complete, allow_truncated)
+        return _cropped(whole, box)
     coder = CODERS[single.coder]
-    if not coder.holds(single.width * single.height, single.raw_size):
+    if not coder.holds(coded.width * coded.height, coded.raw_size):
         raise UnsupportedStreamError(
-            f"header: {single.width} x {single.height} pixels of {single.mode.name} are more than "
+            f"header: {coded.width} x {coded.height} pixels of {coded.mode.name} are more than "
             f"this program's limit for the {coder.name} coder"
         )
     if coder.grid is None:
@@ -293,26 +307,57 @@ def _decode_frame(
         )
     if coder.needs_codebook:
         raise CorruptStreamError(f"header: the {coder.name} coder needs a codebook")
-    known = {} if previous is None else {"previous": previous.array}
-    array, exact = _decode_by(coder, payload, single, None, allow_truncated, box, **known)
-    return Decoded(header, array, None, exact and (previous is None or previous.complete))
+    known = {} if previous is None else {"previous": previous.coded_array}
+    decoded = _decode_by(
+        coder, payload, header, single, None, None, allow_truncated, box, **known
+    )
+    if previous is None or previous.complete:
+        return decoded
+    return replace(decoded, complete=False)
 
 
 def _decode_by(
     coder: Coder,
     payload: Payload,
     header: Header,
+    single: Header,
+    book: Codebook | None,
     prior: Prior,
     allow_truncated: bool,
     box: Box | None,
     **known: NDArray[Any],
-) -> tuple[NDArray[Any], bool]:
-    """Return (array, whether it is exact): checked by its tiles where a part of them will do."""
-    in_tiles = coder.grid is not None and len(coder.grid(header.height, header.width)) > 1
+) -> Decoded:
+    """Decode a frame, checked by its tiles where a part of them will do."""
+    coded = single.as_coded
+    in_tiles = coder.grid is not None and len(coder.grid(coded.height, coded.width)) > 1
     if box is not None and in_tiles:
-        return coder.decode(payload, header, prior, allow_truncated, box, **known)
-    array, complete = coder.decode(payload, header, prior, allow_truncated, **known)
-    return _crop(array, box), _exact(header, array, complete, allow_truncated)
+        array, exact = coder.decode(payload, coded, prior, allow_truncated, box, **known)
+        return _presented(header, single, array, book, exact, strict=not allow_truncated)
+    array, complete = coder.decode(payload, coded, prior, allow_truncated, **known)
+    return _cropped(_exact(header, single, array, complete, allow_truncated, book), box)
+
+
+def _presented(
+    header: Header,
+    single: Header,
+    coded: NDArray[Any],
+    book: Codebook | None,
+    complete: bool,
+    *,
+    strict: bool = True,
+) -> Decoded:
+    """Return the picture of coded samples."""
+    if single.sample_map is None:
+        return Decoded(header, coded, book, complete)
+    array = single.sample_map.restore(coded, strict=strict)
+    return Decoded(header, array, book, complete, coded)
+
+
+def _cropped(decoded: Decoded, box: Box | None) -> Decoded:
+    if box is None:
+        return decoded
+    coded = None if decoded.coded is None else _crop(decoded.coded, box)
+    return replace(decoded, array=_crop(decoded.array, box), coded=coded)
 
 
 def _crop(array: NDArray[Any], box: Box | None) -> NDArray[Any]:
@@ -365,16 +410,15 @@ def _decode_with_codebooks(
     failure: CorruptStreamError | None = None
     found = codebook_store.find_codebooks(header, source=source, extra=codebooks)
     for book in found:
-        if not book.fits(header.mode):
+        if not book.fits(single.as_coded.mode):
             failure = CorruptStreamError(
-                f"codebook {book.name!r} has no part for {header.mode.name} pictures"
+                f"codebook {book.name!r} has no part for {single.as_coded.mode.name} pictures"
             )
             continue
         lenient = allow_truncated and book is found[-1]
         try:
-            coder, prior = _coder_with(book, single)
-            array, exact = _decode_by(coder, payload, single, prior, lenient, box)
-            return Decoded(header, array, book, exact)
+            coder, prior = _coder_with(book, single.as_coded)
+            return _decode_by(coder, payload, header, single, book, prior, lenient, box)
         except CorruptStreamError as error:
             failure = error
     assert failure is not None
@@ -399,14 +443,22 @@ def _coder_with(book: Codebook, header: Header) -> tuple[Coder, Prior]:
     return coder, prior
 
 
-def _exact(header: Header, array: NDArray[Any], complete: bool, allow_truncated: bool) -> bool:
-    """Whether the picture is the exact one; raises where it is not and must be (SPEC 2.5)."""
+def _exact(
+    header: Header,
+    single: Header,
+    coded: NDArray[Any],
+    complete: bool,
+    allow_truncated: bool,
+    book: Codebook | None = None,
+) -> Decoded:
+    """Return a whole picture; raises where it is not the exact one and must be (SPEC 2.5)."""
+    decoded = _presented(header, single, coded, book, complete, strict=not allow_truncated)
     if not complete:
-        return False
-    found = planes.checksum_of(array, header.mode, Palette.from_header(header))
-    if found != header.checksum and not allow_truncated:
+        return decoded
+    found = planes.checksum_of(decoded.array, single.mode, Palette.from_header(single))
+    if found != single.checksum and not allow_truncated:
         raise CorruptStreamError(
             f"checksum of the decoded picture is {found:08x}, the file says "
-            f"{header.checksum:08x}: the file is damaged, or its codebook is another one"
+            f"{single.checksum:08x}: the file is damaged, or its codebook is another one"
         )
-    return found == header.checksum
+    return replace(decoded, complete=found == single.checksum)

@@ -19,16 +19,19 @@ from .coders import CONTEXT, Picture
 from .container import Frame, Header, Segment
 from .metadata import Metadata, metadata_from, metadata_of
 from .palettes import palette_of
+from .sample_choice import coded_picture, map_for
+from .sample_map import SampleMap
 from .worker_threads import map_many
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
     from PIL import Image
 
     from .codebook import Codebook
     from .coder_choice import CodebookChoice, Coded
+    from .coders import Coder
 
     ImageLike = ArrayLike | Image.Image
     MetadataChoice = Metadata | Mapping[str, Any] | bool | None
@@ -37,6 +40,9 @@ TINY_RAW_BYTES = 4096
 """Images of fewer raw bytes refer to their codebook by 4 bytes instead of 8 (SPEC 2.6)."""
 
 TINY_REFERENCE = 4
+
+_AROUND_SAMPLES = 16
+"""Bytes by which a frame may exceed its samples before these are stored as they are."""
 
 KEY_INTERVAL = 16
 """So many frames at most, of which each but the first may follow from the one before."""
@@ -58,8 +64,8 @@ def encode(
     Parameters
     ----------
     image : array_like or PIL.Image.Image
-        bool, uint8 or uint16 of shape (H, W) or (H, W, 1), uint8 or uint16 of shape (H, W, 2),
-        (H, W, 3) or (H, W, 4), of any byte order; Pillow modes 1, L, RGB, I;16, LA, RGBA, P.
+        bool, signed or unsigned integers of 8 to 64 bits or floating-point numbers of 16 to 64, of
+        shape (H, W) or (H, W, C), C up to 4096, and any byte order; images of any Pillow mode.
     codebook : str, path, Codebook or None
         ``"auto"`` tries the bundled codebooks and none, None or ``"none"`` uses none; else a name,
         a hexadecimal ID, a ``.scfb`` path or a `Codebook`. One that does not fit the image's mode,
@@ -156,6 +162,11 @@ def encode_pictures(
                 f"frame {index} is {array.dtype} of shape {array.shape}, frame 0 is "
                 f"{first.array.dtype} of shape {first.array.shape}: all frames must be alike"
             )
+        if picture.mode != first.mode:
+            raise ValueError(
+                f"frame {index} is a {picture.mode.name} picture, frame 0 a {first.mode.name} one: "
+                "all frames must be alike"
+            )
         if picture.palette != first.palette:
             raise ValueError(
                 f"frame {index} has another palette than frame 0, or only one of them has any: all "
@@ -197,9 +208,15 @@ def as_picture(image: ImageLike) -> Picture:
     """Return what is coded of an array-like or of a Pillow image."""
     palette = palette_of(image)
     if palette is not None:
-        return Picture(np.asarray(image), container.PALETTE, palette)
+        array = np.asarray(image)
+        mode = container.PALETTE if array.ndim == 2 else container.PALETTE_ALPHA
+        return Picture(array, mode, palette)
     array = as_array(image)
-    return Picture(array, planes.mode_of_array(array))
+    mode = planes.mode_of_array(array)
+    name = getattr(image, "mode", None)
+    if isinstance(name, str) and hasattr(image, "getbands"):
+        mode = container.PILLOW_MODES.get(name, mode)
+    return Picture(array, mode)
 
 
 def _encode(
@@ -215,27 +232,64 @@ def _encode(
     _check_options(effort, reference_bytes, embed_codebook, file_check)
     first = pictures[0]
     metadata = metadata.for_frames(len(pictures), palette=first.palette is not None)
-    kept = metadata.to_segments()
-    coders = coders_for(coder, pictures)
+    segments = metadata.to_segments()
+    if first.palette is not None:
+        segments = (*first.palette.to_segments(), *segments)
+    files = []
+    maps = map_for(pictures, effort, only_needed=coder != "auto")
+    for sample_map in maps:
+        coded = [coded_picture(picture, sample_map) for picture in pictures]
+        kept = segments if sample_map is None else (*segments, *sample_map.to_segments())
+        files.append(
+            _encode_coded(
+                pictures, coded, coders_for(coder, coded), kept, codebook, effort, embed_codebook,
+                reference_bytes, file_check,
+            )
+        )  # fmt: skip
+    best = min(files, key=len)
+    n_raw = sum(picture.raw_size for picture in pictures)
+    if maps[0] is not None and n_raw + _AROUND_SAMPLES * len(pictures) < len(best):
+        own = SampleMap.natural(first.mode)
+        coded = [coded_picture(picture, own) for picture in pictures]
+        stored = _encode_coded(
+            pictures, coded, (), segments, None, effort, False, None, file_check
+        )
+        best = min(best, stored, key=len)
+    return best
+
+
+def _encode_coded(
+    pictures: list[Picture],
+    coded_pictures: list[Picture],
+    coders: Sequence[Coder],
+    kept: tuple[Segment, ...],
+    codebook: CodebookChoice,
+    effort: int,
+    embed_codebook: bool,
+    reference_bytes: int | None,
+    file_check: bool,
+) -> bytes:
+    """Return the file of pictures whose samples are coded as those of others."""
+    first = coded_pictures[0]
     book: Codebook | None
     at_once = None
     if len(pictures) == 1:
         at_once = code_at_once(codebook, first, effort, coders)
     if at_once is not None:
         samples, book = at_once
-        coded = [_as_frame(first, samples, 0)]
+        coded = [_as_frame(pictures[0], first, samples, 0)]
     else:
-        book = choose_codebook(codebook, pictures, coders, effort)
+        book = choose_codebook(codebook, coded_pictures, coders, effort)
         overhead = _codebook_overhead(book, first.raw_size, reference_bytes)
         coded = [
-            _as_frame(picture, code_samples(picture, book, effort, overhead, coders), overhead)
-            for picture in pictures
+            _as_frame(shown, picture, code_samples(picture, book, effort, overhead, coders), overhead)
+            for shown, picture in zip(pictures, coded_pictures, strict=True)
         ]
-        for index, picture in enumerate(pictures):
+        for index, picture in enumerate(coded_pictures):
             if index % KEY_INTERVAL and CONTEXT in coders:
                 own = coded[index]
                 size = own[0].n_bytes + overhead * own[2]
-                followed = code_from_previous(picture, pictures[index - 1], effort, size)
+                followed = code_from_previous(picture, coded_pictures[index - 1], effort, size)
                 if followed is not None:
                     frame = replace(
                         own[0], coder=container.CONTEXT, built_in=True, n_bytes=len(followed),
@@ -247,10 +301,8 @@ def _encode(
         book = None
         frames = tuple(replace(frame, built_in=False) for frame in frames)
     segments = (*kept, *_segments(book, first.raw_size, embed_codebook))
-    if first.palette is not None:
-        segments = (*first.palette.to_segments(), *segments)
     header = Header(
-        first.mode,
+        pictures[0].mode,
         first.width,
         first.height,
         frames[0].coder,
@@ -282,17 +334,20 @@ def _codebook_overhead(book: Codebook | None, raw_bytes: int, reference_bytes: i
     return len(_reference(book, raw_bytes, reference_bytes)) + segments + (segments > 0)
 
 
-def _as_frame(picture: Picture, coded: Coded | None, overhead: int) -> tuple[Frame, bytes, bool]:
+def _as_frame(
+    shown: Picture, picture: Picture, coded: Coded | None, overhead: int
+) -> tuple[Frame, bytes, bool]:
     """Return frame, payload and whether it needs the codebook; stored where that is smaller.
 
-    `overhead` is what naming the codebook adds to the payload's bytes.
+    `shown` is the picture whose samples are coded as those of `picture`; `overhead` is what naming
+    the codebook adds to the payload's bytes.
     """
     if coded is not None and len(coded[0]) + overhead * coded[2] < picture.raw_size:
         payload, coder, uses_book = coded[0], coded[1].identifier, coded[2]
     else:
         payload = planes.canonical_samples(picture.array, picture.mode)
         coder, uses_book = container.STORED, False
-    crc = planes.checksum_of(picture.array, picture.mode, picture.palette)
+    crc = planes.checksum_of(shown.array, shown.mode, shown.palette)
     built_in = not uses_book and coder != container.STORED
     return Frame(coder, built_in, len(payload), crc), payload, uses_book
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from .codebook import Codebook
+    from .coders import Picture
 
     Index = int | EllipsisType | None
 
@@ -70,7 +71,7 @@ class ScfPlugin(PluginV3):
     def __init__(self, request: Request) -> None:
         self._data: bytes | None = None
         self._header: Header | None = None
-        self._gathered: list[NDArray[Any]] = []
+        self._gathered: list[Picture] = []
         self._options: dict[str, Any] = {}
         self._metadata = Metadata()
         self._encoded: bytes | None = None
@@ -166,7 +167,7 @@ class ScfPlugin(PluginV3):
         TypeError, ValueError
             An array or option that cannot be, or an image unlike those before; it is not added.
         """
-        from .encoder import encode
+        from .encoder import encode_pictures
 
         self._check_open(IOMode.write)
         if unknown := options.keys() - set(_OPTIONS):
@@ -177,10 +178,11 @@ class ScfPlugin(PluginV3):
         options = {**self._options, **save_options(options)}
         if self.request.mode.image_mode == ImageMode.single_volume:
             is_batch = True
-        arrays = _copies(_images(ndimage, is_batch), *self._gathered[:1])
+        pictures = _copies(_images(ndimage, is_batch), *self._gathered[:1])
         # Options that cannot be shall not show only in `close`.
-        encode(arrays[0][:1, :1], metadata=replace(metadata, durations=()), **options)
-        self._gathered += arrays
+        pixel = pictures[0]._replace(array=pictures[0].array[:1, :1])
+        encode_pictures([pixel], metadata=replace(metadata, durations=()), **options)
+        self._gathered += pictures
         self._options, self._metadata, self._encoded = options, metadata, None
         return self._encode() if self.request._uri_type == URI_BYTES else None
 
@@ -200,10 +202,12 @@ class ScfPlugin(PluginV3):
         )
 
     def _encode(self) -> bytes:
-        from .encoder import encode_frames
+        from .encoder import encode_pictures
 
         if self._encoded is None:
-            self._encoded = encode_frames(self._gathered, metadata=self._metadata, **self._options)
+            self._encoded = encode_pictures(
+                self._gathered, metadata=self._metadata, **self._options
+            )
         return self._encoded
 
     def properties(self, index: Index = None) -> ImageProperties:
@@ -214,7 +218,7 @@ class ScfPlugin(PluginV3):
         stacked = self._frame_of(index) is None
         shape = header.shape
         if (palette := Palette.from_header(header)) is not None:
-            shape = (*shape, palette.n_channels)
+            shape = (*shape[:2], palette.n_channels if len(shape) == 2 else 4)
         return ImageProperties(
             shape=(header.n_frames, *shape) if stacked else shape,
             dtype=dtype_of(header.mode),
@@ -372,18 +376,19 @@ def _images(ndimage: Any, is_batch: bool | None) -> list[Any]:
     return list(ndimage)
 
 
-def _copies(images: list[Any], *before: NDArray[Any]) -> list[NDArray[Any]]:
-    """Return arrays that stay as they are when the caller reuses its own, if they are all alike."""
-    from .encoder import as_array
-    from .planes import mode_of_array
+def _copies(images: list[Any], *before: Picture) -> list[Picture]:
+    """Return pictures that stay as they are when the caller reuses its own, if they are alike."""
+    from .encoder import as_picture
 
-    arrays = [np.array(as_array(image)) for image in images]
-    first = (*before, *arrays)[0]
-    mode_of_array(first)
-    for array in arrays:
-        if (array.shape, array.dtype) != (first.shape, first.dtype):
+    pictures = [as_picture(image) for image in images]
+    pictures = [picture._replace(array=np.array(picture.array)) for picture in pictures]
+    first = (*before, *pictures)[0]
+    for picture in pictures:
+        array = picture.array
+        if (array.shape, picture.mode) != (first.array.shape, first.mode):
             raise ValueError(
-                f"image of {array.dtype} and shape {array.shape}, the first is {first.dtype} of "
-                f"shape {first.shape}: all images of a file must be alike"
+                f"image of {array.dtype} and shape {array.shape}, the first is "
+                f"{first.array.dtype} of shape {first.array.shape}: all images of a file must be "
+                "alike"
             )
-    return arrays
+    return pictures

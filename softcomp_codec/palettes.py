@@ -72,11 +72,19 @@ class Palette:
 
     @property
     def n_channels(self) -> int:
-        """Components of a pixel's colour: 4 where any may be transparent."""
+        """Components of the colour of an index: 4 where any may be transparent."""
         return 3 if self.mode == "RGB" and self.transparency is None else 4
 
     def colours_of(self, indices: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the colours of indices, (H, W) to (H, W, 3), or 4 where any may be transparent."""
+        """Return the colours of indices, (H, W) to (H, W, 3), or 4 where any may be transparent.
+
+        Of indices and alphas, (H, W, 2) to (H, W, 4): those alphas count alone.
+        """
+        import numpy as np
+
+        if indices.ndim == 3:
+            colours = self.colours()[:, :3][indices[:, :, 0]]
+            return np.concatenate([colours, indices[:, :, 1:]], axis=2)
         shown: NDArray[np.uint8] = self.colours()[:, : self.n_channels][indices]
         return shown
 
@@ -122,7 +130,8 @@ class Palette:
         """Return the Pillow image of indices."""
         from PIL import Image
 
-        image = Image.fromarray(indices)
+        size = (indices.shape[1], indices.shape[0])
+        image = Image.frombytes("PA" if indices.ndim == 3 else "P", size, indices.tobytes())
         image.putpalette(self.entries, self.mode)
         if self.transparency is not None:
             image.info["transparency"] = self.transparency
@@ -167,7 +176,7 @@ class Palette:
         ------
         CorruptStreamError
         """
-        if header.mode.pillow_mode != "P":
+        if not header.mode.has_palette:
             return None
         data = header.segment(SEGMENT_PALETTE)
         assert data is not None  # the header's reader has seen to it
@@ -223,14 +232,14 @@ def transparency_of(header: Header) -> int | bytes | None:
 
 
 def palette_of(image: Any) -> Palette | None:
-    """Return the palette of a Pillow image of mode P, None of other images.
+    """Return the palette of a Pillow image of mode P or PA, None of other images.
 
     Raises
     ------
     OSError
         A palette or transparency that the format does not hold.
     """
-    if getattr(image, "mode", None) != "P" or not hasattr(image, "getpalette"):
+    if getattr(image, "mode", None) not in ("P", "PA") or not hasattr(image, "getpalette"):
         return None
     picture: Image.Image = image
     picture.load()

@@ -89,7 +89,7 @@ class ScfImageFile(ImageFile.ImageFile):
     def palette(self) -> ImagePalette.ImagePalette | None:
         """The palette, which is decoded when it is asked for; None of images without one."""
         header = self.__dict__.get("_header")  # an unpickled image has none
-        if self._own_palette is None and self._mode == "P" and header is not None:
+        if self._own_palette is None and self._mode in ("P", "PA") and header is not None:
             known = Palette.from_header(header)
             if known is not None:
                 self._own_palette = ImagePalette.ImagePalette(known.mode, known.entries)
@@ -190,8 +190,7 @@ class ScfImageFile(ImageFile.ImageFile):
             codebooks=self._codebooks,
             allow_truncated=allow_truncated,
         )
-        samples = planes.canonical_samples(decoded.array, decoded.header.mode)
-        image = Image.frombytes(*self._form, samples)
+        image = planes.pillow_image(decoded.array, decoded.header.mode)
         if decoded.palette is not None:
             image.putpalette(decoded.palette.entries, decoded.palette.mode)
         return image
@@ -313,7 +312,7 @@ def _metadata_of(image: Image.Image, given: Mapping[str, Any]) -> Metadata:
 
 def _with_transparency(image: Image.Image, given: Mapping[str, Any]) -> Image.Image:
     """Return the image with the transparency that the option says; it belongs to the palette."""
-    if "transparency" not in given or image.mode != "P":
+    if "transparency" not in given or image.mode not in ("P", "PA"):
         return image
     image = image.copy()
     image.info.pop("transparency", None)

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .container import MAX_PIXELS, MAX_RAW_BYTES, MODES, PILLOW_MODES, Mode, checksum
+from .container import (
+    MAX_COMPONENTS,
+    MAX_PIXELS,
+    MAX_RAW_BYTES,
+    PILLOW_MODES,
+    SAMPLE_TYPES,
+    Mode,
+    array_mode,
+    checksum,
+)
 from .errors import CorruptStreamError
 
 if TYPE_CHECKING:
@@ -38,8 +47,8 @@ HIGHEST_CORRECTION = 7
 """Of the fourth plane of the lattice (SPEC 5.2.1)."""
 
 _SUPPORTED = (
-    "bool, uint8 or uint16 arrays of shape (H, W) or (H, W, 1), uint8 or uint16 arrays of shape "
-    f"(H, W, 2), (H, W, 3) or (H, W, 4), and Pillow images of mode {', '.join(PILLOW_MODES)}"
+    f"arrays of {', '.join(SAMPLE_TYPES)} of shape (H, W) or (H, W, 1 to {MAX_COMPONENTS}), and "
+    f"Pillow images of mode {', '.join(PILLOW_MODES)}"
 )
 
 _DTYPES = {1: np.dtype(np.bool_), 8: np.dtype(np.uint8), 16: np.dtype(np.uint16)}
@@ -47,7 +56,7 @@ _DTYPES = {1: np.dtype(np.bool_), 8: np.dtype(np.uint8), 16: np.dtype(np.uint16)
 
 def dtype_of(mode: Mode) -> np.dtype[Any]:
     """Return the sample type of a mode's arrays, in native byte order."""
-    return _DTYPES[mode.bits_per_sample]
+    return np.dtype(mode.sample_type) if mode.sample_type else _DTYPES[mode.bits_per_sample]
 
 
 def mode_of_array(array: NDArray[Any]) -> Mode:
@@ -66,12 +75,12 @@ def mode_of_array(array: NDArray[Any]) -> Mode:
         raise ValueError(
             f"array of shape {array.shape}: more pixels than this program's limit of {MAX_PIXELS}"
         )
-    for mode in MODES.values():
-        last_axes = (mode.n_planes,) if mode.channel_axis else ()
-        shape_fits = array.ndim == 2 + mode.channel_axis and array.shape[2:] == last_axes
-        if shape_fits and array.dtype.newbyteorder("=") == dtype_of(mode):
-            _check_bytes(array, mode)
-            return mode
+    name = array.dtype.newbyteorder("=").name
+    n_components = array.shape[2] if array.ndim == 3 else None
+    if array.ndim in (2, 3) and name in SAMPLE_TYPES and (n_components or 1) <= MAX_COMPONENTS:
+        mode = array_mode(name, n_components)
+        _check_bytes(array, mode)
+        return mode
     raise TypeError(
         f"cannot encode an array of dtype {array.dtype} and shape {array.shape}; "
         f"supported: {_SUPPORTED}"
@@ -87,10 +96,8 @@ def _check_bytes(array: NDArray[Any], mode: Mode) -> None:
 
 
 def in_native_order(array: NDArray[Any]) -> NDArray[Any]:
-    """Return 16-bit samples in native byte order, and other arrays as they are."""
-    if array.dtype.kind == "u" and array.dtype.itemsize == 2:
-        return array.astype(np.uint16, copy=False)
-    return array
+    """Return an array in native byte order."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def array_from_pillow(image: Image.Image) -> NDArray[Any]:
@@ -101,12 +108,10 @@ def array_from_pillow(image: Image.Image) -> NDArray[Any]:
     OSError
         A mode that the format does not hold yet, as Pillow's own writers do.
     """
-    if image.mode not in PILLOW_MODES or image.mode == "P":
+    if image.mode not in PILLOW_MODES or image.mode in ("P", "PA"):
         advice = "convert the image first"
-        if image.mode == "P":
+        if image.mode in ("P", "PA"):
             advice = "its indices mean nothing without its palette: encode the image itself"
-        if image.mode.startswith("I;16"):  # Image.convert cuts off what is above 255
-            advice = "make it one by Image.fromarray(numpy.asarray(image).astype(numpy.uint16))"
         raise OSError(
             f"cannot write mode {image.mode} as SCF; supported modes: {', '.join(PILLOW_MODES)} "
             f"({advice})"
@@ -123,6 +128,20 @@ def canonical_samples(array: NDArray[Any], mode: Mode) -> bytes:
         rows = array.reshape(array.shape[0], -1)
         return np.packbits(rows, axis=1).tobytes()
     return array.astype(dtype_of(mode).newbyteorder("<"), copy=False).tobytes()
+
+
+def pillow_image(array: NDArray[Any], mode: Mode) -> Image.Image:
+    """Return the Pillow image of an array, of the mode of the same samples; without its palette."""
+    from PIL import Image
+
+    assert mode.pillow_mode is not None
+    if mode.pillow_mode == "I;16B":
+        samples = array.astype(">u2").tobytes()
+    elif mode.pillow_mode in ("I", "F", "I;16N"):
+        samples = array.tobytes()  # in native order
+    else:
+        samples = canonical_samples(array, mode)
+    return Image.frombytes(mode.pillow_mode, (array.shape[1], array.shape[0]), samples)
 
 
 def checksum_of(
@@ -150,9 +169,10 @@ def array_from_samples(
         return flat.reshape(shape).astype(dtype_of(mode))
     packed = np.frombuffer(samples, np.uint8)
     bits = np.unpackbits(packed.reshape(height, -1), axis=1)
-    if bits[:, width:].any():
+    n_columns = width * mode.n_planes
+    if bits[:, n_columns:].any():
         raise ValueError("padding bits of a bilevel row are not 0")
-    return bits[:, :width].astype(np.bool_).reshape(shape)
+    return bits[:, :n_columns].astype(np.bool_).reshape(shape)
 
 
 def split_planes(array: NDArray[Any], mode: Mode) -> list[Plane]:

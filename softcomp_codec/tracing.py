@@ -169,7 +169,8 @@ def trace_file(
 ) -> Trace:
     """Return where the bits of an ``.scf`` file went.
 
-    Files of the stored, the shapes and the context coder are explained.
+    Files of the stored, the shapes and the context coder are explained; of pictures with a sample
+    map the coded samples.
 
     Parameters
     ----------
@@ -188,7 +189,7 @@ def trace_file(
     """
     header, payload = container.read_file(data)
     payload = container.frame_payload(header, payload, 0)
-    offset, header = header.payload_offset, container.frame_header(header, 0)
+    offset, header = header.payload_offset, container.frame_header(header, 0).as_coded
     coder = container.CODER_NAMES[header.coder]
     if header.coder not in EXPLAINED:
         explained = ", ".join(container.CODER_NAMES[each] for each in EXPLAINED)
@@ -196,7 +197,7 @@ def trace_file(
             f"files of the {coder} coder cannot be explained, only those of: {explained}"
         )
     decoded = decode_file(data, source=source, codebooks=codebooks)
-    array, book = decoded.array, decoded.codebook
+    array, book = decoded.coded_array, decoded.codebook
     if header.coder == container.STORED:
         return Trace(array, coder, "none", "", len(data), offset, len(payload), 0, ())
     if header.coder == container.CONTEXT:
@@ -245,6 +246,8 @@ def _traced_context_plane(
 
 def plane_names(mode: Mode, transform: int) -> tuple[str, ...]:
     """Return a name of each plane under a colour transform."""
+    if mode.plain:
+        return tuple(f"plane {index}" for index in range(mode.n_planes))
     colours = PLANE_NAMES[transform] if mode.n_planes >= 3 else (mode.name.split(",")[0],)
     return (*colours, "alpha") if mode.n_planes in (2, 4) else colours
 

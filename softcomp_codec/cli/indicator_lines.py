@@ -24,11 +24,11 @@ def measure_file(path: Path, books: Sequence[Codebook]) -> list[Indicator | None
     from ..indicator import image_indicators
 
     data = path.read_bytes()
-    header = container.frame_header(container.read_file(data)[0], 0)
+    header = container.frame_header(container.read_file(data)[0], 0).as_coded
     if header.coder != container.SHAPES:
         return None
     decoded = decode_file(data, source=str(path), codebooks=books)
-    return image_indicators(decoded.array, header.mode, decoded.codebook)
+    return image_indicators(decoded.coded_array, header.mode, decoded.codebook)
 
 
 def image_facts(planes: Sequence[Indicator | None] | None) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import typer
 from .. import container
 from ..errors import CodebookNotFoundError, ScfError
 from ..metadata import Metadata
+from ..sample_map import type_of
 from . import indicator_lines
 from .codebook import CodebookOption, load_extra
 from .codebook_files import find_codebook, read_identifier
@@ -95,6 +96,10 @@ def describe(path: Path, books: Sequence[Codebook], *, details: bool) -> dict[st
         "file": str(path),
         "format_version": container.FORMAT_VERSION,
         "mode": header.mode.name,
+        "pillow_mode": header.mode.pillow_mode,
+        "dtype": type_of(header.mode),
+        "coded_as": header.as_coded.mode.name if header.sample_map is not None else None,
+        "sample_map": [] if header.sample_map is None else header.sample_map.describe(),
         "width": header.width,
         "height": header.height,
         "frames": header.n_frames,
@@ -146,7 +151,7 @@ def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
     """
     header, payload = container.read_file(path.read_bytes())
     payload = container.frame_payload(header, payload, 0)
-    named, header = header, container.frame_header(header, 0)
+    named, header = header, container.frame_header(header, 0).as_coded
     if header.coder == container.CONTEXT:
         return _context_details(named, header, payload, path, books)
     if header.coder == container.FEW_COLOUR:
@@ -276,6 +281,8 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
             f"{facts['width']} x {facts['height']}, {facts['mode']}"
             + (f", {facts['frames']:,} frames" if facts["frames"] > 1 else ""),
         ),
+        ("samples", _samples_line(facts)),
+        *([("sample map", "; ".join(facts["sample_map"]))] if facts["sample_map"] else []),
         ("coder", facts["coder"]),
         ("codebook", _codebook_line(facts["codebook"])),
         (
@@ -302,6 +309,14 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     if "indicator" in facts:
         lines += indicator_lines.image_lines(facts["indicator"])
     return lines
+
+
+def _samples_line(facts: dict[str, Any]) -> str:
+    """Say what the samples are, for Pillow and NumPy, and how they are coded."""
+    line = facts["dtype"]
+    if facts["pillow_mode"] is not None:
+        line += f", Pillow's mode {facts['pillow_mode']}"
+    return line + (f", coded as {facts['coded_as']}" if facts["coded_as"] else "")
 
 
 def _codebook_line(codebook: dict[str, Any] | None) -> str:

@@ -6,7 +6,8 @@ import re
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from ..container import MODES, PILLOW_MODES
+from ..container import PILLOW_MODES, array_mode
+from ..sample_map import type_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from ..palettes import Palette
 
 SCF_SUFFIX = ".scf"
-BIG_ENDIAN = "I;16B"
-"""Pillow's mode of big-endian TIFF files, whose samples are those of I;16 in another order."""
 
 # Pillow's name and options of each format that decoded pictures may be written to
 LOSSLESS_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -46,6 +45,13 @@ _TIFF_MODES = frozenset(
 )
 
 _DEEP_RAW_MODE = re.compile(r";(1[0-6]|32|64)")
+_DEEP_RAW_MODES = {
+    "I;16": re.compile(r"$^"),
+    "I": re.compile(r"^;|64"),
+    "F": re.compile(r"^;|;64|;32(?![BN]*F)"),
+}
+"""What Pillow reads from a file into some modes with a loss."""
+
 _METADATA = {
     "exif": "EXIF",
     "icc_profile": "ICC profile",
@@ -86,7 +92,7 @@ def read_picture(path: Path) -> tuple[list[Image.Image], tuple[str, ...]]:
                 if refusal := refusal_of(frame):
                     raise OSError(refusal)
                 lost.update((name, None) for key, name in _METADATA.items() if frame.info.get(key))
-                frames.append(in_usual_order(frame) if frame.mode == BIG_ENDIAN else frame.copy())
+                frames.append(frame.copy())
             return frames, tuple(lost)
     except UnidentifiedImageError as error:
         raise OSError("no picture that Pillow can read") from error
@@ -96,25 +102,18 @@ def read_picture(path: Path) -> tuple[list[Image.Image], tuple[str, ...]]:
         raise OSError(f"cannot be read: {error or type(error).__name__}") from error
 
 
-def in_usual_order(image: Image.Image) -> Image.Image:
-    """Return the same samples in mode I;16; `Image.convert` would cut off what is above 255."""
-    import numpy as np
-    from PIL import Image
-
-    return Image.fromarray(np.asarray(image).astype(np.uint16))
-
-
 def refusal_of(image: Image.Image) -> str | None:
     """Return why an image, not loaded yet, would not be the picture that its file holds."""
-    if image.mode not in (*PILLOW_MODES, BIG_ENDIAN):
+    if image.mode not in PILLOW_MODES:
         return (
             f"mode {image.mode} cannot be kept exactly yet; supported are "
             f"{', '.join(PILLOW_MODES)} (convert the picture first)"
         )
     raw_modes = _raw_modes(image)
-    if not image.mode.startswith("I;16") and any(map(_DEEP_RAW_MODE.search, raw_modes)):
-        return "it has more than 8 bits a sample, of which Pillow would keep 8"
-    if any(raw_mode.startswith("RGBa") for raw_mode in raw_modes):
+    deep = _DEEP_RAW_MODES.get(image.mode[:4], _DEEP_RAW_MODE)
+    if any(map(deep.search, raw_modes)):
+        return "Pillow would keep less of a sample than it has, 8 bits of more, or 32 of 64"
+    if image.mode != "RGBa" and any(raw_mode.startswith("RGBa") for raw_mode in raw_modes):
         return "its colours are multiplied by their alpha, which Pillow would undo inexactly"
     return None
 
@@ -138,7 +137,8 @@ def lossless_suffix(name: str) -> str | None:
 
 def default_suffix(header: Header) -> str:
     """Return the suffix of the first of PNG, TIFF and NPY that holds the pictures of a file."""
-    mode = _pillow_mode(header.mode)
+    alike = _like_pillow(header.mode)
+    mode = None if alike is None else alike.pillow_mode
     if mode is None or header.n_frames > MAX_PAGES:
         return ".npy"
     if mode in _PNG_MODES and header.n_frames == 1:
@@ -192,7 +192,7 @@ def write_picture(
     import numpy as np
     from PIL import Image
 
-    from ..planes import canonical_samples
+    from ..planes import pillow_image
 
     stream = BytesIO()
     name, options = LOSSLESS_FORMATS[suffix]
@@ -202,15 +202,9 @@ def write_picture(
         return stream.getvalue()
     if arrays[1:] and name not in ("TIFF", "PNG"):
         raise OSError(f"it holds {len(arrays)} frames, which {name} cannot keep; use tif or npy")
-    pillow_mode = _pillow_mode(mode)
-    if pillow_mode is None:
+    if (alike := _like_pillow(mode)) is None:
         raise OSError(f"Pillow cannot write {mode.name} to {name}; use npy")
-    frames = [
-        Image.frombytes(
-            pillow_mode, (array.shape[1], array.shape[0]), canonical_samples(array, mode)
-        )
-        for array in arrays
-    ]
+    frames = [pillow_image(array, alike) for array in arrays]
     if palette is not None:
         options = {**options, **_add_palette(frames, palette, name)}
     if facts and not drop_metadata:
@@ -357,16 +351,11 @@ def _same_palette(image: Image.Image, palette: Palette) -> bool:
     return np.array_equal(found.colours()[used], palette.colours()[used])
 
 
-def _pillow_mode(mode: Mode) -> str | None:
-    """Return the Pillow mode of the same samples, whatever the shape; None where there is none."""
+def _like_pillow(mode: Mode) -> Mode | None:
+    """Return a mode of Pillow's for the same samples, whatever the shape; None if there is none."""
     if mode.pillow_mode is not None:
-        return mode.pillow_mode
-    return next(
-        (
-            each.pillow_mode
-            for each in MODES.values()
-            if each.pillow_mode is not None
-            and (each.bits_per_sample, each.n_planes) == (mode.bits_per_sample, mode.n_planes)
-        ),
-        None,
-    )
+        return mode
+    if mode.n_planes == 1:
+        alike = array_mode(type_of(mode), None)
+        return alike if alike.pillow_mode is not None else None
+    return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ScfError
 from ..idx_files import is_idx_file, read_idx_file
 from .metadata_kinds import TRANSPARENCY, facts_of, lost_kinds, without_metadata
-from .pictures import BIG_ENDIAN, SCF_SUFFIX, in_usual_order, picture_suffixes, refusal_of
+from .pictures import SCF_SUFFIX, picture_suffixes, refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,7 +167,7 @@ def _by_pillow(path: Path) -> Source:
             for frame in ImageSequence.Iterator(image):
                 if refusal := refusal_of(frame):
                     raise OSError(refusal)
-                frames.append(in_usual_order(frame) if frame.mode == BIG_ENDIAN else frame.copy())
+                frames.append(frame.copy())
                 facts.append(facts_of(frame))  # once it is loaded: PNG may tell at the end
             return Source(frames, facts, lossy)
     except UnidentifiedImageError as error:
@@ -264,7 +264,7 @@ def _lost_in(data: bytes, source: Source) -> tuple[str, ...]:
             kinds = lost_kinds(
                 facts,
                 facts_of(image),
-                is_palette=frame.mode == "P",
+                is_palette=frame.mode in ("P", "PA"),
                 n_frames=len(source.frames),
             )
             lost.update(dict.fromkeys(kinds))
