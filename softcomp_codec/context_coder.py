@@ -178,9 +178,7 @@ class Model:
         self.biases = np.zeros(n_kinds * N_LEVELS * N_TEXTURES, self.filters.dtype)
 
 
-def allowed_transforms(
-    bits_per_sample: int, n_planes: int, plain: bool = False
-) -> tuple[int, ...]:
+def allowed_transforms(bits_per_sample: int, n_planes: int, plain: bool = False) -> tuple[int, ...]:
     """Return the colour transforms of such images (SPEC 5C.1); `plain` planes are no colours."""
     if n_planes not in (3, 4) or plain:
         return (planes.NO_TRANSFORM,)
@@ -669,9 +667,9 @@ def _decode_tile(
         len(facts.ranges), shape, model.filters.dtype, facts.ranges, known
     )
     own = samples if known is None else samples[1::2]
-    moved: Sequence[NDArray[Any]] = ()
+    moved: NDArray[np.int32] = np.empty((0, *shape), np.int32)
     if len(own) < len(facts.ranges):
-        moved = own = np.empty((len(facts.ranges), *shape), np.int32)
+        own = moved = np.empty((len(facts.ranges), *shape), np.int32)
     for target, each in zip(own, facts.ranges, strict=True):
         target[:] = each.lowest
     data = np.frombuffer(bytearray(code), np.uint8)  # writable, as the kernel's other users
@@ -679,7 +677,7 @@ def _decode_tile(
     interval = np.array([0, 0xFFFFFFFF, first, 4], np.int64)
     result, plane, row = _run_planes(
         model, facts.ranges, shape, samples, residuals, errors, interval, data, decoding=True,
-        costs=costs.reshape(-1), planes_of_tile=moved,
+        costs=costs.reshape(-1), planes_of_tile=list(moved),
     )  # fmt: skip
     complete = result == status.OK
     if complete:

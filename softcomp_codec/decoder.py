@@ -308,9 +308,7 @@ def _decode_frame(
     if coder.needs_codebook:
         raise CorruptStreamError(f"header: the {coder.name} coder needs a codebook")
     known = {} if previous is None else {"previous": previous.coded_array}
-    decoded = _decode_by(
-        coder, payload, header, single, None, None, allow_truncated, box, **known
-    )
+    decoded = _decode_by(coder, payload, header, single, None, None, allow_truncated, box, **known)
     if previous is None or previous.complete:
         return decoded
     return replace(decoded, complete=False)

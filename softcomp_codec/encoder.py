@@ -251,9 +251,7 @@ def _encode(
     if maps[0] is not None and n_raw + _AROUND_SAMPLES * len(pictures) < len(best):
         own = SampleMap.natural(first.mode)
         coded = [coded_picture(picture, own) for picture in pictures]
-        stored = _encode_coded(
-            pictures, coded, (), segments, None, effort, False, None, file_check
-        )
+        stored = _encode_coded(pictures, coded, (), segments, None, effort, False, None, file_check)
         best = min(best, stored, key=len)
     return best
 
@@ -282,7 +280,9 @@ def _encode_coded(
         book = choose_codebook(codebook, coded_pictures, coders, effort)
         overhead = _codebook_overhead(book, first.raw_size, reference_bytes)
         coded = [
-            _as_frame(shown, picture, code_samples(picture, book, effort, overhead, coders), overhead)
+            _as_frame(
+                shown, picture, code_samples(picture, book, effort, overhead, coders), overhead
+            )
             for shown, picture in zip(pictures, coded_pictures, strict=True)
         ]
         for index, picture in enumerate(coded_pictures):

@@ -14,12 +14,21 @@ import numpy as np
 from . import coder_choice
 from .coders import TINY_PIXELS, Picture
 from .container import PALETTE, SAMPLE_TYPES
-from .sample_forms import FRACTIONS, MULTIPLES, from_unsigned, is_scale, on_ladder, steps_of, to_unsigned
+from .sample_forms import (
+    FRACTIONS,
+    MULTIPLES,
+    from_unsigned,
+    is_scale,
+    on_ladder,
+    steps_of,
+    to_unsigned,
+)
 from .sample_map import (
     CONSTANT,
     COPY,
     LINE,
     MAX_LIST,
+    MAX_STEP,
     PLAIN,
     Mapping,
     SampleMap,
@@ -46,7 +55,7 @@ HISTOGRAM_SAMPLES = 1 << 16
 GAP_SHARE = 4
 """Numbers are worth a list where one in so many between the least and the largest is missing."""
 
-USES = 16
+USES = 4
 """So often at least each number of a list must be used on average."""
 
 DENSE_SPAN = 1 << 22
@@ -126,9 +135,7 @@ def coded_picture(picture: Picture, sample_map: SampleMap | None) -> Picture:
     return Picture(sample_map.apply(picture.array), sample_map.coded)
 
 
-def _trial_size(
-    pictures: Sequence[Picture], sample_map: SampleMap | None, effort: int
-) -> float:
+def _trial_size(pictures: Sequence[Picture], sample_map: SampleMap | None, effort: int) -> float:
     """Return about how large a picture becomes, by its middle."""
     picture = pictures[len(pictures) // 2]
     part = coded_picture(coder_choice.middle_of(picture, TRIAL_SIDE), sample_map)
@@ -177,9 +184,8 @@ def _assembled(mode: Mode, components: list[Mapping]) -> SampleMap | None:
     """Return the map of what all components are; None where they are coded as they are."""
     kind = type_of(mode)
     own = SampleMap.natural(mode)
-    if all(each.form == PLAIN for each in components):
-        if own is not None or mode.is_coded:
-            return own
+    if all(each.form == PLAIN for each in components) and (own is not None or mode.is_coded):
+        return own
     places = [each.bits_of_place(kind) for each in components if each.has_places]
     plane_bits = 16 if max(places) > 8 else 8
     if len(places) == 1 and places[0] == 1:
@@ -339,7 +345,7 @@ def _looks_dense(stacks: Sequence[Numbers], group: list[int], kind: str) -> bool
 
 def _common_step(numbers: NDArray[np.uint64], lowest: int) -> int:
     step = int(np.gcd.reduce(numbers - np.uint64(lowest)))
-    return step or 1
+    return step if 1 <= step <= MAX_STEP else 1
 
 
 def _exact_step(stacks: Sequence[Numbers], group: list[int], kind: str, lowest: int) -> int:
@@ -416,7 +422,5 @@ def _ladders(samples: NDArray[Any], kind: str) -> list[tuple[int, int]]:
         units = [np.abs(parts).min()]
         apart = np.diff(np.unique(parts))
         units += [apart.min()] if len(apart) else []
-        ladders += [
-            (MULTIPLES, int(np.array(each).astype(kind).view(whole))) for each in units
-        ]
+        ladders += [(MULTIPLES, int(np.array(each).astype(kind).view(whole))) for each in units]
     return [each for each in ladders if each[0] == FRACTIONS or is_scale(each[1], kind)]

@@ -31,10 +31,12 @@ def to_unsigned(array: NDArray[Any], sample_type: str) -> NDArray[Any]:
     if array.dtype.kind in "ub":
         return array.astype(kind, copy=False)
     top = kind.type(1 << (8 * kind.itemsize - 1))
-    bits = np.ascontiguousarray(array).view(kind)
+    bits: NDArray[Any] = np.ascontiguousarray(array).view(kind)
     if array.dtype.kind == "i":
-        return bits ^ top
-    return np.where(bits & top, ~bits, bits | top)
+        flipped: NDArray[Any] = bits ^ top
+        return flipped
+    ordered: NDArray[Any] = np.where(bits & top, ~bits, bits | top)
+    return ordered
 
 
 def from_unsigned(numbers: NDArray[Any], sample_type: str) -> NDArray[Any]:
@@ -45,9 +47,12 @@ def from_unsigned(numbers: NDArray[Any], sample_type: str) -> NDArray[Any]:
     kind = unsigned_type(sample_type)
     numbers = numbers.astype(kind, copy=False)
     top = kind.type(1 << (8 * kind.itemsize - 1))
+    samples: NDArray[Any]
     if target.kind == "i":
-        return (numbers ^ top).view(target)
-    return np.where(numbers & top, numbers ^ top, ~numbers).view(target)
+        samples = (numbers ^ top).view(target)
+        return samples
+    samples = np.where(numbers & top, numbers ^ top, ~numbers).view(target)
+    return samples
 
 
 def is_scale(number: int, sample_type: str) -> bool:
@@ -57,9 +62,7 @@ def is_scale(number: int, sample_type: str) -> bool:
     return 0 < number >> n_fraction < (1 << (bits - 1 - n_fraction)) - 1
 
 
-def on_ladder(
-    steps: NDArray[np.int64], sample_type: str, ladder: int, scale: int
-) -> NDArray[Any]:
+def on_ladder(steps: NDArray[np.int64], sample_type: str, ladder: int, scale: int) -> NDArray[Any]:
     """Return the numbers of a ladder at some integers, of which none exceeds `LARGEST_STEPS`.
 
     One product or quotient, rounded once to the nearest number of the type, ties to even. Where the
@@ -75,18 +78,19 @@ def on_ladder(
         return (counted * factor).astype(target)
 
 
-def steps_of(
-    samples: NDArray[Any], kind: str, ladder: int, scale: int
-) -> NDArray[np.int64]:
+def steps_of(samples: NDArray[Any], kind: str, ladder: int, scale: int) -> NDArray[np.int64]:
     """Return the integers nearest to samples on a ladder; those of samples that are on it exactly.
 
     Numbers that are none become 0, too large ones the largest.
     """
     wide = samples.astype(np.float64)
-    if ladder == FRACTIONS:
-        steps = wide * scale
-    else:
-        unit = np.array(scale, f"uint{SAMPLE_TYPES[kind]}").view(kind).astype(np.float64)
-        steps = wide / unit
+    with np.errstate(over="ignore", invalid="ignore"):
+        if ladder == FRACTIONS:
+            steps = wide * scale
+        else:
+            unit = np.array(scale, f"uint{SAMPLE_TYPES[kind]}").view(kind).astype(np.float64)
+            steps = wide / unit
     largest = LARGEST_STEPS[SAMPLE_TYPES[kind]]
-    return np.nan_to_num(np.clip(np.rint(steps), -largest, largest), nan=0.0).astype(np.int64)
+    nearest = np.nan_to_num(np.clip(np.rint(steps), -largest, largest), nan=0.0)
+    whole: NDArray[np.int64] = nearest.astype(np.int64)
+    return whole

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 from .container import (
@@ -39,6 +39,9 @@ MAX_LIST = 1 << 16
 
 MAX_LISTED = 1 << 20
 """Most numbers of all lists of a map."""
+
+MAX_STEP = (1 << 63) - 1
+"""Longest step of a line."""
 
 MAX_DENOMINATOR = 1 << 24
 
@@ -161,26 +164,12 @@ class Mapping:
     @classmethod
     def read(cls, reader: ByteReader, sample_type: str, first: int) -> Mapping:
         """Read what the components from `first` on are, all alike."""
-        bits, n_bytes = SAMPLE_TYPES[sample_type], _number_bytes(sample_type)
         kind = reader.take(1, "form")[0]
         form, ladder = kind & 15, kind >> 4
-        if (
-            form > LIST
-            or ladder > FRACTIONS
-            or (ladder and (form < LINE or not sample_type.startswith("float")))
-        ):
+        for_ladders = form >= LINE and sample_type.startswith("float")
+        if form > LIST or ladder > (FRACTIONS if for_ladders else NO_LADDER):
             raise CorruptStreamError(f"segment sample map: form 0x{kind:02x}")
-        scale = 0
-        if ladder == MULTIPLES:
-            from .sample_forms import is_scale
-
-            scale = int.from_bytes(reader.take(n_bytes, "unit"), "little")
-            if not is_scale(scale, sample_type):
-                raise CorruptStreamError(f"segment sample map: unit 0x{scale:x}")
-        elif ladder == FRACTIONS:
-            scale = reader.varint("denominator", MAX_DENOMINATOR)
-            if not scale:
-                raise CorruptStreamError("segment sample map: denominator 0")
+        scale = _read_scale(reader, sample_type, ladder)
         if form == PLAIN:
             return cls(PLAIN)
         if form == COPY:
@@ -190,17 +179,11 @@ class Mapping:
                     f"segment sample map: component {first} is a copy of {number}"
                 )
             return cls(COPY, number)
-        if ladder:
-            twice = reader.varint("first number", 1 << 54)
-            number = -((twice + 1) >> 1) if twice & 1 else twice >> 1
-        else:
-            number = int.from_bytes(reader.take(n_bytes, "number"), "little")
-            if number >> bits:
-                raise CorruptStreamError(f"segment sample map: number {number} of {bits} bits")
+        number = _read_number(reader, sample_type, ladder)
         if form == CONSTANT:
             return cls(CONSTANT, number)
         if form == LINE:
-            step = reader.varint("step", 1 << 62)
+            step = reader.varint("step", MAX_STEP)
             n_bits = reader.take(1, "bits of a place")[0]
             if not step or not 1 <= n_bits <= 64:
                 raise CorruptStreamError(
@@ -215,16 +198,43 @@ class Mapping:
         return cls(LIST, number, ladder, scale, n_listed=n_listed, gaps=gaps)
 
 
+def _read_scale(reader: ByteReader, sample_type: str, ladder: int) -> int:
+    """Return the unit of a ladder, or its denominator; 0 without one."""
+    if ladder == MULTIPLES:
+        from .sample_forms import is_scale
+
+        unit = int.from_bytes(reader.take(_number_bytes(sample_type), "unit"), "little")
+        if not is_scale(unit, sample_type):
+            raise CorruptStreamError(f"segment sample map: unit 0x{unit:x}")
+        return unit
+    if ladder == FRACTIONS:
+        denominator = reader.varint("denominator", MAX_DENOMINATOR)
+        if not denominator:
+            raise CorruptStreamError("segment sample map: denominator 0")
+        return denominator
+    return 0
+
+
+def _read_number(reader: ByteReader, sample_type: str, ladder: int) -> int:
+    """Return a sample as an unsigned integer, or an integer of a ladder."""
+    if ladder:
+        twice = reader.varint("first number", 1 << 54)
+        return -((twice + 1) >> 1) if twice & 1 else twice >> 1
+    bits = SAMPLE_TYPES[sample_type]
+    number = int.from_bytes(reader.take(_number_bytes(sample_type), "number"), "little")
+    if number >> bits:
+        raise CorruptStreamError(f"segment sample map: number {number} of {bits} bits")
+    return number
+
+
 def _number_bytes(sample_type: str) -> int:
     return max(1, SAMPLE_TYPES[sample_type] // 8)
 
 
 def list_of(numbers: list[int], ladder: int = NO_LADDER, scale: int = 0) -> Mapping:
     """Return the mapping of strictly ascending numbers, of which there is at least one."""
-    gaps = [after - before - 1 for before, after in zip(numbers[:-1], numbers[1:], strict=True)]
-    return Mapping(
-        LIST, numbers[0], ladder, scale, n_listed=len(numbers), gaps=_write_gaps(gaps)
-    )
+    gaps = [after - before - 1 for before, after in pairwise(numbers)]
+    return Mapping(LIST, numbers[0], ladder, scale, n_listed=len(numbers), gaps=_write_gaps(gaps))
 
 
 def _write_gaps(gaps: list[int]) -> bytes:
@@ -253,7 +263,7 @@ def _code_row(values: list[int], n_bits: int) -> bytes:
     from . import arithmetic
     from .kernels.entropy_kernels import N_ENERGIES
 
-    row = np.array([values], np.int32)
+    row = np.array([values], np.uint16)
     encoder = arithmetic.ArithmeticEncoder(arithmetic.worst_size(row.shape, n_bits))
     encoder.encode(row, n_bits, arithmetic.neutral_states(n_bits, N_ENERGIES))
     return encoder.finish()
@@ -265,7 +275,7 @@ def _decode_row(code: bytes, n_values: int, n_bits: int) -> list[int]:
     from . import arithmetic
     from .kernels.entropy_kernels import N_ENERGIES
 
-    row = np.zeros((1, n_values), np.int32)
+    row = np.zeros((1, n_values), np.uint16)
     decoder = arithmetic.ArithmeticDecoder(np.frombuffer(code, np.uint8), 0)
     states = arithmetic.neutral_states(n_bits, N_ENERGIES)
     try:
@@ -294,9 +304,7 @@ def _parse_gaps(reader: ByteReader, n_gaps: int) -> list[int]:
     if widest == 0:
         return [0] * n_gaps
     if widest <= DIRECT_BITS:
-        return _decode_row(
-            reader.take(len(reader.data) - reader.offset, "gaps"), n_gaps, widest
-        )
+        return _decode_row(reader.take(len(reader.data) - reader.offset, "gaps"), n_gaps, widest)
     if widest != LENGTHS:
         raise CorruptStreamError(f"segment sample map: gaps of {widest} bits")
     n_bytes = reader.varint("bytes of the lengths", len(reader.data))
@@ -349,7 +357,7 @@ class SampleMap:
     @cached_property
     def _sizes(self) -> list[list[int]]:
         """Bits of each plane of each component, from the most significant on."""
-        sizes = []
+        sizes: list[list[int]] = []
         kind = type_of(self.mode)
         for each in self.components:
             left = each.bits_of_place(kind) if each.has_places else 0
@@ -396,7 +404,7 @@ class SampleMap:
 
     @classmethod
     def natural(cls, mode: Mode) -> SampleMap | None:
-        """Return the map of files without a segment; None where they hold the samples themselves."""
+        """Return the map of files without segment; None where they hold the samples as they are."""
         if mode.is_coded or not natural_type(type_of(mode)):
             return None
         return cls(mode, mode.bits_per_sample, ((mode.n_planes, Mapping(PLAIN)),), in_file=False)
@@ -475,9 +483,7 @@ class SampleMap:
         for top in range(0, array.shape[0], n_rows):
             band = slice(top, top + n_rows)
             numbers = {
-                component: self._places_of(
-                    to_unsigned(stack[band, :, component], kind), component
-                )
+                component: self._places_of(to_unsigned(stack[band, :, component], kind), component)
                 for component, sizes in enumerate(self._sizes)
                 if sizes
             }
@@ -503,13 +509,17 @@ class SampleMap:
             if numbers.dtype.itemsize <= 2:
                 inverse = np.zeros(1 << 8 * numbers.dtype.itemsize, np.uint16)
                 inverse[ordered] = np.arange(len(ordered))
-                return inverse[numbers]
+                places: NDArray[Any] = inverse[numbers]
+                return places
             return np.searchsorted(ordered, numbers).astype(np.uint64)
         if each.ladder:
             steps = self._steps_of(numbers, each) - each.number
-            return (steps // each.step).astype(np.uint64)
-        apart = numbers - numbers.dtype.type(each.number)
-        return apart // numbers.dtype.type(each.step) if each.step > 1 else apart
+            of_steps: NDArray[Any] = (steps // each.step).astype(np.uint64)
+            return of_steps
+        apart: NDArray[Any] = numbers - numbers.dtype.type(each.number)
+        if each.step > 1:
+            apart //= numbers.dtype.type(each.step)
+        return apart
 
     def _steps_of(self, numbers: NDArray[Any], each: Mapping) -> NDArray[np.int64]:
         from .sample_forms import from_unsigned, steps_of
@@ -573,10 +583,10 @@ class SampleMap:
         from .planes import dtype_of
 
         target = dtype_of(self.mode)
-        tables = {
-            id(each): self._table_of(each) for _, each in self.mappings if each.form >= LINE
-        }
+        tables = {id(each): self._table_of(each) for _, each in self.mappings if each.form >= LINE}
         planes = coded.reshape(*coded.shape[:2], -1)
+        if planes.dtype == np.bool_:
+            planes = planes.view(np.uint8)
         out = np.empty((*coded.shape[:2], self.mode.n_planes), target)
         n_rows = max(1, BAND_SAMPLES // (out.shape[1] * out.shape[2]))
         where: dict[int, list[int]] = {}
@@ -623,13 +633,13 @@ class SampleMap:
             numbers = _checked(levels[0], 1 << SAMPLE_TYPES[kind], strict)
             return from_unsigned(numbers, kind)
         if table is not None and len(levels) == 1:
-            return table[_checked(levels[0], len(table), strict)]
+            return _at(table, levels[0], strict)
         places = np.zeros(levels[0].shape, np.uint64)
         for size, level in zip(sizes, levels, strict=True):
             places <<= np.uint64(size)
             places |= _checked(level, 1 << size, strict).astype(np.uint64)
         if table is not None:
-            return table[_checked(places, len(table), strict)]
+            return _at(table, places, strict)
         places = _checked(places, self._n_places(each), strict)
         if each.ladder:
             steps = places.astype(np.int64) * each.step + each.number
@@ -646,6 +656,11 @@ def _parse(data: bytes, mode: Mode) -> SampleMap:
         raise CorruptStreamError(str(error)) from error
 
 
+def _at(table: NDArray[Any], places: NDArray[Any], strict: bool) -> NDArray[Any]:
+    samples: NDArray[Any] = table[_checked(places, len(table), strict)]
+    return samples
+
+
 def _checked(places: NDArray[Any], n_places: int, strict: bool) -> NDArray[Any]:
     """Return places, all of which are among so many; others are corrupt, or the last one."""
     if n_places >> 8 * places.dtype.itemsize or n_places > int(places.max()):
@@ -656,4 +671,5 @@ def _checked(places: NDArray[Any], n_places: int, strict: bool) -> NDArray[Any]:
         )
     import numpy as np
 
-    return np.minimum(places, places.dtype.type(n_places - 1))
+    nearest: NDArray[Any] = np.minimum(places, places.dtype.type(n_places - 1))
+    return nearest

@@ -313,7 +313,7 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _samples_line(facts: dict[str, Any]) -> str:
     """Say what the samples are, for Pillow and NumPy, and how they are coded."""
-    line = facts["dtype"]
+    line: str = facts["dtype"]
     if facts["pillow_mode"] is not None:
         line += f", Pillow's mode {facts['pillow_mode']}"
     return line + (f", coded as {facts['coded_as']}" if facts["coded_as"] else "")

@@ -190,7 +190,6 @@ def write_picture(
         The format would change the picture, or cannot hold several frames or what is told.
     """
     import numpy as np
-    from PIL import Image
 
     from ..planes import pillow_image
 
