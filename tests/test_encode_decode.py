@@ -351,8 +351,8 @@ def test_encode_many_equals_encode(books, threads):
 
 
 def test_encode_many_reports_what_is_wrong():
-    with pytest.raises(TypeError, match="float64"):
-        softcomp_codec.encode_many([image("gray8"), np.zeros((3, 3))], codebook=None)
+    with pytest.raises(TypeError, match="complex128"):
+        softcomp_codec.encode_many([image("gray8"), np.zeros((3, 3), complex)], codebook=None)
     with pytest.raises(CorruptStreamError, match=r"not an \.scf file"):
         softcomp_codec.decode_many([b"GIF89a"])
 
@@ -436,18 +436,12 @@ def test_embedding_without_a_codebook_is_no_error():
 @pytest.mark.parametrize(
     "array",
     [
-        np.zeros((3, 3), np.float32),
-        np.zeros((3, 3), np.int16),
-        np.zeros((3, 3), np.uint32),
-        np.zeros((3, 3), np.int8),
-        np.zeros((3, 3, 5), np.uint8),
-        np.zeros((3, 3, 5), np.uint16),
+        np.zeros((3, 3), np.complex64),
+        np.zeros((3, 3), np.longdouble),
+        np.zeros((3, 3, 4097), np.uint8),
         np.zeros((3,), np.uint8),
         np.zeros((1, 3, 3, 3), np.uint8),
         np.zeros((1, 3, 3, 3), np.uint16),
-        np.zeros((3, 3, 3), bool),
-        np.zeros((3, 3, 2), bool),
-        np.zeros((3, 3, 4), bool),
         np.array([["a"]]),
         np.array([[None]]),
         5,
@@ -456,7 +450,7 @@ def test_embedding_without_a_codebook_is_no_error():
     ],
 )
 def test_arrays_that_the_format_does_not_hold(array):
-    message = r"cannot encode an array of dtype .* supported: bool, uint8 or"
+    message = r"cannot encode an array of dtype .* supported: arrays of bool, uint8, uint16"
     with pytest.raises(TypeError, match=message):
         softcomp_codec.encode(array)
 
@@ -469,12 +463,6 @@ def test_ragged_lists():
 def test_empty_arrays():
     with pytest.raises(ValueError, match="empty array"):
         softcomp_codec.encode(np.zeros((0, 4), np.uint8))
-
-
-@pytest.mark.parametrize("mode", ["La", "RGBa", "PA", "CMYK", "I", "I;16B", "F"])
-def test_pillow_modes_that_the_format_does_not_hold(mode):
-    with pytest.raises(OSError, match=f"cannot write mode {mode} as SCF"):
-        softcomp_codec.encode(Image.new(mode, (4, 4)))
 
 
 # --- truncation that is allowed -----------------------------------------------------------------

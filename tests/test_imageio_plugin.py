@@ -243,8 +243,8 @@ def test_v2_volumes(path):
 
 
 def test_several_volumes_are_refused(path):
-    volume = np.stack([picture("L")] * 3)
-    with pytest.raises(TypeError, match=r"cannot encode .* shape \(3, 17, 23\)"):
+    volume = np.stack([picture("RGB")] * 3)
+    with pytest.raises(TypeError, match=r"cannot encode .* shape \(3, 17, 23, 3\)"):
         iio2.mvolwrite(path, [volume, volume], format="SCF")
     assert not path.exists()
 
@@ -452,8 +452,9 @@ def test_stacks_are_guessed(path):
         assert path.read_bytes() == encoded_frames(several)
     with pytest.raises(ValueError, match="must be alike"):
         iio.imwrite(path, [rgb, gray, rgb])
-    with pytest.raises(TypeError, match=r"cannot encode .* shape \(3, 17, 23\)"):
-        iio.imwrite(path, np.stack([gray] * 3), is_batch=False)
+    iio.imwrite(path, np.stack([gray] * 3), is_batch=False)
+    assert_same(iio.imread(path), np.stack([gray] * 3))
+    assert iio.improps(path).n_images is None
 
 
 def test_rows_of_a_list_are_no_images(path):
@@ -472,19 +473,16 @@ def test_array_subclasses_strides_and_pillow_images(path):
     ):
         iio.imwrite(path, given, **OPTIONS)
         assert_same(iio.imread(path), expected)
-    with pytest.raises(OSError, match="mode P"):
-        iio.imwrite(path, Image.new("P", (4, 4)))
+    iio.imwrite(path, Image.new("P", (4, 4)))
+    assert_same(iio.imread(path), np.zeros((4, 4, 3), np.uint8))
 
 
 @pytest.mark.parametrize(
     ("bad", "error"),
     [
-        (np.zeros((4, 4), np.int16), TypeError),
-        (np.zeros((4, 4), np.uint32), TypeError),
-        (np.zeros((4, 4)), TypeError),
-        (np.zeros((4, 4, 2), bool), TypeError),
-        (np.zeros((4, 4, 4), np.float32), TypeError),
-        (np.zeros((4, 4, 3), bool), TypeError),
+        (np.zeros((4, 4), np.complex64), TypeError),
+        (np.zeros((4, 4), object), TypeError),
+        (np.zeros((4, 4, 2), "M8[s]"), TypeError),
         (np.zeros(4, np.uint8), TypeError),
         (np.zeros((0, 4), np.uint8), ValueError),
     ],
@@ -535,7 +533,7 @@ def test_an_existing_file_survives_a_failed_write(gray_path, monkeypatch, stage)
         raise OSError("the disk is full")
 
     if stage == "encoding":
-        monkeypatch.setattr(encoder, "encode_frames", fail)
+        monkeypatch.setattr(encoder, "encode_pictures", fail)
     else:
         monkeypatch.setattr(os, "fsync", fail)
     for write in (iio.imwrite, iio2.imwrite):
@@ -548,14 +546,14 @@ def test_an_existing_file_survives_a_failed_write(gray_path, monkeypatch, stage)
 def test_a_failed_write_can_be_repeated(path):
     with iio.imopen(path, "w", plugin="SCF") as file:
         with pytest.raises(TypeError):
-            file.write(np.zeros((4, 4)))
+            file.write(np.zeros((4, 4), complex))
         file.write(picture("L"), **OPTIONS)
     assert path.read_bytes() == encoded(picture("L"))
 
 
 def test_failed_write_to_a_zip_file(tmp_path):
     with pytest.raises(TypeError):
-        iio.imwrite(f"{tmp_path}/set.zip/x.scf", np.zeros((4, 4)))
+        iio.imwrite(f"{tmp_path}/set.zip/x.scf", np.zeros((4, 4), complex))
     assert not (tmp_path / "set.zip").exists()
 
 

@@ -10,7 +10,7 @@ from made_images import SHAPES_OF_MODES, filled, noise, pictures
 from PIL import Image
 
 from softcomp_codec import planes
-from softcomp_codec.container import MAX_PIXELS, MODES, PILLOW_MODES, checksum
+from softcomp_codec.container import MAX_PIXELS, MODES, checksum
 from softcomp_codec.layers import mapped_above, shape_layer
 
 # --- layers -------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ def test_planes_and_samples_come_back(array):
         assert found.flags.writeable
 
 
-@pytest.mark.parametrize("pillow_mode", sorted({*PILLOW_MODES} - {"P"}))
+@pytest.mark.parametrize("pillow_mode", ["1", "I;16", "L", "LA", "RGB", "RGBA"])
 @pytest.mark.parametrize("size", [(1, 1), (7, 3), (8, 2), (9, 5), (16, 1), (23, 17)])
 def test_canonical_samples_are_those_of_pillow(pillow_mode, size):
     raw = noise((size[1], size[0], 4), 256).astype(np.uint8)
@@ -157,11 +157,10 @@ def test_modes_of_arrays(dtype, shape, identifier):
     ("dtype", "shape"),
     [
         *[(dtype, (4, 5)) for dtype in
-          ("i1", "i2", ">i2", "i4", "u4", "i8", "f2", ">f2", "f4", "f8", "c8", "S2", "S3", "V2",
-           "U2", "O", "M8[s]")],
-        *[(dtype, shape) for dtype in ("u1", "u2", ">u2") for shape in
-          ((5,), (), (4, 5, 5), (2, 4, 5, 3), (3, 4, 5, 1))],
-        *[(bool, shape) for shape in ((5,), (4, 5, 3), (4, 5, 2), (4, 5, 4))],
+          ("c8", "S2", "S3", "V2", "U2", "O", "M8[s]", "g")],
+        *[(dtype, shape) for dtype in ("u1", "u2", ">u2", "f4") for shape in
+          ((5,), (), (4, 5, 4097), (2, 4, 5, 3), (3, 4, 5, 1))],
+        (bool, (5,)),
     ],
 )  # fmt: skip
 def test_arrays_that_the_format_does_not_hold(dtype, shape):
@@ -170,7 +169,7 @@ def test_arrays_that_the_format_does_not_hold(dtype, shape):
         planes.mode_of_array(array)
     text = str(caught.value)
     assert f"dtype {array.dtype} and shape {array.shape}" in text
-    assert "supported: bool, uint8 or uint16 arrays" in text
+    assert "supported: arrays of bool, uint8, uint16" in text
     assert "1, L, RGB, I;16, LA, RGBA" in text
 
 
@@ -190,27 +189,21 @@ def test_arrays_with_too_many_pixels(shape, n_planes):
     assert planes.mode_of_array(array[: 1 << 14, : 1 << 14]).bits_per_sample == 8
 
 
-@pytest.mark.parametrize(
-    "mode", ["La", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16B", "F"]
-)
-def test_pillow_modes_that_the_format_does_not_hold(mode):
+@pytest.mark.parametrize("mode", ["P", "PA"])
+def test_indices_without_their_palette_are_refused(mode):
     with pytest.raises(
-        OSError, match=rf"mode {mode} as SCF; supported modes: 1, L, RGB, I;16, LA, RGBA, P \("
+        OSError, match=rf"mode {mode} as SCF; supported modes: 1, L, RGB, I;16, .*its indices mean"
     ):
         planes.array_from_pillow(Image.new(mode, (3, 2)))
 
 
 @pytest.mark.parametrize("mode", ["I;16B", "I;16L", "I;16N"])
-def test_the_advice_on_16_bits_keeps_the_samples(mode):
-    """`Image.convert` to I;16 does not: it cuts off at 255."""
+def test_16_bits_come_in_native_order(mode):
     raw = np.array([[0, 300, 65535]], ">u2" if mode == "I;16B" else "<u2")
     image = Image.frombytes(mode, (3, 1), raw.tobytes())
-    with pytest.raises(OSError, match=r"by (Image\.fromarray\(.*\))\)$") as caught:
-        planes.array_from_pillow(image)
-    advice = str(caught.value).partition("by ")[2][:-1]
-    again = eval(advice, {"Image": Image, "numpy": np, "image": image})
-    assert again.mode == "I;16"
-    assert planes.array_from_pillow(again).tolist() == raw.tolist()
+    array = planes.array_from_pillow(image)
+    assert array.dtype == np.uint16
+    assert array.tolist() == raw.tolist()
 
 
 def test_pillow_images_come_as_they_are():

@@ -158,9 +158,11 @@ def test_frames_share_a_palette():
     stream = io.BytesIO()
     frames[0].save(stream, "SCF", save_all=True, append_images=frames[1:], codebook=None)
     assert stream.getvalue() == data
-    for other in (indexed(seed=2), indexed(seed=1, transparency=0), Image.new("L", (23, 17))):
+    for other in (indexed(seed=2), indexed(seed=1, transparency=0)):
         with pytest.raises(ValueError, match="frame 1 has another palette"):
             softcomp_codec.encode_frames([frames[0], other])
+    with pytest.raises(ValueError, match="frame 1 is a gray8 picture, frame 0 a palette one"):
+        softcomp_codec.encode_frames([frames[0], Image.new("L", (23, 17))])
 
 
 def test_arrays_are_never_palette_images():

@@ -86,7 +86,8 @@ INVALID = {
     "magic-foreign.scf": (CorruptStreamError, r"not an \.scf file: it starts with f7 53 44"),
     "magic-of-a-codebook.scf": (CorruptStreamError, r"not an \.scf file: .* f7 53 42"),
     "magic-truncated.scf": (TruncatedStreamError, "magic needs 3 bytes, only 2"),
-    "mode-31.scf": (UnsupportedStreamError, "mode 31 is unknown"),
+    "mode-30.scf": (UnsupportedStreamError, "mode 30 is unknown"),
+    "mode-31.scf": (CorruptStreamError, "mode 31 without array description"),
     "mode-12.scf": (CorruptStreamError, "a palette picture without palette"),
     "mode-5-in-a-frame-of-the-shapes-coder.scf": (
         UnsupportedStreamError,

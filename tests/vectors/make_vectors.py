@@ -659,6 +659,7 @@ def invalid_files(books):
         "version-15": hit(3, 0xF0),
         "flag-of-sets": hit(3, 0x08),
         "mode-5": hit(4, 1 << 5 | 5),
+        "mode-30": hit(4, 1 << 5 | 30),
         "mode-31": hit(4, 1 << 5 | 31),
         "mode-12": hit(4, 12),
         "mode-8-of-the-reference-coder": hit(4, 5 << 5 | 8),
