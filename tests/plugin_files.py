@@ -15,21 +15,6 @@ from softcomp_codec.planes import canonical_samples
 
 GRAY = 1
 PILLOW_MODES = ("1", "L", "RGB", "I;16", "LA", "RGBA")
-UNSUPPORTED_MODES = (
-    "La",
-    "PA",
-    "RGBa",
-    "RGBX",
-    "CMYK",
-    "YCbCr",
-    "LAB",
-    "HSV",
-    "I",
-    "F",
-    "I;16B",
-    "I;16L",
-    "I;16N",
-)
 ARRAY_FORMS = {"LA": 2, "RGB": 3, "RGBA": 4, "la16": 2, "rgb16": 3, "rgba16": 4}
 """Planes of the modes with a third axis; those in small letters are no modes of Pillow's."""
 

@@ -243,8 +243,8 @@ def test_frames_that_cannot_be():
     with pytest.raises(ValueError, match="no frames"):
         softcomp_codec.encode_frames([])
     with pytest.raises(TypeError, match="cannot encode"):
-        softcomp_codec.encode_frames([np.zeros((4, 4))])
-    with pytest.raises(ValueError, match="frame 1 has another palette than frame 0"):
+        softcomp_codec.encode_frames([np.zeros((4, 4), complex)])
+    with pytest.raises(ValueError, match="frame 1 is a palette picture, frame 0 a gray8 one"):
         softcomp_codec.encode_frames([Image.new("L", (4, 4)), Image.new("P", (4, 4))])
     data = encoded_frames(pictures())
     for index in (-1, 3):
@@ -823,8 +823,9 @@ def test_append_images_that_differ(path):
     for other in (Image.new("I;16", (23, 17)), Image.new("RGB", (17, 23))):
         with pytest.raises(OSError, match="frames of different sizes or modes"):
             image.save(path, save_all=True, append_images=[other])
-    with pytest.raises(OSError, match="mode CMYK"):
-        image.save(path, save_all=True, append_images=[Image.new("CMYK", (23, 17))])
+    for mode in ("CMYK", "F", "HSV", "PA"):
+        with pytest.raises(OSError, match="frames of different sizes or modes"):
+            image.save(path, save_all=True, append_images=[Image.new(mode, (23, 17))])
     assert not path.exists()
 
 
@@ -987,7 +988,7 @@ def test_the_callers_array_may_be_reused(path):
         (picture("RGB"), {}, ValueError),
         ([picture("L"), picture("1")], {}, ValueError),
         (np.zeros((17, 23)), {}, ValueError),
-        (np.zeros(23), {}, ValueError),
+        (np.zeros(23), {}, TypeError),
         ([], {}, ValueError),
         (picture("L"), {"effort": 10}, ValueError),
         (picture("L"), {"effort": "9"}, TypeError),
@@ -1037,7 +1038,7 @@ def test_errors_of_the_output_come_from_close(gray_path, monkeypatch):
         raise OSError("the disk is full")
 
     before = gray_path.read_bytes()
-    for module, name in ((os, "fsync"), (encoder, "encode_frames")):
+    for module, name in ((os, "fsync"), (encoder, "encode_pictures")):
         file = iio.imopen(gray_path, "w", plugin="SCF")
         file.write(picture("L", seed=9))
         with monkeypatch.context() as patch:
