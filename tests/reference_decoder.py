@@ -52,15 +52,43 @@ from reference_decoder_numbers import (
     update_state,
     write_varint,  # noqa: F401
 )
+from reference_decoder_samples import (
+    PALETTE_MODES,
+    PlanePicture,
+    Presented,
+    describe,
+    read_presented,
+)
 from reference_decoder_tiny import TinyPrior, decode_tiny, read_tiny_prior
 
 IMAGE_MAGIC = b"\xf7SC"
 CODEBOOK_MAGIC = b"\xf7SB"
 REFERENCE_BYTES = (0, 4, 8, 32)
-KIND_OF_MODE = (0, 1, 2, 1, 0, None, None, None, None, None, None, None, None)
-BITS_OF_MODE = (1, 8, 8, 8, 1, 16, 16, 8, 8, 16, 16, 16, 8)
-PLANES_OF_MODE = (1, 1, 3, 1, 1, 1, 1, 2, 4, 3, 4, 2, 1)
-LAST_AXIS_OF_MODE = (None, None, 3, 1, 1, None, 1, 2, 4, 3, 4, 2, None)
+
+
+class ModeTable(tuple[Any, ...]):
+    """What is so of modes 0 to 12, and of plane pictures (2.2, 2.2.1)."""
+
+    of_planes: Callable[[PlanePicture], Any]
+
+    def __getitem__(self, mode: Any) -> Any:
+        """Return what is so of a mode."""
+        return self.of_planes(mode) if isinstance(mode, PlanePicture) else super().__getitem__(mode)
+
+
+def mode_table(values: tuple[Any, ...], of_planes: Callable[[PlanePicture], Any]) -> ModeTable:
+    """Return a table with what is so of plane pictures."""
+    table = ModeTable(values)
+    table.of_planes = of_planes
+    return table
+
+
+KIND_OF_MODE = mode_table((0, 1, 2, 1, 0, *[None] * 8), lambda mode: None)
+BITS_OF_MODE = mode_table((1, 8, 8, 8, 1, 16, 16, 8, 8, 16, 16, 16, 8), lambda mode: mode.bits)
+PLANES_OF_MODE = mode_table((1, 1, 3, 1, 1, 1, 1, 2, 4, 3, 4, 2, 1), lambda mode: mode.planes)
+LAST_AXIS_OF_MODE = mode_table(
+    (None, None, 3, 1, 1, None, 1, 2, 4, 3, 4, 2, None), lambda mode: mode.planes
+)
 PLANES_OF_KIND = (1, 1, 3)
 GAP_SYMBOLS = 153
 ENERGY_CLASSES = 16
@@ -85,7 +113,9 @@ MAX_SERIALISATION = 64 << 20
 
 SEGMENT_PALETTE = 0x01
 SEGMENT_TRANSPARENCY = 0x02
+SEGMENT_ARRAY = 0x03
 SEGMENT_FRAMES = 0x05
+SEGMENT_MAP = 0x07
 SEGMENT_CODEBOOK = 0x86
 SEGMENT_FILE_CHECK = 0x88
 SEGMENT_CODEBOOK_NAME = 0x89
@@ -102,6 +132,7 @@ class Picture:
     planes: list[list[list[int]]]
     samples: bytes
     palette: Palette | None = None
+    coded: list[list[list[int]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -260,6 +291,7 @@ class Header:
     palette: Palette | None
     payload: bytes
     follows: bool = False
+    presented: Presented | None = None
 
     @property
     def kind(self) -> int | None:
@@ -285,11 +317,13 @@ def read_segments(file: ByteReader, with_reference: bool) -> dict[int, bytes]:
         end_of_content = file.position
         if file.uint32() != zlib.crc32(file.data[start:end_of_content]):
             raise SpecError("corrupt: the CRC of a segment is wrong")
-        known = kind in (SEGMENT_PALETTE, SEGMENT_TRANSPARENCY, SEGMENT_FRAMES)
+        known = kind in (
+            SEGMENT_PALETTE, SEGMENT_TRANSPARENCY, SEGMENT_ARRAY, SEGMENT_FRAMES, SEGMENT_MAP
+        )  # fmt: skip
         if kind < 0x80 and not known:
             raise SpecError(f"unsupported: critical segment {kind:02X}h")
         if known and kind in first_of_kind:
-            raise SpecError("corrupt: a second palette, transparency or frame table")
+            raise SpecError("corrupt: a second palette, transparency, frame table or the like")
         if kind in (SEGMENT_CODEBOOK, SEGMENT_CODEBOOK_NAME) and not with_reference:
             raise SpecError("corrupt: a codebook segment in a file without a codebook reference")
         if kind == SEGMENT_FILE_CHECK:
@@ -328,9 +362,10 @@ def read_header(data: bytes) -> Header:
         raise SpecError("unsupported: a set")
     coder_and_mode = file.byte()
     coder, mode = coder_and_mode >> 5, coder_and_mode & 31
-    if mode >= len(KIND_OF_MODE):
+    if 26 <= mode <= 30:
         raise SpecError("unsupported: a reserved mode")
-    check_coder(coder, mode)
+    if mode <= PALETTE_MODE and not flags & 4:
+        check_coder(coder, mode)
     width = read_side(file)
     height = read_side(file)
     reference = file.take(REFERENCE_BYTES[flags & 3])
@@ -342,19 +377,22 @@ def read_header(data: bytes) -> Header:
     if stored_with_reference and SEGMENT_FRAMES not in segments:
         raise SpecError("corrupt: a stored image with a codebook reference")
     palette = None
-    if (mode == PALETTE_MODE) != (SEGMENT_PALETTE in segments):
+    if (mode in PALETTE_MODES) != (SEGMENT_PALETTE in segments):
         raise SpecError("corrupt: a palette image without palette, or another with one")
-    if mode == PALETTE_MODE:
+    presented = read_presented(mode, segments)
+    check_coder_of(coder, mode, presented)
+    if mode in PALETTE_MODES:
         palette = read_palette(segments[SEGMENT_PALETTE], segments.get(SEGMENT_TRANSPARENCY))
     elif SEGMENT_TRANSPARENCY in segments:
         raise SpecError("corrupt: transparency of an image without palette")
     return Header(
         coder=coder,
-        mode=mode,
+        mode=mode if presented is None or presented.coded_mode is None else presented.coded_mode,
         width=width,
         height=height,
         reference=reference,
         checksum=checksum,
+        presented=presented,
         embedded=segments.get(SEGMENT_CODEBOOK),
         frame_table=segments.get(SEGMENT_FRAMES),
         palette=palette,
@@ -362,9 +400,23 @@ def read_header(data: bytes) -> Header:
     )
 
 
+def check_coder_of(coder: int, mode: int, presented: Presented | None) -> None:
+    """Refuse the coders that do not code a file's samples (2.2.1, 2.4)."""
+    if presented is None:
+        check_coder(coder, mode)
+    elif presented.coded_mode is not None:
+        check_coder(coder, presented.coded_mode)
+    elif coder != STORED:
+        raise SpecError("unsupported: samples that this coder does not code")
+
+
 def check_coder(coder: int, mode: int) -> None:
     """Refuse the coders that do not code the mode (2.4)."""
-    if mode not in MODES_OF_CODER.get(coder, range(13)):
+    if isinstance(mode, PlanePicture):
+        few = coder == FEW_COLOUR and mode.bits == 8 and mode.planes <= 4
+        if coder not in (STORED, CONTEXT) and not few:
+            raise SpecError("unsupported: planes that this coder does not code")
+    elif mode not in MODES_OF_CODER.get(coder, range(13)):
         raise SpecError("unsupported: a mode that this coder does not code")
 
 
@@ -380,7 +432,7 @@ def split_frames(header: Header) -> list[Header]:
     for _ in range(number):
         byte, length, checksum = table.byte(), table.varint(), table.uint32()
         coder, by_prior = byte >> 5, bool(byte & 1)
-        check_coder(coder, header.mode)
+        check_coder_of(coder, header.mode, header.presented)
         always = coder in (STORED, REFERENCE, TINY) or not header.reference
         follows = bool(byte & 2)
         if byte & 0b11100 or (by_prior and always):
@@ -455,7 +507,7 @@ def decode_one_by_one(frames: list[Header], codebook: Codebook | None) -> list[P
     """Decode frames, each with the one before if it follows (3.4)."""
     pictures: list[Picture] = []
     for frame in frames:
-        previous = pictures[-1].planes if frame.follows else None
+        previous = (pictures[-1].coded or pictures[-1].planes) if frame.follows else None
         pictures.append(decode_frame(frame, codebook, previous))
     return pictures
 
@@ -483,6 +535,9 @@ def decode_frame(
     `previous` are the component planes of the frame before, if this one follows.
     """
     if header.coder == STORED:
+        if header.presented and header.presented.coded_mode is None:
+            stored = header.presented.read_stored(header.payload, header.width, header.height)
+            return check_presented(header, header.presented, stored, [])
         return check_picture(header, read_stored(header))
     if header.width * header.height * PLANES_OF_MODE[header.mode] > MAX_SAMPLES:
         raise SpecError(f"more than {MAX_SAMPLES} samples, a limit of this decoder")
@@ -550,7 +605,12 @@ def decode_few_colour_tiles(header: Header, prior: FewColourPrior | None) -> lis
         header,
         read_tiles_of(ByteReader(header.payload), header, 1 << 24, 1 << 22),
         lambda tile: decode_few_colour(
-            tile.code, tile.right - tile.left, tile.bottom - tile.top, planes, header.palette, prior
+            tile.code,
+            tile.right - tile.left,
+            tile.bottom - tile.top,
+            planes,
+            header.palette if header.mode == PALETTE_MODE else None,
+            prior,
         ),
     )
 
@@ -603,6 +663,9 @@ def canonical_samples(header: Header, planes: list[list[list[int]]]) -> bytes:
 
 def check_picture(header: Header, planes: list[list[list[int]]]) -> Picture:
     """Compare the checksum (2.5) and return the picture."""
+    if header.presented is not None:
+        found = header.presented.samples_of(planes)
+        return check_presented(header, header.presented, found, planes)
     samples = canonical_samples(header, planes)
     description = struct.pack("<BII", header.mode, header.width, header.height)
     if header.palette:
@@ -614,6 +677,28 @@ def check_picture(header: Header, planes: list[list[list[int]]]) -> Picture:
     if last_axis is not None:
         shape += (last_axis,)
     return Picture(header.mode, header.width, header.height, shape, planes, samples, header.palette)
+
+
+def check_presented(
+    header: Header,
+    presented: Presented,
+    components: list[list[list[int]]],
+    planes: list[list[list[int]]],
+) -> Picture:
+    """Compare the checksum of a picture whose coded samples, `planes`, are others."""
+    samples = presented.canonical_samples(components)
+    description = describe(presented, header.width, header.height)
+    if header.palette:
+        description += header.palette.description()
+    if zlib.crc32(description + samples) != header.checksum:
+        raise SpecError("corrupt: the checksum differs")
+    shape: tuple[int, ...] = (header.height, header.width)
+    if presented.axis is not None:
+        shape += (presented.axis,)
+    return Picture(
+        presented.mode, header.width, header.height, shape, components, samples, header.palette,
+        planes,
+    )  # fmt: skip
 
 
 # Tiles (7.1)
@@ -1375,7 +1460,8 @@ class ContextPlane:
 def context_ranges(mode: int, transform: int) -> list[Range]:
     """Return the ranges of the planes (5.2, 5.2.1, 5C.1)."""
     components, bits = PLANES_OF_MODE[mode], BITS_OF_MODE[mode]
-    allowed = (0,) if components < 3 else (0, 3, 4) if bits == 8 else (0, 3)
+    colours = 3 <= components <= 4 and not isinstance(mode, PlanePicture)
+    allowed = (0,) if not colours else (0, 3, 4) if bits == 8 else (0, 3)
     if transform not in allowed:
         raise SpecError("corrupt: colour transform")
     highest = (1 << bits) - 1
@@ -1392,7 +1478,10 @@ def context_ranges(mode: int, transform: int) -> list[Range]:
 def read_context_planes(file: ByteReader, mode: int, transform: int) -> list[ContextPlane]:
     """Read what the payload says about the planes (5C.1)."""
     ranges = context_ranges(mode, transform)
-    narrowed = file.varint()
+    if len(ranges) > 60:
+        narrowed = int.from_bytes(file.take((len(ranges) + 7) // 8), "little")
+    else:
+        narrowed = file.varint()
     if narrowed >> len(ranges):
         raise SpecError("corrupt: a narrowed plane that is not there")
     planes = []
@@ -1452,6 +1541,8 @@ def decode_context(
     payload = read_context_payload(header)
     prior = priors.get(payload.transform)
     bits = BITS_OF_MODE[header.mode]
+    if previous and len(previous) > 8:
+        raise SpecError("corrupt: more than eight planes of a frame that follows")
     if previous and payload.transform == 4:
         raise SpecError("corrupt: transform 4 of a frame that follows")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import reference_decoder
 from PIL import Image
 
 import softcomp_codec
@@ -14,6 +15,7 @@ from softcomp_codec import container, sample_map
 from softcomp_codec.container import SAMPLE_TYPES, Header, Segment, array_mode
 from softcomp_codec.encoder import encode_frames
 from softcomp_codec.errors import CorruptStreamError, ScfError, UnsupportedStreamError
+from softcomp_codec.planes import canonical_samples
 from softcomp_codec.sample_forms import FRACTIONS, MULTIPLES, from_unsigned, on_ladder, to_unsigned
 from softcomp_codec.sample_map import Mapping, SampleMap, list_of
 
@@ -589,3 +591,52 @@ def test_images_open_lazily():
     Image.fromarray(texture().astype(np.float32)).save(stream, "SCF")
     with Image.open(BytesIO(stream.getvalue())) as image:
         assert (image.mode, image.size) == ("F", (180, 160))
+
+
+# --- the plain decoder --------------------------------------------------------------------------
+
+
+def assert_decoded_plainly(data: bytes, expected: list[np.ndarray]) -> None:
+    """Check that the decoder written from SPEC.md alone reads the same samples."""
+    for picture, array in zip(reference_decoder.decode_frames(data), expected, strict=True):
+        assert picture.shape == array.shape
+        mode = softcomp_codec.read_header(data).mode
+        assert picture.mode == mode.identifier
+        assert picture.samples == canonical_samples(array, mode)
+
+
+@pytest.mark.parametrize("content", CONTENTS, ids=lambda content: content.__name__)
+@pytest.mark.parametrize("shape", [(7, 9), (5, 6, 3), (3, 2, 70), (1, 1)], ids=str)
+@pytest.mark.parametrize("dtype", TYPES)
+def test_the_plain_decoder_reads_every_type(dtype, shape, content):
+    array = content(dtype, shape)
+    assert_decoded_plainly(softcomp_codec.encode(array, codebook=None), [array])
+
+
+@pytest.mark.parametrize("mode", PILLOW_MODES)
+def test_the_plain_decoder_reads_every_mode(mode):
+    for image in pillow_images(mode):
+        data = softcomp_codec.encode(image, codebook=None)
+        assert_decoded_plainly(data, [softcomp_codec.decode(data)])
+
+
+@pytest.mark.parametrize(
+    "like",
+    [
+        lambda gray: (gray / 255).astype(np.float32),
+        lambda gray: gray / 100,
+        lambda gray: (gray // 16 / 15).astype(np.float16),
+        lambda gray: gray.astype(np.float32) * np.float32(0.1),
+        lambda gray: np.where(gray < 120, np.nan, gray).astype(np.float32),
+        lambda gray: np.stack([gray] * 3, axis=2),
+        lambda gray: (gray > 99).astype(np.uint8) * np.uint8(255),
+        lambda gray: gray.astype(np.uint16) << 5,
+        lambda gray: (gray.astype(np.uint32) * 70001 // 7).astype(np.uint32),
+        lambda gray: np.sqrt(gray.astype(np.float32)),
+    ],
+)
+def test_the_plain_decoder_reads_every_kind_of_map(like):
+    array = like(texture((30, 40)))
+    assert_decoded_plainly(softcomp_codec.encode(array, codebook=None), [array])
+    frames = [array, array[::-1].copy(), array]
+    assert_decoded_plainly(encode_frames(frames, codebook=None), frames)
