@@ -730,6 +730,8 @@ def read_header(data: bytes) -> Header:
         REFERENCE_LENGTHS[version_flags & _FLAG_REFERENCE], "codebook reference"
     )
     (crc,) = struct.unpack("<I", reader.take(4, "checksum"))
+    if mode is not None and is_plain and mode != PALETTE:
+        return Header(mode, width, height, coder, reference, crc, payload_offset=reader.offset)
     segments = read_segments(reader) if version_flags & _FLAG_SEGMENTS else []
     for index, segment in enumerate(segments):
         if segment.kind == SEGMENT_FILE_CHECK and (index or len(segment.data) != 4):
