@@ -299,7 +299,8 @@ def repaired(data, rng, corpus, keep):
 def _other_header(header, rng):
     choice = rng.randrange(4)
     if choice == 0:
-        return replace(header, mode=rng.choice(list(container.MODES.values())))
+        modes = [*container.MODES.values(), *container.FURTHER_MODES.values()]
+        return replace(header, mode=rng.choice(modes))
     if choice == 1:
         return replace(header, coder=rng.choice(container.READABLE_CODERS))
     if choice == 2:
@@ -343,11 +344,13 @@ def _with_checksums(header, payload, corpus):
     data = container.write_file(header, payload)
     found = [header.checksum] * n_frames
     exact = decoder._exact
-    decoder._exact = lambda header, array, complete, allow_truncated: complete
+    decoder._exact = lambda header, single, coded, complete, allow_truncated, book=None: (
+        decoder._presented(header, single, coded, book, complete)
+    )
     try:
         for index in range(n_frames):
-            array = decode_file(data, frame=index, codebooks=corpus.books).array
-            found[index] = checksum(array)
+            decoded = decode_file(data, frame=index, codebooks=corpus.books)
+            found[index] = planes.checksum_of(decoded.array, header.mode, decoded.palette)
     except ScfError:
         pass
     finally:

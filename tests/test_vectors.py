@@ -13,7 +13,7 @@ import reference_decoder_metadata
 import reference_decoder_sets
 
 import softcomp_codec
-from softcomp_codec import container, planes
+from softcomp_codec import container, planes, sample_map
 from softcomp_codec.codebook import Codebook
 from softcomp_codec.errors import (
     CodebookError,
@@ -86,6 +86,16 @@ INVALID = {
     "magic-foreign.scf": (CorruptStreamError, r"not an \.scf file: it starts with f7 53 44"),
     "magic-of-a-codebook.scf": (CorruptStreamError, r"not an \.scf file: .* f7 53 42"),
     "magic-truncated.scf": (TruncatedStreamError, "magic needs 3 bytes, only 2"),
+    "array-in-another-mode.scf": (CorruptStreamError, "1 segments array description in a file of"),
+    "array-of-a-mode.scf": (CorruptStreamError, "arrays of rgb8 have mode 2"),
+    "array-of-an-unknown-type.scf": (UnsupportedStreamError, "type of samples 12 is unknown"),
+    "array-too-long.scf": (CorruptStreamError, "bytes follow its end"),
+    "map-of-a-copy-of-itself.scf": (CorruptStreamError, "component 0 is a copy of 0"),
+    "map-of-a-ladder-of-integers.scf": (CorruptStreamError, "form 0x13"),
+    "map-of-indices.scf": (CorruptStreamError, "a sample map of palette indices"),
+    "map-place-without-number.scf": (CorruptStreamError, "the sample map has 2 numbers"),
+    "map-too-short.scf": (CorruptStreamError, "gaps needs 1 bytes, only 0 are left"),
+    "map-without-planes.scf": (CorruptStreamError, "0 planes of 8 bits"),
     "mode-30.scf": (UnsupportedStreamError, "mode 30 is unknown"),
     "mode-31.scf": (CorruptStreamError, "mode 31 without array description"),
     "mode-12.scf": (CorruptStreamError, "a palette picture without palette"),
@@ -235,7 +245,10 @@ def test_metadata(name):
 
 def test_valid_vectors_cover_the_registries(vector_books):
     headers = [softcomp_codec.read_header((VECTORS / path).read_bytes()) for path in VALID]
-    assert {header.mode.identifier for header in headers} == set(container.MODES)
+    known = {*container.MODES, *container.FURTHER_MODES, container.ARRAY}
+    assert {header.mode.identifier for header in headers} == known
+    types = {sample_map.type_of(header.mode) for header in headers}
+    assert types == set(container.SAMPLE_TYPES)
     assert {header.coder for header in headers} == set(container.READABLE_CODERS)
     lengths = {len(header.codebook_reference) for header in headers}
     assert lengths == set(container.REFERENCE_LENGTHS)

@@ -80,6 +80,17 @@ from softcomp_codec.jpeg_recovery import Recovered  # noqa: E402
 from softcomp_codec.kernels.entropy_kernels import N_ENERGIES  # noqa: E402
 from softcomp_codec.metadata import Metadata  # noqa: E402
 from softcomp_codec.palettes import Palette  # noqa: E402
+from softcomp_codec.sample_map import (  # noqa: E402
+    CONSTANT,
+    COPY,
+    FRACTIONS,
+    LINE,
+    MULTIPLES,
+    PLAIN,
+    Mapping,
+    SampleMap,
+    list_of,
+)
 from softcomp_codec.tiny_training import train_prior  # noqa: E402
 
 NONE, MED, GAP = range(3)
@@ -252,7 +263,7 @@ def valid_files(books):
         ("stored-la16", noise((1, 6, 2), 65536).astype(np.uint16)),
     ):
         files[label] = stored(array), [array]
-    files |= files_of_mixing_coders() | metadata_files()
+    files |= files_of_mixing_coders() | metadata_files() | further_files() | map_files()
     for kind, book in reference_books().items():
         for index, array in enumerate(images(kind, 2, 31)):
             mode = planes.mode_of_array(array)
@@ -486,6 +497,112 @@ def palette_files():
     return files
 
 
+def mapped(array, mode, sample_map, *, effort=2, palette=None, is_stored=False):
+    """A file with a sample map, None where it is the natural one or none."""
+    chosen = sample_map or SampleMap.natural(mode)
+    coded = array if chosen is None else chosen.apply(array)
+    coded_mode = mode if chosen is None else chosen.coded
+    if is_stored:
+        coder, payload = container.STORED, planes.canonical_samples(coded, coded_mode)
+    elif coded_mode.bits_per_sample == 1:
+        coder, payload = container.BILEVEL, bilevel_coder.encode_payload(coded, effort=effort)
+    else:
+        coder = container.CONTEXT
+        payload = context_coder.encode_payload(coded, coded_mode, effort=effort)
+    segments = () if palette is None else palette.to_segments()
+    segments += () if chosen is None else chosen.to_segments()
+    crc = planes.checksum_of(array, mode, palette)
+    header = Header(mode, array.shape[1], array.shape[0], coder, b"", crc, segments)
+    return write_file(header, payload), [array]
+
+
+def further_files():
+    """Further modes, and arrays of all types."""
+    files = {}
+    height, width = 9, 11
+    palette = Palette("RGBA", bytes(range(160)), b"\1\2")
+    for mode in container.FURTHER_MODES.values():
+        if mode.bits_per_sample == 32:
+            continue
+        shape = (height, width, mode.n_planes) if mode.channel_axis else (height, width)
+        array = slope(height, width * mode.n_planes, mode.identifier).astype(planes.dtype_of(mode))
+        array = array.reshape(shape)
+        own = palette if mode.has_palette else None
+        files[f"mode-{mode.identifier}"] = mapped(array, mode, None, palette=own)
+    smooth = slope(12, 70, 5).reshape(12, 14, 5)
+    for name, n_bits in container.SAMPLE_TYPES.items():
+        array = smooth > 99 if n_bits == 1 else (smooth.astype(np.int64) * 101).astype(name)
+        mode = container.array_mode(name, 5)
+        files[f"array-{name}-stored"] = mapped(array, mode, None, is_stored=True)
+        if n_bits > 16:
+            line = Mapping(LINE, 0, step=1, n_bits=n_bits)
+            files[f"array-{name}"] = mapped(array, mode, SampleMap(mode, 16, ((5, line),)))
+    return files
+
+
+def map_files():
+    """Every form of a sample map."""
+    files = {}
+    height, width = 9, 11
+    rows = np.arange(height * width).reshape(height, width)
+    gray = slope(height, width, 3).astype(np.uint8)
+    rgb = MODES[2]
+    files["map-copies"] = mapped(
+        np.dstack([gray, gray * 0 + 7, gray]),
+        rgb,
+        SampleMap(rgb, 8, ((1, Mapping(PLAIN)), (1, Mapping(CONSTANT, 7)), (1, Mapping(COPY, 0)))),
+    )
+    files["map-no-colours"] = mapped(
+        np.dstack([gray, gray[::-1], gray[:, ::-1]]),
+        rgb,
+        SampleMap(rgb, 8, ((3, Mapping(PLAIN)),), uncoloured=True),
+    )
+    files["map-two-tones"] = mapped(
+        (gray > 60).astype(np.uint8) * np.uint8(200),
+        MODES[1],
+        SampleMap(MODES[1], 1, ((1, Mapping(LINE, 0, step=200, n_bits=1)),)),
+    )
+    wide, single, double = (container.array_mode(t, None) for t in ("int32", "float32", "float64"))
+    near = [6 * k + (k % 5) for k in range(99)]
+    array = (np.array(near, np.uint32)[rows] ^ np.uint32(1 << 31)).view(np.int32)
+    files["map-list-near"] = mapped(array, wide, SampleMap(wide, 8, ((1, list_of(near)),)))
+    even = list(range(40, 139))
+    array = (np.array(even, np.uint32)[rows] ^ np.uint32(1 << 31)).view(np.int32)
+    files["map-list-even"] = mapped(array, wide, SampleMap(wide, 8, ((1, list_of(even)),)))
+    far = [k * k * k * 4001 for k in range(99)]
+    array = (np.array(far, np.uint32)[rows] ^ np.uint32(1 << 31)).view(np.int32)
+    files["map-list-far"] = mapped(array, wide, SampleMap(wide, 16, ((1, list_of(far)),)))
+    fractions = Mapping(LINE, -9, FRACTIONS, 255, step=3, n_bits=9)
+    array = ((rows * 3 - 9) / 255).astype(np.float32)
+    files["map-fractions"] = mapped(array, single, SampleMap(single, 16, ((1, fractions),)))
+    unit = np.float64(0.1)
+    steps = [5 * k - 40 for k in range(99)]
+    listed = list_of(steps, MULTIPLES, int(unit.view(np.uint64)))
+    array = np.array(steps)[rows] * unit
+    files["map-multiples"] = mapped(array, double, SampleMap(double, 8, ((1, listed),)))
+    many = container.array_mode("uint8", 70)
+    array = np.add.outer(gray, np.arange(70) % 9).astype(np.uint8)
+    files["map-seventy-planes"] = mapped(array, many, None, effort=5)
+    line = SampleMap(wide, 16, ((1, Mapping(LINE, 1 << 31, step=1, n_bits=30)),))
+    pictures = [(rows * rows * 90001 + 77 * k).astype(np.int32) for k in range(3)]
+    coded = [line.apply(picture) for picture in pictures]
+    payloads = [
+        context_coder.encode_payload(
+            each, line.coded, effort=5, previous=coded[k - 1] if k else None
+        )
+        for k, each in enumerate(coded)
+    ]
+    frames = tuple(
+        Frame(container.CONTEXT, False, len(payload), planes.checksum_of(picture, wide), k > 0)
+        for k, (payload, picture) in enumerate(zip(payloads, pictures, strict=True))
+    )
+    header = Header(
+        wide, width, height, container.CONTEXT, b"", frames[0].checksum, line.to_segments(), frames
+    )
+    files["map-frames-following"] = write_file(header, b"".join(payloads)), pictures
+    return files
+
+
 def tile_files():
     """Bilevel images of two tiles by the context coder: constant planes, and both tiles raw."""
     full = np.ones((1025, 1024), bool)
@@ -659,6 +776,7 @@ def invalid_files(books):
         "version-15": hit(3, 0xF0),
         "flag-of-sets": hit(3, 0x08),
         "mode-5": hit(4, 1 << 5 | 5),
+        **_invalid_maps(picture),
         "mode-30": hit(4, 1 << 5 | 30),
         "mode-31": hit(4, 1 << 5 | 31),
         "mode-12": hit(4, 12),
@@ -764,6 +882,37 @@ def invalid_files(books):
     }  # fmt: skip
     return {f"{key}.scf": data for key, data in files.items()} | {
         f"{key}.scfb": data for key, data in _invalid_books(gray).items()
+    }
+
+
+def _invalid_maps(picture):
+    """Files with array descriptions and sample maps that cannot be."""
+    samples = picture.tobytes()
+    size = picture.shape[1], picture.shape[0]
+    crc = container.checksum(MODES[1], *size, samples)
+
+    def file(kind, data, mode=MODES[1], payload=samples):
+        palette = (Segment(container.SEGMENT_PALETTE, b"\x06\0"),) if mode.has_palette else ()
+        segments = (*palette, Segment(kind, data))
+        return write_file(Header(mode, *size, container.STORED, b"", crc, segments), payload)
+
+    def described(data):
+        plain = file(container.SEGMENT_ARRAY, data)
+        return plain[:4] + bytes([container.ARRAY]) + plain[5:]
+
+    kind = container.SEGMENT_SAMPLE_MAP
+    listed = b"\1\1" + list_of([1, 2]).write("uint8")
+    return {
+        "array-in-another-mode": file(container.SEGMENT_ARRAY, b"\3\0"),
+        "array-of-a-mode": described(b"\1\3"),
+        "array-of-an-unknown-type": described(b"\x0c\0"),
+        "array-too-long": described(b"\3\0\0"),
+        "map-of-a-copy-of-itself": file(kind, b"\1\1\2\0"),
+        "map-of-a-ladder-of-integers": file(kind, b"\1\1\x13\0\1\1"),
+        "map-of-indices": file(kind, b"\1\1\0", container.PALETTE),
+        "map-place-without-number": file(kind, listed),
+        "map-too-short": file(kind, listed[:-1]),
+        "map-without-planes": file(kind, b"\1\1\1\0"),
     }
 
 
