@@ -134,13 +134,15 @@ class Trace:
     Attributes
     ----------
     array : ndarray
-        The picture.
+        The picture, or its coded samples where it has a sample map.
     coder, transform, codebook : str
         Names; the codebook's is empty for the built-in prior.
     file_bytes, header_bytes, payload_bytes : int
         Of the file, of all before the first payload, of the first frame's payload.
     settings_bits : int
         Colour transform, planes' settings and padding.
+    raw_bytes : int
+        Size of the picture's samples.
     """
 
     array: NDArray[Any]
@@ -152,6 +154,7 @@ class Trace:
     payload_bytes: int
     settings_bits: int
     planes: tuple[TracedPlane | TracedContextPlane, ...]
+    raw_bytes: int = 0
 
     @property
     def parts(self) -> list[tuple[str, list[tuple[str, float]]]]:
@@ -189,7 +192,8 @@ def trace_file(
     """
     header, payload = container.read_file(data)
     payload = container.frame_payload(header, payload, 0)
-    offset, header = header.payload_offset, container.frame_header(header, 0).as_coded
+    offset, raw_bytes = header.payload_offset, header.raw_size
+    header = container.frame_header(header, 0).as_coded
     coder = container.CODER_NAMES[header.coder]
     if header.coder not in EXPLAINED:
         explained = ", ".join(container.CODER_NAMES[each] for each in EXPLAINED)
@@ -199,15 +203,16 @@ def trace_file(
     decoded = decode_file(data, source=source, codebooks=codebooks)
     array, book = decoded.coded_array, decoded.codebook
     if header.coder == container.STORED:
-        return Trace(array, coder, "none", "", len(data), offset, len(payload), 0, ())
+        return Trace(array, coder, "none", "", len(data), offset, len(payload), 0, (), raw_bytes)
     if header.coder == container.CONTEXT:
-        return _trace_context(payload, header, array, book, len(data), offset)
+        traced = _trace_context(payload, header, array, book, len(data), offset)
+        return replace(traced, raw_bytes=raw_bytes)
     statistics = shapes_coder.describe_payload(payload, header, book)
     shape_bits = sum(plane.shape_bits for plane in statistics.planes)
     return Trace(
         array, coder, statistics.transform, book.name if book else "", len(data), offset,
         len(payload), 8 * (len(payload) - statistics.low_bytes) - shape_bits,
-        _trace_planes(array, header, book, statistics),
+        _trace_planes(array, header, book, statistics), raw_bytes,
     )  # fmt: skip
 
 

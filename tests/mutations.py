@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from file_builder import checksum, file_of
+from file_builder import file_of
 from made_images import (
     KINDS,
     colours,
@@ -383,6 +383,7 @@ def check_file(data, corpus, blind):
     _check_metadata(data)
     outcome = "error"
     try:
+        found = decode_file(data, codebooks=corpus.books)
         arrays = softcomp_codec.decode_frames(data, codebooks=corpus.books)
     except ScfError:
         pass
@@ -390,7 +391,8 @@ def check_file(data, corpus, blind):
         outcome = "picture"
         header = softcomp_codec.read_header(data)
         wanted = [frame.checksum for frame in header.frames] or [header.checksum]
-        assert [checksum(array) for array in arrays] == wanted
+        crcs = [planes.checksum_of(array, header.mode, found.palette) for array in arrays]
+        assert crcs == wanted
         assert all(array.shape == header.shape for array in arrays)
         assert not blind or all(map(corpus.knows, arrays)), "another picture without an error"
     try:
@@ -400,7 +402,8 @@ def check_file(data, corpus, blind):
     else:
         assert decoded.array.shape == decoded.header.shape
         if decoded.complete:
-            assert checksum(decoded.array) == decoded.header.checksum
+            crc = planes.checksum_of(decoded.array, decoded.header.mode, decoded.palette)
+            assert crc == decoded.header.checksum
         _describe(data, decoded)
     return outcome
 

@@ -638,7 +638,7 @@ def test_info_details_of_the_context_coder(tmp_path):
     }
     assert "contexts" not in run("info", "--header", path)
     deep = np.tile(np.arange(40, dtype=np.uint16) * np.uint16(300), (30, 1))
-    path.write_bytes(softcomp_codec.encode(deep, effort=9))
+    path.write_bytes(softcomp_codec.encode(deep, effort=9, coder="context"))
     text = run("info", path)
     assert "samples 0..11700, in units of 16" in text
     assert "15 a decision" in text

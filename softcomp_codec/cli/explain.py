@@ -134,7 +134,7 @@ def rows(trace: Trace) -> list[tuple[str, str, str, str]]:
 def facts(trace: Trace) -> list[tuple[str, str]]:
     """Return what the coder did, as names and values for people."""
     height, width = trace.array.shape[:2]
-    raw = raw_bytes(trace)
+    raw = trace.raw_bytes
     lines = [
         ("picture", f"{width} x {height}, {n_bytes(raw)} raw bytes"),
         ("file", f"{n_bytes(trace.file_bytes)} bytes, ratio {ratio(raw, trace.file_bytes)}"),
@@ -166,14 +166,6 @@ def limits_line(limits: PlaneRange) -> str:
     return f"samples {limits.lowest}..{limits.highest}{units}"
 
 
-def raw_bytes(trace: Trace) -> int:
-    """Return the size of the picture's samples."""
-    from ..planes import mode_of_array
-
-    height, width = trace.array.shape[:2]
-    return mode_of_array(trace.array).raw_size(width, height)
-
-
 def summary(trace: Trace) -> dict[str, Any]:
     """Return what the coder did, ready for JSON."""
     return {
@@ -181,7 +173,7 @@ def summary(trace: Trace) -> dict[str, Any]:
         "codebook": trace.codebook or None,
         "colour_transform": trace.transform,
         "file_bytes": trace.file_bytes,
-        "raw_bytes": raw_bytes(trace),
+        "raw_bytes": trace.raw_bytes,
         "bits": {
             plane: {part: round(n_bits) for part, n_bits in parts} for plane, parts in trace.parts
         },
