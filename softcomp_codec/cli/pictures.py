@@ -348,7 +348,8 @@ def _same_palette(image: Image.Image, palette: Palette) -> bool:
     found = palette_of(image)
     if found is None:
         return False
-    used = np.unique(np.asarray(image))
+    array = np.asarray(image)
+    used = np.unique(array if array.ndim == 2 else array[:, :, 0])
     return np.array_equal(found.colours()[used], palette.colours()[used])
 
 
