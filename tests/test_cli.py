@@ -93,7 +93,11 @@ def run_process(*args, code=0):
 
 def pixels(path):
     with Image.open(path) as image:
-        return image.mode, image.size, image.tobytes()
+        return pixels_of(image)
+
+
+def pixels_of(image):
+    return image.mode, image.size, image.tobytes()
 
 
 def write_deep_png(path, n_planes):
@@ -491,6 +495,62 @@ def test_decode_arrays_that_pillow_cannot_hold(tmp_path):
     assert np.array_equal(again, array)
     run("decode", path)
     assert pixels(tmp_path / "a.png") == ("L", (4, 3), array.tobytes())
+
+
+def test_decode_parts_of_pictures(tmp_path):
+    colours = np.arange(50 * 70 * 3, dtype=np.uint8).reshape(50, 70, 3)
+    indices = Image.fromarray(colours[:, :, 0] % 5, "P")
+    indices.putpalette(bytes(range(15)))
+    frames = [Image.fromarray(colours), Image.fromarray(255 - colours)]
+    (tmp_path / "a.scf").write_bytes(softcomp_codec.encode(colours))
+    (tmp_path / "b.scf").write_bytes(softcomp_codec.encode(indices))
+    (tmp_path / "c.scf").write_bytes(softcomp_codec.encode_frames(frames))
+    box = (3, 10, 33, 50)
+    run("decode", tmp_path / "a.scf", tmp_path / "b.scf", "-o", tmp_path / "out", "--box",
+        "3,10,33,50")  # fmt: skip
+    assert pixels(tmp_path / "out" / "a.png") == pixels_of(frames[0].crop(box))
+    assert pixels(tmp_path / "out" / "b.png") == pixels_of(indices.crop(box))
+    run("decode", tmp_path / "c.scf", "-o", tmp_path / "c.tif", "--box", "3,10,33,50")
+    with Image.open(tmp_path / "c.tif") as again:
+        for index, frame in enumerate(frames):
+            again.seek(index)
+            assert pixels_of(again) == pixels_of(frame.crop(box))
+
+
+@pytest.mark.parametrize(
+    ("box", "code", "message"),
+    [
+        ("0,0,71,50", 1, "not inside the image of 70 x 50"),
+        ("4,4,4,9", 1, "is empty or not inside"),
+        ("1,2,3", 2, "expected four whole numbers"),
+        ("1,2,3,x", 2, "expected four whole numbers"),
+    ],
+)
+def test_decode_refuses_parts_that_are_not_there(box, code, message, tmp_path):
+    path = tmp_path / "a.scf"
+    path.write_bytes(softcomp_codec.encode(np.zeros((50, 70), np.uint8)))
+    text = run("decode", path, "-o", tmp_path / "a.png", "--box", box, code=code)
+    assert message in " ".join(text.split()).replace(" │ │ ", " ")
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize("more", [["--resume", "-o", "out"], ["--delete-source", "-o", "out"], []])
+def test_decode_never_takes_a_part_for_the_whole(more, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.scf").write_bytes(softcomp_codec.encode(np.zeros((50, 70), np.uint8)))
+    run("decode", "a.scf", "--box", "0,0,9,9", *more, code=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.scf"]
+
+
+def test_pictures_above_the_limit_of_pillow_are_converted(tmp_path, monkeypatch):
+    picture = Image.new("L", (300, 200), 7)
+    picture.save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    run("encode", tmp_path / "a.png", "--verify")
+    run("decode", tmp_path / "a.scf", "-o", tmp_path / "again.png")
+    assert Image.MAX_IMAGE_PIXELS == 100
+    monkeypatch.undo()
+    assert pixels(tmp_path / "again.png") == pixels_of(picture)
 
 
 def test_decode_a_folder(tmp_path):

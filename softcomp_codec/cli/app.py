@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from .. import __version__
+from ..container import MAX_PIXELS
 from ..errors import ScfError
 from . import (
     bench,
@@ -48,7 +49,25 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _allow_large_pictures(context: typer.Context) -> None:
+    """Let Pillow open, while a command runs, whatever the format holds.
+
+    Its own limit is for pictures from strangers; these are files that the user names.
+    """
+    from PIL import Image
+
+    usual = Image.MAX_IMAGE_PIXELS
+
+    def restore() -> None:
+        Image.MAX_IMAGE_PIXELS = usual
+
+    if usual is not None:
+        context.call_on_close(restore)
+        Image.MAX_IMAGE_PIXELS = max(usual, MAX_PIXELS // 2)  # an error from twice as many on
+
+
 def _options(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option(
@@ -58,6 +77,7 @@ def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
     settings.debug = debug
+    _allow_large_pictures(context)
 
 
 def build_app() -> typer.Typer:

@@ -39,13 +39,16 @@ from .safe_files import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from numpy.typing import NDArray
 
     from ..codebook import Codebook
-    from ..decoder import Decoded
+    from ..container import Header
+
+    Box = tuple[int, int, int, int]
+    """Left, top, right, bottom."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,15 @@ def decode(
             autocompletion=complete_format,
         ),
     ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option(
+            metavar="L,T,R,B",
+            help="Only columns L to R - 1 and rows T to B - 1 of each picture; of large ones no "
+            "more than the tiles there are decoded.",
+            show_default=False,
+        ),
+    ] = None,
     codebook: CodebookOption = None,
     verify: VerifyOption = False,
     delete_sources: DeleteOption = False,
@@ -100,7 +112,8 @@ def decode(
     """Decode .scf files to PNG or another lossless format.
 
     Every picture is checked against its checksum, and what is to be written is read back and
-    compared before; --verify compares what is on the disk, too. A format that cannot hold a
+    compared before; --verify compares what is on the disk, too. Parts of pictures (--box) have no
+    checksum of their own. A format that cannot hold a
     picture, its frames or its metadata is refused. a.scf and a.png.scf become a.png. Folders need
     -o or --in-place. Each file is written whole or not at all, with the times of its .scf file.
     Existing files are not replaced without --force; --resume goes on after an interruption. Exit
@@ -108,6 +121,11 @@ def decode(
     """
     from ..codebook_store import known_for_now
 
+    part = None if box is None else _parsed_box(box)
+    if part is not None and (output is None or resume or delete_sources):
+        raise typer.BadParameter(
+            "--box needs -o, and neither --resume nor --delete-source go with it"
+        )
     suffix = _suffix(output, file_format)
     books = load_extra(codebook)
     plan = make_plan(
@@ -125,7 +143,7 @@ def decode(
     tally = Tally(n_failed=plan.failures)
     results = run_all(
         plan.jobs,
-        lambda job: decode_to_file(job, job.target.suffix.lower(), books, safety),
+        lambda job: decode_to_file(job, job.target.suffix.lower(), books, safety, part),
         threads=jobs,
         label="decoding",
         measure=lambda result: (result.raw_size, result.source_size),
@@ -140,33 +158,30 @@ def decode(
         raise typer.Exit(1)
 
 
-def decode_to_file(job: Job, suffix: str, books: Sequence[Codebook], safety: Safety) -> Written:
-    """Decode one file and write its picture; delete the file where that is asked for."""
-    from ..container import read_header
-    from ..decoder import decode_file
+def decode_to_file(
+    job: Job,
+    suffix: str,
+    books: Sequence[Codebook],
+    safety: Safety,
+    box: Box | None = None,
+) -> Written:
+    """Decode one file and write its picture, or a part; delete the file where that is asked for."""
+    from ..palettes import Palette
 
     seen = os.stat(job.source)
-    data = job.source.read_bytes()
-    header = read_header(data)
+    header, frames_of = _opened(job.source, books, box)
     raw_size = header.raw_size * header.n_frames
-
-    def decoded_frames() -> list[Decoded]:
-        return [
-            decode_file(data, header=header, frame=index, source=str(job.source), codebooks=books)
-            for index in range(header.n_frames)
-        ]
-
-    resumed = safety.resume and job.exists and _is_done(job, seen, safety, decoded_frames)
+    resumed = safety.resume and job.exists and _is_done(job, seen, safety, frames_of)
     size = job.target.stat().st_size if resumed else 0
     if not resumed:
-        frames = decoded_frames()
-        facts = facts_of_frames(data, header)
+        frames = frames_of()
+        raw_size = sum(header.mode.raw_size(*each.shape[1::-1]) for each in frames)
         picture = write_picture(
-            [each.array for each in frames],
+            frames,
             header.mode,
             suffix,
-            frames[0].palette,
-            facts,
+            Palette.from_header(header),
+            facts_of_frames(job.source, header),
             drop_metadata=safety.drop_metadata,
         )
         size = len(picture)
@@ -186,7 +201,51 @@ def decode_to_file(job: Job, suffix: str, books: Sequence[Codebook], safety: Saf
     return Written(raw_size, seen.st_size, size, deleted, resumed)
 
 
-def _is_done(job: Job, seen: os.stat_result, safety: Safety, decoded_frames: Any) -> bool:
+def _opened(
+    path: Path, books: Sequence[Codebook], box: Box | None
+) -> tuple[Header, Callable[[], list[NDArray[Any]]]]:
+    """Return the header of a file, and what decodes its frames, or a part of each."""
+    from ..container import read_header
+    from ..decoder import decode_file
+    from ..opened_file import open as open_file
+
+    if box is not None:
+
+        def parts() -> list[NDArray[Any]]:
+            with open_file(path, codebooks=books) as opened:
+                return [opened.read(box, index) for index in range(opened.n_frames)]
+
+        with open_file(path) as opened:
+            return opened.header, parts
+    data = path.read_bytes()
+    header = read_header(data)
+
+    def frames() -> list[NDArray[Any]]:
+        return [
+            decode_file(data, header=header, frame=index, source=str(path), codebooks=books).array
+            for index in range(header.n_frames)
+        ]
+
+    return header, frames
+
+
+def _parsed_box(text: str) -> Box:
+    """Return the box that an option says, left, top, right, bottom."""
+    try:
+        left, top, right, bottom = (int(side) for side in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"--box is {text!r}, expected four whole numbers: left,top,right,bottom"
+        ) from None
+    return left, top, right, bottom
+
+
+def _is_done(
+    job: Job,
+    seen: os.stat_result,
+    safety: Safety,
+    frames_of: Callable[[], list[NDArray[Any]]],
+) -> bool:
     """Whether the existing output is whole and of this file; False where it must be made again.
 
     Raises
@@ -203,7 +262,7 @@ def _is_done(job: Job, seen: os.stat_result, safety: Safety, decoded_frames: Any
     if is_of_that_time(job.target, seen) and not safety.verifies:
         return True
     if found.is_arrays:
-        same = _same_arrays(found.frames, [each.array for each in decoded_frames()])
+        same = _same_arrays(found.frames, frames_of())
     else:
         from .sources import differences
 

@@ -146,14 +146,14 @@ def default_suffix(header: Header) -> str:
     return ".tif" if mode in _TIFF_MODES else ".npy"
 
 
-def facts_of_frames(data: bytes, header: Header) -> list[dict[str, Any]]:
+def facts_of_frames(file: Path | BytesIO, header: Header) -> list[dict[str, Any]]:
     """Return what an ``.scf`` file tells besides its pixels, frame by frame."""
     from PIL import Image
 
     if header.mode.pillow_mode is None:
         return [{} for _ in range(header.n_frames)]
     facts: list[dict[str, Any]] = []
-    with Image.open(BytesIO(data), formats=["SCF"]) as image:
+    with Image.open(file, formats=["SCF"]) as image:
         for index in range(header.n_frames):
             image.seek(index)
             facts.append({str(key): value for key, value in image.info.items()})

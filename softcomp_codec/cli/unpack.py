@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
@@ -219,7 +220,7 @@ def write_image(
             header.mode,
             suffix,
             decoded[0].palette,
-            facts_of_frames(data, header),
+            facts_of_frames(BytesIO(data), header),
             drop_metadata=drop_metadata,
         )
     write_output(target.path, data, force=force)
