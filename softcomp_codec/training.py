@@ -23,6 +23,8 @@ from .kernels.residual_kernels import MED
 from .mining import plane_label
 from .plane_training import SAMPLE_CELLS, PlaneTrainer, spread_step, untrained_bytes
 from .reference_training import ReferenceOptions, train_reference_part
+from .sample_choice import coded_picture
+from .sample_map import SampleMap
 from .tiny_coder import serves
 from .tiny_training import makes_superfluous, train_tiny_priors
 
@@ -289,7 +291,13 @@ class _Sample:
 
     @classmethod
     def of(cls, image: ImageLike, *, any_mode: bool) -> _Sample:
-        array, mode, palette = as_picture(image)
+        shown = as_picture(image)
+        array, mode, palette = coded_picture(shown, SampleMap.natural(shown.mode))
+        if mode.identifier not in container.MODES:
+            raise ValueError(
+                f"cannot train on {shown.mode.name} images: codebooks are for samples of 1, 8 or "
+                "16 bits and up to four components"
+            )
         array = array.copy()  # the caller may use its buffer again
         if mode.kind is None and not any_mode:
             raise ValueError(

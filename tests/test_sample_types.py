@@ -18,6 +18,7 @@ from softcomp_codec.errors import CorruptStreamError, ScfError, UnsupportedStrea
 from softcomp_codec.planes import canonical_samples
 from softcomp_codec.sample_forms import FRACTIONS, MULTIPLES, from_unsigned, on_ladder, to_unsigned
 from softcomp_codec.sample_map import Mapping, SampleMap, list_of
+from softcomp_codec.training import TrainingOptions
 
 softcomp_codec.register()
 
@@ -383,6 +384,30 @@ def test_floats_are_really_compressed():
     for _ in range(3):
         smooth = (smooth + np.roll(smooth, 1, 0) + np.roll(smooth, 1, 1)) / np.float32(3.1)
     assert size(smooth) < 0.85 * smooth.nbytes
+
+
+# --- codebooks ----------------------------------------------------------------------------------
+
+
+def test_codebooks_serve_coded_pictures():
+    rng = np.random.default_rng(4)
+    images = [
+        Image.fromarray(np.cumsum(rng.integers(0, 3, (40, 30, 4)), axis=0).astype(np.uint8), "CMYK")
+        for _ in range(7)
+    ]
+    options = TrainingOptions(train_shapes=False)
+    book = softcomp_codec.train(images[1:], name="print", holdout=0, options=options)
+    data = softcomp_codec.encode(images[0], codebook=book)
+    assert softcomp_codec.read_header(data).codebook_reference
+    assert len(data) < len(softcomp_codec.encode(images[0], codebook=None))
+    assert_same(softcomp_codec.decode(data, codebooks=[book]), np.asarray(images[0]))
+
+
+@pytest.mark.parametrize("array", [np.zeros((9, 9), np.float32), np.zeros((9, 9, 6), np.uint8)],
+                         ids=["float32", "components"])  # fmt: skip
+def test_codebooks_are_not_trained_on_other_samples(array):
+    with pytest.raises(ValueError, match="cannot train on"):
+        softcomp_codec.train([array] * 4, name="none", holdout=0)
 
 
 # --- parts --------------------------------------------------------------------------------------
