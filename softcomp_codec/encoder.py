@@ -10,6 +10,7 @@ import numpy as np
 from . import codebook_store, container, planes
 from .coder_choice import (
     choose_codebook,
+    code_as_past,
     code_at_once,
     code_from_previous,
     code_samples,
@@ -66,10 +67,10 @@ def encode(
         or does not make the file smaller, is left out.
     effort : int
         1 (fast) to 9 (small).
-    coder : {"auto", "bilevel", "context", "few-colour", "jpeg-past", "shapes", "tiny"}
-        ``"auto"`` takes what makes the file smaller; the others are for comparisons. Images that
-        they do not code are coded as by ``"context"``, or stored by ``"shapes"`` and
-        ``"tiny"``.
+    coder : {"auto", "bilevel", "context", "few-colour", "jpeg-past", "pixels", "shapes", "tiny"}
+        ``"auto"`` takes what makes the file smaller; the others are for comparisons. ``"pixels"``
+        is auto without looking for a JPEG past. Images that the others do not code are coded as by
+        ``"context"``, or stored by ``"shapes"`` and ``"tiny"``.
     embed_codebook : bool
         Put the codebook into the file, so that it decodes everywhere.
     reference_bytes : {4, 8, 32}, optional
@@ -213,6 +214,8 @@ def _encode(
     metadata: Metadata,
 ) -> bytes:
     _check_options(effort, reference_bytes, embed_codebook, file_check)
+    if codebook not in (None, "none", "auto"):  # looked for once
+        codebook = codebook_store.load_codebook(codebook)
     first = pictures[0]
     metadata = metadata.for_frames(len(pictures), palette=first.palette is not None)
     kept = metadata.to_segments()
@@ -225,11 +228,17 @@ def _encode(
         samples, book = at_once
         coded = [_as_frame(first, samples, 0)]
     else:
-        book = choose_codebook(codebook, pictures, coders, effort)
+        pasts = [code_as_past(codebook, picture, effort, coders) for picture in pictures]
+        others = [picture for picture, past in zip(pictures, pasts, strict=True) if not past[1]]
+        book = choose_codebook(codebook, others, coders, effort) if others else None
         overhead = _codebook_overhead(book, first.raw_size, reference_bytes)
         coded = [
-            _as_frame(picture, code_samples(picture, book, effort, overhead, coders), overhead)
-            for picture in pictures
+            _as_frame(
+                picture,
+                past if settles else code_samples(picture, book, effort, overhead, coders, past),
+                overhead,
+            )
+            for picture, (past, settles) in zip(pictures, pasts, strict=True)
         ]
         for index, picture in enumerate(pictures):
             if index % KEY_INTERVAL and CONTEXT in coders:

@@ -674,7 +674,7 @@ def test_encode_with_a_coder_that_there_is_not(tmp_path):
     Image.fromarray(np.zeros((3, 3), np.uint8)).save(path)
     text = run("encode", "--coder", "stored", path, code=2)
     assert (
-        "expected one of auto, bilevel, context, few-colour, jpeg-past, shapes, tiny"
+        "expected one of auto, bilevel, context, few-colour, jpeg-past, pixels, shapes, tiny"
         in " ".join(text.replace("│", " ").split())
     )
     assert not path.with_suffix(".scf").exists()

@@ -368,7 +368,7 @@ def test_delete_source_deletes_what_is_verified(tree):
     assert "deep/er/d.jpg" in left, "a JPEG cannot be made again from its pixels"
     assert "README.md" in left
     assert "5 sources deleted" in text
-    assert "those files were not deleted (--delete-lossy does)" in text
+    assert "lossy files were not deleted (--delete-lossy does)" in text
     text = run("encode", tree, "--in-place", "--delete-source", "--delete-lossy", "--resume")
     assert "0 pictures encoded; 1 done before; 1 source deleted" in text
     assert "deep/er/d.jpg" not in names_below(tree)
