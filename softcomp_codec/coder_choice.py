@@ -207,8 +207,10 @@ def code_as_past(
     found = JPEG_PAST.encode(picture, effort, None)
     if found is None:
         return None, False
-    settles = all(coder in (CONTEXT, JPEG_PAST) for coder in coders)
-    settles = settles and jpeg_past_coder.is_far_smaller(picture.array, picture.mode, found[0])
+    settles = all(coder in (CONTEXT, FEW_COLOUR, JPEG_PAST) for coder in coders)
+    settles = settles and jpeg_past_coder.is_far_smaller(
+        picture.array, picture.mode, found[0], repeats=FEW_COLOUR in coders
+    )
     return (found[0], JPEG_PAST, found[1]), settles
 
 

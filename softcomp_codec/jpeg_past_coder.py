@@ -44,8 +44,9 @@ SMALLEST_PIXELS = 1 << 12
 LARGEST_PIXELS = 1 << 24
 """The search takes some 60 bytes a pixel."""
 
-FAR_SMALLER = 2
-"""What takes so many times fewer bytes than the estimate of `is_far_smaller` is smallest."""
+FAR_SMALLER, FAR_SMALLER_THAN_REPEATS = 60, 20
+"""Percent of the estimate of `is_far_smaller` below which nothing else is as small; of pictures
+that may repeat themselves, such as charts."""
 
 EXTENSION = 0
 """The further byte of coder 7 (SPEC 2.4)."""
@@ -76,16 +77,17 @@ def may_win(height: int, width: int) -> bool:
     return large_enough and SMALLEST_PIXELS <= height * width <= LARGEST_PIXELS
 
 
-def is_far_smaller(array: NDArray[Any], mode: Mode, payload: bytes) -> bool:
+def is_far_smaller(array: NDArray[Any], mode: Mode, payload: bytes, *, repeats: bool) -> bool:
     """Whether no coder of pixels can come near a payload, by an estimate from some of the rows.
 
-    The estimate is what MED's residuals in YCbCr take by their own statistics. The context coder
-    takes at least a given part of that, whatever the picture (DECISIONS).
+    The estimate is what MED's residuals in YCbCr take by their own statistics. Coders of pixels
+    take at least a given part of that, which is less where a picture may repeat itself (DECISIONS).
     """
     picture = np.ascontiguousarray(array).reshape(*array.shape[:2], mode.n_planes)
     shape = mode.n_planes, estimation_kernels.N_LEVELS, estimation_kernels.N_RESIDUALS
     n_bits = int(estimation_kernels.simple_bits(picture, np.zeros(shape, np.int64)))
-    return 8 * 256 * FAR_SMALLER * len(payload) <= n_bits
+    percent = FAR_SMALLER_THAN_REPEATS if repeats else FAR_SMALLER
+    return 8 * 256 * 100 * len(payload) <= percent * n_bits
 
 
 def encode_payload(array: NDArray[Any], mode: Mode, *, effort: int = 5) -> bytes | None:
