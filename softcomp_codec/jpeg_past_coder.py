@@ -27,6 +27,7 @@ from .jpeg_emulation import (
 )
 from .jpeg_samples_coder import blocks_of, blocks_with, luma_wanted
 from .kernels import correction_kernels, entropy_kernels, estimation_kernels, status
+from .worker_threads import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,9 +127,15 @@ def write_payload(picture: NDArray[Any], recovered: Recovered) -> bytes | None:
         invert_transform(blocks, table, past.component_shape(index, height, width))
         for index, (blocks, table) in enumerate(zip(coefficients, past.tables, strict=True))
     ]
-    corrections = find_corrections(picture, past, fine, recovered.boxes)
-    code = coefficient_coder.encode_coefficients(coefficients, past.tables, past.all_sampling)
-    kinds, tail = _code_corrections(past, fine, corrections, picture)
+
+    def code_corrections() -> tuple[int, bytes | None]:
+        corrections = find_corrections(picture, past, fine, recovered.boxes)
+        return _code_corrections(past, fine, corrections, picture)
+
+    def code_coefficients() -> bytes | None:
+        return coefficient_coder.encode_coefficients(coefficients, past.tables, past.all_sampling)
+
+    code, (kinds, tail) = in_parallel(code_coefficients, code_corrections)
     if code is None or tail is None:
         return None
     head = bytes([EXTENSION]) + _write_past(past) + bytes([kinds])

@@ -19,6 +19,7 @@ from .jpeg_emulation import (
     FANCY,
     REPLICATION,
     Past,
+    bound_luma,
     convert_colours,
     invert_transform,
     round_samples,
@@ -591,7 +592,7 @@ class _Search:
             box = _placed(past, known.boxes[0])
             found, exact = self._find(0, box, box[0] + box[1], None)
             return Recovered(past, [self._shaped(0, found)], [box], (float(exact.mean()),))
-        boxes = [known.component(past, index) for index in (1, 2)]
+        boxes = on_threads(lambda index: known.component(past, index), (1, 2))
         unsure = [_unsure(_placed(past, known.boxes[0])), *map(_unsure, boxes)]
         states: list[Any] = [None, None, None]
         best: tuple[int, list[Any], Box] | None = None
@@ -644,13 +645,7 @@ class _Search:
     def _luma_box(self, cb: Component, cr: Component) -> Box:
         """Return the luma that gives the pixels with this chroma; what is known where none does."""
         picture, (first, last) = self._known.picture, self._known.boxes[0]
-        low, high = np.zeros(self._size, np.int32), np.full(self._size, 255, np.int32)
-        for channel, term in enumerate(colour_lattice.chroma_terms(cb, cr)):
-            value = picture[:, :, channel].astype(np.int32)
-            np.maximum(low, np.where(value > 0, value - term, 0), out=low)
-            np.minimum(high, np.where(value < 255, value - term, 255), out=high)
-        low, high = np.minimum(low, high), np.maximum(low, high)
-        low, high = np.clip(low, 0, 255), np.clip(high, 0, 255)
+        low, high = bound_luma(picture, cb, cr)
         keep = first == last
         return np.where(keep, first, low), np.where(keep, last, high)
 

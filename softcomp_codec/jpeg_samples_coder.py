@@ -13,10 +13,9 @@ import numpy as np
 
 from . import container, context_coder
 from .arithmetic import NEUTRAL_STATE
-from .colour_lattice import chroma_terms
 from .container import ByteReader, Header, write_varint
 from .errors import CorruptStreamError, TruncatedStreamError
-from .jpeg_emulation import BLOCK, FANCY, Past, convert_colours, upsample
+from .jpeg_emulation import BLOCK, FANCY, Past, bound_luma, convert_colours, upsample
 from .kernels import correction_kernels, entropy_kernels, status
 
 if TYPE_CHECKING:
@@ -129,14 +128,7 @@ def _shape(past: Past, index: int, height: int, width: int) -> tuple[int, int]:
 
 def luma_wanted(picture: NDArray[Any], luma: Component, cb: Component, cr: Component) -> Component:
     """Return the nearest luma that gives the pixels with this chroma, or nearly gives them."""
-    lowest = np.zeros_like(luma)
-    highest = np.full_like(luma, 255)
-    for channel, term in enumerate(chroma_terms(cb, cr)):
-        value = picture[:, :, channel].astype(np.int32)
-        np.maximum(lowest, np.where(value > 0, value - term, 0), out=lowest)
-        np.minimum(highest, np.where(value < 255, value - term, 255), out=highest)
-    first, last = np.minimum(lowest, highest), np.maximum(lowest, highest)
-    return np.clip(np.minimum(np.maximum(luma, first), last), 0, 255)
+    return np.clip(luma, *bound_luma(picture, cb, cr))
 
 
 def blocks_of(shape: tuple[int, ...]) -> NDArray[np.uint8]:
