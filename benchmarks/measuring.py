@@ -28,6 +28,9 @@ SCF_DEFAULT, SCF_REFERENCE = "scf-default", "scf-reference"
 SCF_AUTO = {effort: f"scf-auto-{effort}" for effort in (1, 5, 9)}
 """The shapes coder, the reference coder, and what `encode` takes by itself at some efforts."""
 
+SCF_PIXELS = "scf-pixels-5"
+"""The same at effort 5 without looking for JPEG pasts."""
+
 
 @dataclass(frozen=True)
 class CodecSpec:
@@ -36,7 +39,7 @@ class CodecSpec:
     Attributes
     ----------
     key : str
-        That of a peer, `SCF_DEFAULT`, `SCF_REFERENCE` or one of `SCF_AUTO`.
+        That of a peer, `SCF_DEFAULT`, `SCF_REFERENCE`, `SCF_PIXELS` or one of `SCF_AUTO`.
     kind : str
         Kind of images.
     codebook : str
@@ -140,7 +143,7 @@ class _Codec:
 
 @cache
 def _codec(spec: CodecSpec) -> _Codec:
-    if spec.key not in (SCF_DEFAULT, SCF_REFERENCE, *SCF_AUTO.values()):
+    if spec.key not in (SCF_DEFAULT, SCF_REFERENCE, SCF_PIXELS, *SCF_AUTO.values()):
         peer = peers.peers_for(spec.kind)[spec.key]
         return _Codec(peer.encode, peer.decode, lambda _, data: 8 * len(data))
     book = softcomp_codec.Codebook.load(spec.codebook)
@@ -148,8 +151,9 @@ def _codec(spec: CodecSpec) -> _Codec:
     def payload_bits(_: Array, data: bytes) -> int:
         return 8 * (len(data) - softcomp_codec.read_header(data).payload_offset)
 
-    efforts = {key: effort for effort, key in SCF_AUTO.items()}
-    coder, effort = ("auto", efforts[spec.key]) if spec.key in efforts else ("shapes", 5)
+    choices = {key: ("auto", effort) for effort, key in SCF_AUTO.items()}
+    choices[SCF_PIXELS] = ("pixels", 5)
+    coder, effort = choices.get(spec.key, ("shapes", 5))
     return _Codec(
         lambda array: softcomp_codec.encode(array, codebook=book, coder=coder, effort=effort),
         lambda data: softcomp_codec.decode(data, codebooks=[book]),

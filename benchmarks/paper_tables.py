@@ -28,7 +28,7 @@ from tempfile import TemporaryDirectory
 import datasets
 import peers
 import table_text
-from measuring import SCF_AUTO, SCF_DEFAULT, SCF_REFERENCE, CodecSpec, Measured, Meter
+from measuring import SCF_AUTO, SCF_DEFAULT, SCF_PIXELS, SCF_REFERENCE, CodecSpec, Measured, Meter
 from peers import Array
 
 import softcomp_codec
@@ -43,6 +43,9 @@ SCF_KEYS = {DEFAULT: SCF_DEFAULT, REFERENCE: SCF_REFERENCE}
 AUTO_KEYS = {f"SCF auto, effort {effort}": key for effort, key in SCF_AUTO.items()}
 """Columns of ``coder="auto"``, which takes the context coder for all but tiny and bilevel images;
 with the codebooks of the column `DEFAULT`."""
+
+WITHOUT_PASTS = "SCF auto, effort 5, without JPEG pasts"
+"""Column of ``coder="pixels"``, where images may have been JPEGs once (table 3)."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,8 @@ class Run:
         """Append what SCF with the coder "auto" makes of groups; a default codebook's own ones."""
         if book.settings != DEFAULT:
             return
-        for name, key in AUTO_KEYS.items():
+        keys = AUTO_KEYS | ({WITHOUT_PASTS: SCF_PIXELS} if self.table == "3" else {})
+        for name, key in keys.items():
             measured = self._measure(key, name, results, book, groups)
             results.cells.setdefault(name, []).extend(measured)
 

@@ -21,6 +21,7 @@ SCF_COLOURS = {
     "SCF auto, effort 1": "#d98cb0",
     "SCF auto, effort 5": "#c75f8f",
     "SCF auto, effort 9": "#8a1c4a",
+    "SCF auto, effort 5, without JPEG pasts": "#e3b7cb",
 }
 PEER_COLOUR = "#8fa3b5"
 PEER_COLOURS = ("#a3adb7", "#8d9db0", "#5b6b80", "#c9b98f", "#7fae9e", "#4e8098", "#9b8ac4",

@@ -229,7 +229,9 @@ def _notes(run: Run, results: Results) -> str:
     lines.append("- SCF default and reference: `softcomp_codec.encode(image, codebook=..., "
                  "coder=\"shapes\")` with its default effort, the coder of soft compression. SCF "
                  "auto: `coder=\"auto\"` at that effort and with the default's codebooks, which "
-                 "takes the context coder where that is smaller, never in bilevel images. "
+                 "takes the context coder where that is smaller, never in bilevel images, and "
+                 "finds images that were JPEGs once; *without JPEG pasts*: `coder=\"pixels\"`, "
+                 "which does not look for that. "
                  "Codebooks are those of `softcomp_codec.train(..., holdout=0)`, the reference "
                  "ones with `settings=\"reference\"`.")  # fmt: skip
     if results.kind == "rgb8" and "SCF reference" in run.coders:

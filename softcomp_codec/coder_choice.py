@@ -35,9 +35,14 @@ CODER_CHOICES = {
     "context": (CONTEXT,),
     "few-colour": (FEW_COLOUR,),
     "jpeg-past": (JPEG_PAST,),
+    "pixels": (TINY, BILEVEL, FEW_COLOUR, CONTEXT, SHAPES),
     "shapes": (SHAPES,),
     "tiny": (TINY,),
 }
+
+CHOOSING = ("auto", "pixels")
+"""Choices of several coders, of which that is taken which makes the file smaller; `pixels` is
+`auto` but for pictures that were JPEGs once."""
 
 STORE_OTHERS = ("shapes", "tiny")
 """Choices by which images that they do not code are stored, not left to the context coder."""
@@ -84,7 +89,7 @@ def coders_for(choice: str, pictures: Sequence[Picture]) -> tuple[Coder, ...]:
         for coder in CODER_CHOICES[choice]
         if coder.codes(pictures[0].mode) and coder.holds(pictures[0].n_pixels, pictures[0].raw_size)
     ]
-    if choice != "auto":
+    if choice not in CHOOSING:
         return tuple(coders) if coders or choice in STORE_OTHERS else (CONTEXT,)
     mode = pictures[0].mode
     dropped = set()
@@ -186,26 +191,52 @@ def middle_of(picture: Picture, side: int) -> Picture:
     return picture._replace(array=prior_choice.middle_of(picture.array, side))
 
 
+def code_as_past(
+    choice: CodebookChoice, picture: Picture, effort: int, coders: Sequence[Coder]
+) -> tuple[Coded | None, bool]:
+    """Return what an image is as one that was a JPEG, None of others, and whether that settles it.
+
+    It does where no other coder can come near; those are not tried then.
+    """
+    if JPEG_PAST not in coders:
+        return None, False
+    if choice not in (None, "none", "auto"):
+        book = codebook_store.load_codebook(choice)
+        if book.fits(picture.mode) and _is_for_reference(book, picture):
+            return None, False
+    found = JPEG_PAST.encode(picture, effort, None)
+    if found is None:
+        return None, False
+    settles = all(coder in (CONTEXT, FEW_COLOUR, JPEG_PAST) for coder in coders)
+    settles = settles and jpeg_past_coder.is_far_smaller(
+        picture.array, picture.mode, found[0], repeats=FEW_COLOUR in coders
+    )
+    return (found[0], JPEG_PAST, found[1]), settles
+
+
 def code_samples(
     picture: Picture,
     book: Codebook | None,
     effort: int,
     overhead: int,
     coders: Sequence[Coder],
+    past: Coded | None = None,
 ) -> Coded | None:
     """Return the smallest of what the coders make of an image; None where nothing was coded.
 
-    `overhead` is what naming the codebook adds to the payload's bytes. A codebook that has
-    nothing for an image but a part for the reference settings is used by those, as published.
+    `overhead` is what naming the codebook adds to the payload's bytes, `past` what `code_as_past`
+    has made. A codebook that has nothing for an image but a part for the reference settings is used
+    by those, as published.
     """
     if book is not None and _is_for_reference(book, picture):
-        coders = (REFERENCE,)
+        coders, past = (REFERENCE,), None
     tried = [
         (payload, coder, uses_book)
         for coder in coders
-        if coder.holds(picture.n_pixels, picture.raw_size)
+        if coder is not JPEG_PAST and coder.holds(picture.n_pixels, picture.raw_size)
         for payload, uses_book in _code_by(coder, picture, book, effort)
     ]
+    tried += [past] if past else []
     return min(tried, key=lambda each: len(each[0]) + overhead * each[2], default=None)
 
 

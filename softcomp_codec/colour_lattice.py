@@ -126,17 +126,6 @@ def merge_lattice(y: Plane, cb: Plane, cr: Plane, corrections: Plane) -> tuple[P
     return red, green, blue
 
 
-def chroma_terms(cb: Plane, cr: Plane) -> tuple[Plane, Plane, Plane]:
-    """Return what chroma 0..255 adds to red, green and blue, not clamped (SPEC 5.2.1)."""
-    table = conversion().astype(np.int32)
-    green = table[lattice_kernels.GREEN_OF_CB][cb] + table[lattice_kernels.GREEN_OF_CR][cr]
-    return (
-        table[lattice_kernels.RED_OF_CR][cr],
-        green >> 16,
-        table[lattice_kernels.BLUE_OF_CB][cb],
-    )
-
-
 def lattice_share(red: Plane, green: Plane, blue: Plane) -> tuple[int, int]:
     """Return (exact, tested): how many pixels of a regular sample a triple gives exactly.
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import peers, worker_threads
+from . import jpeg_past_coder, peers, worker_threads
 from .codebook_store import load_codebook
+from .coders import JPEG_PAST
 from .decoder import decode
 from .encoder import encode
 from .planes import mode_of_array
@@ -124,17 +125,25 @@ class Group:
         return self.raw_bytes / 1e6 / max(sum(map(median, seconds)), 1e-9)
 
 
-def scf(effort: int, choice: str | Codebook = "auto") -> Contender:
+def scf(effort: int, choice: str | Codebook = "auto", coder: str = "auto") -> Contender:
     """Return ``.scf`` at an effort, with ``"auto"``, ``"none"`` or a codebook."""
     book = load_codebook(choice) if choice not in ("auto", "none") else None
     name = f"SCF, effort {effort}"
     if choice != "auto":
         name += f", {book.name}" if book else ", no codebook"
+    if coder != "auto":
+        name += ", without JPEG pasts" if coder == "pixels" else f", {coder}"
     return Contender(
         name,
-        lambda array: encode(array, codebook=book or choice, effort=effort),
+        lambda array: encode(array, codebook=book or choice, effort=effort, coder=coder),
         lambda data: decode(data, codebooks=[book] if book else []),
     )
+
+
+def was_jpeg(array: Array) -> bool:
+    """Whether ``.scf`` finds that a picture was a JPEG once."""
+    mode = mode_of_array(array)
+    return JPEG_PAST.codes(mode) and jpeg_past_coder.find_past(array, mode) is not None
 
 
 def compare(

@@ -10,6 +10,7 @@ import numpy as np
 from . import codebook_store, container, planes
 from .coder_choice import (
     choose_codebook,
+    code_as_past,
     code_at_once,
     code_from_previous,
     code_samples,
@@ -72,10 +73,10 @@ def encode(
         or does not make the file smaller, is left out.
     effort : int
         1 (fast) to 9 (small).
-    coder : {"auto", "bilevel", "context", "few-colour", "jpeg-past", "shapes", "tiny"}
-        ``"auto"`` takes what makes the file smaller; the others are for comparisons. Images that
-        they do not code are coded as by ``"context"``, or stored by ``"shapes"`` and
-        ``"tiny"``.
+    coder : {"auto", "bilevel", "context", "few-colour", "jpeg-past", "pixels", "shapes", "tiny"}
+        ``"auto"`` takes what makes the file smaller; the others are for comparisons. ``"pixels"``
+        is auto without looking for a JPEG past. Images that the others do not code are coded as by
+        ``"context"``, or stored by ``"shapes"`` and ``"tiny"``.
     embed_codebook : bool
         Put the codebook into the file, so that it decodes everywhere.
     reference_bytes : {4, 8, 32}, optional
@@ -230,6 +231,8 @@ def _encode(
     metadata: Metadata,
 ) -> bytes:
     _check_options(effort, reference_bytes, embed_codebook, file_check)
+    if codebook not in (None, "none", "auto"):  # looked for once
+        codebook = codebook_store.load_codebook(codebook)
     first = pictures[0]
     metadata = metadata.for_frames(len(pictures), palette=first.palette is not None)
     segments = metadata.to_segments()
@@ -277,13 +280,20 @@ def _encode_coded(
         samples, book = at_once
         coded = [_as_frame(pictures[0], first, samples, 0)]
     else:
-        book = choose_codebook(codebook, coded_pictures, coders, effort)
+        pasts = [code_as_past(codebook, picture, effort, coders) for picture in coded_pictures]
+        others = [
+            picture for picture, past in zip(coded_pictures, pasts, strict=True) if not past[1]
+        ]
+        book = choose_codebook(codebook, others, coders, effort) if others else None
         overhead = _codebook_overhead(book, first.raw_size, reference_bytes)
         coded = [
             _as_frame(
-                shown, picture, code_samples(picture, book, effort, overhead, coders), overhead
+                shown,
+                picture,
+                past if settles else code_samples(picture, book, effort, overhead, coders, past),
+                overhead,
             )
-            for shown, picture in zip(pictures, coded_pictures, strict=True)
+            for shown, picture, (past, settles) in zip(pictures, coded_pictures, pasts, strict=True)
         ]
         for index, picture in enumerate(coded_pictures):
             if index % KEY_INTERVAL and CONTEXT in coders:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import coefficient_coder, quantiser_tables
+from . import coefficient_coder, jpeg_samples_coder, quantiser_tables
 from .arithmetic import NEUTRAL_STATE
-from .colour_lattice import chroma_terms
 from .container import ByteReader, write_varint
 from .errors import CorruptStreamError, TruncatedStreamError
 from .jpeg_emulation import (
@@ -26,7 +25,9 @@ from .jpeg_emulation import (
     round_samples,
     upsample,
 )
-from .kernels import correction_kernels, entropy_kernels, status
+from .jpeg_samples_coder import blocks_of, blocks_with, luma_wanted
+from .kernels import correction_kernels, entropy_kernels, estimation_kernels, status
+from .worker_threads import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,10 @@ SMALLEST_PIXELS = 1 << 12
 
 LARGEST_PIXELS = 1 << 24
 """The search takes some 60 bytes a pixel."""
+
+FAR_SMALLER, FAR_SMALLER_THAN_REPEATS = 60, 20
+"""Percent of the estimate of `is_far_smaller` below which nothing else is as small; of pictures
+that may repeat themselves, such as charts."""
 
 EXTENSION = 0
 """The further byte of coder 7 (SPEC 2.4)."""
@@ -73,19 +78,45 @@ def may_win(height: int, width: int) -> bool:
     return large_enough and SMALLEST_PIXELS <= height * width <= LARGEST_PIXELS
 
 
+def is_far_smaller(array: NDArray[Any], mode: Mode, payload: bytes, *, repeats: bool) -> bool:
+    """Whether no coder of pixels can come near a payload, by an estimate from some of the rows.
+
+    The estimate is what MED's residuals in YCbCr take by their own statistics. Coders of pixels
+    take at least a given part of that, which is less where a picture may repeat itself (DECISIONS).
+    """
+    picture = np.ascontiguousarray(array).reshape(*array.shape[:2], mode.n_planes)
+    shape = mode.n_planes, estimation_kernels.N_LEVELS, estimation_kernels.N_RESIDUALS
+    n_bits = int(estimation_kernels.simple_bits(picture, np.zeros(shape, np.int64)))
+    percent = FAR_SMALLER_THAN_REPEATS if repeats else FAR_SMALLER
+    return 8 * 256 * 100 * len(payload) <= percent * n_bits
+
+
 def encode_payload(array: NDArray[Any], mode: Mode, *, effort: int = 5) -> bytes | None:
     """Return the payload of a picture (SPEC 5J); inverse of `decode_payload`.
 
     None where no JPEG past was found.
     """
-    from .jpeg_recovery import recover  # decoding does without
+    from .jpeg_recovery import Unsampled, recover  # decoding does without
 
     picture = np.ascontiguousarray(array)
     picture = picture.reshape(array.shape[:2]) if mode.n_planes == 1 else picture
     if not may_win(*picture.shape[:2]):
         return None
     recovered = recover(picture, effort)
+    if isinstance(recovered, Unsampled):
+        return jpeg_samples_coder.encode_payload(picture, recovered, effort)
     return None if recovered is None else write_payload(picture, recovered)
+
+
+def find_past(array: NDArray[Any], mode: Mode) -> Past | None:
+    """Return what JPEG a picture seems to have been decoded from, without its coefficients."""
+    from .jpeg_recovery import find_past
+
+    height, width = array.shape[:2]
+    if not may_win(height, width):
+        return None
+    picture = np.ascontiguousarray(array)
+    return find_past(picture.reshape(height, width) if mode.n_planes == 1 else picture)
 
 
 def write_payload(picture: NDArray[Any], recovered: Recovered) -> bytes | None:
@@ -96,9 +127,15 @@ def write_payload(picture: NDArray[Any], recovered: Recovered) -> bytes | None:
         invert_transform(blocks, table, past.component_shape(index, height, width))
         for index, (blocks, table) in enumerate(zip(coefficients, past.tables, strict=True))
     ]
-    corrections = find_corrections(picture, past, fine, recovered.boxes)
-    code = coefficient_coder.encode_coefficients(coefficients, past.tables, past.all_sampling)
-    kinds, tail = _code_corrections(past, fine, corrections, picture)
+
+    def code_corrections() -> tuple[int, bytes | None]:
+        corrections = find_corrections(picture, past, fine, recovered.boxes)
+        return _code_corrections(past, fine, corrections, picture)
+
+    def code_coefficients() -> bytes | None:
+        return coefficient_coder.encode_coefficients(coefficients, past.tables, past.all_sampling)
+
+    code, (kinds, tail) = in_parallel(code_coefficients, code_corrections)
     if code is None or tail is None:
         return None
     head = bytes([EXTENSION]) + _write_past(past) + bytes([kinds])
@@ -125,31 +162,55 @@ def decode_payload(
 
 
 def describe_payload(payload: bytes, header: Header) -> dict[str, Any]:
-    """Return what a payload says of the JPEG, for reports."""
-    reader = _open(payload)
-    past = _read_past(reader, header)
-    kinds = reader.take(1, "corrections")[0]
-    left = len(payload) - reader.offset
-    n_bytes = reader.varint("length of the coefficients", 1 << 40) if kinds else left
+    """Return what a payload says of the JPEG, for reports; it is decoded.
+
+    Raises
+    ------
+    CorruptStreamError, TruncatedStreamError
+        As `decode_payload`.
+    """
     names = {(1, 1): "4:4:4", (1, 2): "4:2:2", (2, 2): "4:2:0", (2, 1): "4:4:0"}
+    if payload[:1] == bytes([jpeg_samples_coder.EXTENSION]):
+        said = jpeg_samples_coder.describe_payload(payload, header)
+        past = said.pop("past")
+        repeated = past.upsampling != FANCY
+        return {"subsampling": names[past.sampling], "repeated_samples": repeated, **said}
+    codes, n_coefficients = _read_codes(payload, header)
+    codes.decode()
+    past = codes.past
+    kinds = [quantiser_tables.LUMA, quantiser_tables.CHROMA, quantiser_tables.CHROMA]
     return {
         "subsampling": names[past.sampling] if past.n_components == 3 else "gray",
+        "repeated_samples": past.upsampling != FANCY and past.sampling != (1, 1),
         "grid": {"rows": past.phase[0], "columns": past.phase[1]},
         "qualities": [quantiser_tables.quality_of(table) for table in past.tables],
+        "nearest_qualities": [
+            quantiser_tables.nearest_quality(table, kind)
+            for table, kind in zip(past.tables, kinds, strict=False)
+        ],
         "tables": [list(table) for table in past.tables],
-        "coefficient_bytes": n_bytes,
-        "correction_bytes": max(0, len(payload) - reader.offset - n_bytes),
+        "exact_blocks": [round(share, 4) for share in codes.exact_blocks],
+        "exact_pixels": round(codes.exact_pixels, 4),
+        "coefficient_bytes": n_coefficients,
+        "correction_bytes": len(codes.data),
     }
 
 
 def _open(payload: bytes) -> ByteReader:
     reader = ByteReader(payload, "payload")
     if (number := reader.take(1, "coder")[0]) != EXTENSION:
-        raise CorruptStreamError(f"payload, byte 0: coder 7 with number {number}, expected 0")
+        raise CorruptStreamError(f"payload, byte 0: coder 7 with number {number}, expected 0 or 1")
     return reader
 
 
 def _decode(payload: bytes, header: Header) -> NDArray[Any]:
+    if payload[:1] == bytes([jpeg_samples_coder.EXTENSION]):
+        return jpeg_samples_coder.decode_payload(payload, header)
+    return _read_codes(payload, header)[0].decode()
+
+
+def _read_codes(payload: bytes, header: Header) -> tuple[_Codes, int]:
+    """Return what the coefficients give, with the corrections' code, and the bytes of theirs."""
     reader = _open(payload)
     past = _read_past(reader, header)
     height, width = header.height, header.width
@@ -176,7 +237,7 @@ def _decode(payload: bytes, header: Header) -> NDArray[Any]:
         for index, (blocks, table) in enumerate(zip(coefficients, past.tables, strict=True))
     ]
     data = np.frombuffer(bytearray(payload[reader.offset :]), np.uint8)
-    return _Codes(past, fine, kinds, data, height, width).decode()
+    return _Codes(past, fine, kinds, data, height, width), n_bytes
 
 
 # What coefficients leave
@@ -203,7 +264,7 @@ def find_corrections(
             upsample(past, index, rounded[index] + samples[index], height, width)
             for index in (1, 2)
         ]
-        wanted = _luma_wanted(picture, _visible(rounded[0], past, height, width), *chroma)
+        wanted = luma_wanted(picture, _visible(rounded[0], past, height, width), *chroma)
     seen = _visible(samples[0], past, height, width)
     seen[:] = wanted - _visible(rounded[0], past, height, width)
     if past.n_components == 1:
@@ -218,23 +279,22 @@ def _visible(plane: Component, past: Past, height: int, width: int) -> Component
     return plane[top : top + height, left : left + width]
 
 
-def _luma_wanted(picture: NDArray[Any], luma: Component, cb: Component, cr: Component) -> Component:
-    """Return the nearest luma that gives the pixels with this chroma, or nearly gives them."""
-    lowest = np.zeros_like(luma)
-    highest = np.full_like(luma, 255)
-    for channel, term in enumerate(chroma_terms(cb, cr)):
-        value = picture[:, :, channel].astype(np.int32)
-        np.maximum(lowest, np.where(value > 0, value - term, 0), out=lowest)
-        np.minimum(highest, np.where(value < 255, value - term, 255), out=highest)
-    first, last = np.minimum(lowest, highest), np.maximum(lowest, highest)
-    return np.clip(np.minimum(np.maximum(luma, first), last), 0, 255)
-
-
 # The codes
 
 
 class _Codes:
-    """The arithmetic code of all corrections, read in the order in which they are needed."""
+    """The arithmetic code of all corrections, read in the order in which they are needed.
+
+    Attributes
+    ----------
+    past : Past
+    data : ndarray, uint8
+        The code.
+    exact_blocks : list of float
+        Share of each component's blocks without corrections, once decoded.
+    exact_pixels : float
+        Share of the pixels without, once decoded.
+    """
 
     def __init__(
         self,
@@ -245,27 +305,30 @@ class _Codes:
         height: int,
         width: int,
     ) -> None:
-        self._past, self._fine, self._kinds = past, fine, kinds
-        self._data, self._size = data, (height, width)
+        self.past, self.data = past, data
+        self.exact_blocks: list[float] = []
+        self.exact_pixels = 1.0
+        self._fine, self._kinds, self._size = fine, kinds, (height, width)
         code = int.from_bytes(data[:4].tobytes().ljust(4, b"\0"), "big")
         self._interval = np.array([0, 0xFFFFFFFF, code, 4], np.int64)
 
     def decode(self) -> NDArray[Any]:
         """Return the picture."""
-        past, (height, width) = self._past, self._size
+        past, (height, width) = self.past, self._size
         beside: NDArray[np.uint8] | None = None
         shown = []
         for index, fine in enumerate(self._fine):
             corrections = np.zeros_like(fine)
-            dirty = _blocks_of(fine.shape)
+            dirty = blocks_of(fine.shape)
             if self._kinds >> index & 1:
                 states = np.full(correction_kernels.N_COMPONENT_STATES, NEUTRAL_STATE, np.uint32)
                 result, row = correction_kernels.code_component(
                     fine, corrections, dirty, _same_blocks(dirty, beside), states, self._interval,
-                    self._data, True,
+                    self.data, True,
                 )  # fmt: skip
                 self._check(result, f"component {index}, row {row}")
             beside = dirty
+            self.exact_blocks.append(1 - float(dirty.mean()))
             plane = round_samples(fine, corrections)
             shown.append(upsample(past, index, plane, height, width))
         if past.n_components == 1:
@@ -276,11 +339,12 @@ class _Codes:
             differences = np.zeros(picture.shape, np.int16)
             states = np.full(correction_kernels.N_PIXEL_STATES, NEUTRAL_STATE, np.uint32)
             result, row = correction_kernels.code_pixels(
-                picture.astype(np.uint8), differences, _blocks_of(picture.shape), states,
-                self._interval, self._data, True,
+                picture.astype(np.uint8), differences, blocks_of(picture.shape), states,
+                self._interval, self.data, True,
             )  # fmt: skip
             self._check(result, f"pixels, row {row}")
             picture += differences
+            self.exact_pixels = 1 - float((differences != 0).any(axis=2).mean())
             if picture.min() < 0 or picture.max() > 255:
                 raise CorruptStreamError("payload: a corrected pixel is outside 0..255")
         self._check_end()
@@ -294,13 +358,13 @@ class _Codes:
         if not self._kinds:
             return
         end = int(entropy_kernels.end_of_arithmetic(self._interval[:2], int(self._interval[3])))
-        if len(self._data) < end:
+        if len(self.data) < end:
             raise TruncatedStreamError(
-                f"payload: {len(self._data)} bytes of corrections, their code has {end}"
+                f"payload: {len(self.data)} bytes of corrections, their code has {end}"
             )
-        if len(self._data) > end:
+        if len(self.data) > end:
             raise CorruptStreamError(
-                f"payload: {len(self._data) - end} bytes follow the end of the corrections"
+                f"payload: {len(self.data) - end} bytes follow the end of the corrections"
             )
 
 
@@ -314,7 +378,7 @@ def _code_corrections(
     beside: NDArray[np.uint8] | None = None
     results = []
     for index, samples in enumerate(corrections.samples):
-        dirty = _blocks_with(samples)
+        dirty = blocks_with(samples)
         if dirty.any():
             kinds |= 1 << index
             states = np.full(correction_kernels.N_COMPONENT_STATES, NEUTRAL_STATE, np.uint32)
@@ -330,7 +394,7 @@ def _code_corrections(
         states = np.full(correction_kernels.N_PIXEL_STATES, NEUTRAL_STATE, np.uint32)
         predicted = (picture.astype(np.int16) - left).astype(np.uint8)
         result, _ = correction_kernels.code_pixels(
-            predicted, left, _blocks_with(np.abs(left).max(axis=2)), states, interval, data, False
+            predicted, left, blocks_with(np.abs(left).max(axis=2)), states, interval, data, False
         )
         results.append(result)
     if any(result != status.OK for result in results):
@@ -339,18 +403,6 @@ def _code_corrections(
         return 0, b""
     end = entropy_kernels.finish_arithmetic(interval[:2].copy(), data, int(interval[3]))
     return kinds, data[: int(end)].tobytes()
-
-
-def _blocks_of(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    return np.zeros((-(-shape[0] // BLOCK), -(-shape[1] // BLOCK)), np.uint8)
-
-
-def _blocks_with(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return which squares of 8 x 8 have any value but 0."""
-    found = values != 0
-    rows, columns = (np.arange(0, side, BLOCK) for side in values.shape)
-    squares = np.logical_or.reduceat(np.logical_or.reduceat(found, rows, axis=0), columns, axis=1)
-    return squares.astype(np.uint8)
 
 
 def _same_blocks(dirty: NDArray[np.uint8], beside: NDArray[np.uint8] | None) -> NDArray[np.uint8]:

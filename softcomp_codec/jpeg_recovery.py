@@ -17,7 +17,9 @@ from . import colour_lattice, quantiser_estimation, quantiser_tables
 from .jpeg_emulation import (
     BLOCK,
     FANCY,
+    REPLICATION,
     Past,
+    bound_luma,
     convert_colours,
     invert_transform,
     round_samples,
@@ -80,6 +82,8 @@ WINDOW = 7
 
 SAMPLINGS = ((2, 2), (1, 2), (2, 1), (1, 1))
 
+NO_TABLES = ((1,) * 64,) * 3
+
 
 @dataclass(frozen=True)
 class Recovered:
@@ -99,6 +103,24 @@ class Recovered:
     coefficients: list[Coefficients]
     boxes: list[Box]
     exact: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Unsampled:
+    """What was found of a picture whose coefficients cannot be had.
+
+    Attributes
+    ----------
+    past : Past
+        Without tables.
+    luma : ndarray, int32, (H, W)
+    chroma : list of ndarray, int32
+        Samples of both components before upsampling.
+    """
+
+    past: Past
+    luma: Component
+    chroma: list[Component]
 
 
 @dataclass
@@ -149,8 +171,10 @@ def basis() -> NDArray[np.int32]:
     return ((products.reshape(64, 64) + (1 << 19)) >> 20).astype(np.int32)
 
 
-def recover(picture: NDArray[Any], effort: int) -> Recovered | None:
+def recover(picture: NDArray[Any], effort: int) -> Recovered | Unsampled | None:
     """Return the coefficients of a picture that was a JPEG once, None of others.
+
+    Or its samples before upsampling, where coefficients cannot be had.
 
     Parameters
     ----------
@@ -161,10 +185,48 @@ def recover(picture: NDArray[Any], effort: int) -> Recovered | None:
     known = _know(picture)
     if known is None:
         return None
-    past = next((each for each in _likely_pasts(known) if _fits(known, each)), None)
-    if past is None:
+    past = _find(known)
+    return _unsampled(known) if past is None else _Search(known, past, effort).run()
+
+
+def find_past(picture: NDArray[Any]) -> Past | None:
+    """Return the past alone of a picture that was a JPEG once; see `recover`."""
+    known = _know(picture)
+    if known is None:
         return None
-    return _Search(known, past, effort).run()
+    past = _find(known)
+    if past is None and (unsampled := _unsampled(known)) is not None:
+        return unsampled.past
+    return past
+
+
+def _find(known: _Known) -> Past | None:
+    return next((each for each in _likely_pasts(known) if _fits(known, each)), None)
+
+
+def _unsampled(known: _Known) -> Unsampled | None:
+    """Return the samples before upsampling of a picture without coefficients, None without any."""
+    if len(known.boxes) == 1:
+        return None
+    for sampling in SAMPLINGS[:-1]:
+        for row in range(sampling[0]):
+            for column in range(sampling[1]):
+                past = Past(sampling, (row, column), (False, False), FANCY, NO_TABLES)
+                for held in _upsamplings(known, past):
+                    return Unsampled(held, known.guess[0], _chroma_of(known, held))
+    return None
+
+
+def _chroma_of(known: _Known, past: Past) -> list[Component]:
+    """Return the likeliest samples before upsampling within their intervals."""
+    size = known.picture.shape[:2]
+    chroma = []
+    for index in (1, 2):
+        box = known.component(past, index)
+        now = np.clip(downsampled(past, index, known.guess[index]), *box)
+        gap = known.guess[index] - upsample(past, index, now, *size)
+        chroma.append(np.clip(now + downsampled(past, index, gap), *box))
+    return chroma
 
 
 def _know(picture: NDArray[Any]) -> _Known | None:
@@ -177,7 +239,8 @@ def _know(picture: NDArray[Any]) -> _Known | None:
     if n_tested < FEWEST_TESTED or 100 * n_exact < LEAST_SHARE * n_tested:
         return None
     triples, corrections = colour_lattice.split_lattice(red, green, blue)
-    least, most = picture.min(axis=2), picture.max(axis=2)
+    least = np.minimum(np.minimum(red, green), blue)
+    most = np.maximum(np.maximum(red, green), blue)
     certain = (corrections == 0) & (least > 0) & (most < 255)
     lows = np.stack([np.where(certain, each, 0) for each in triples]).astype(np.int32)
     highs = np.stack([np.where(certain, each, 255) for each in triples]).astype(np.int32)
@@ -201,35 +264,48 @@ def _likely_pasts(known: _Known) -> Iterator[Past]:
         yield from _with_tables(known, past)
         return
     for sampling in SAMPLINGS:
-        phases = [
-            list(range(start, BLOCK * by, BLOCK))
-            for start, by in zip(luma_phase, sampling, strict=True)
-        ]
-        pasts = [_past(sampling, (row, column), ()) for row in phases[0] for column in phases[1]]
-        if sampling != (1, 1):
-            pasts = [past for past in pasts if _upsampling_holds(known, past)]
-        if len(pasts) > 1:
-            pasts.sort(key=lambda past: -_zeros_of_chroma(known, past))
-        for past in pasts:
-            yield from _with_tables(known, past)
+        past = _past(sampling, luma_phase, ())
+        # phases that are 8 apart show the same samples, in other blocks
+        for held in _upsamplings(known, past) if sampling != (1, 1) else [past]:
+            phases = [
+                (luma_phase[0] + row, luma_phase[1] + column)
+                for row in range(0, BLOCK * sampling[0], BLOCK)
+                for column in range(0, BLOCK * sampling[1], BLOCK)
+            ]
+            if len(phases) > 1:
+                zeros = _zeros_of_chroma(known, held, phases)
+                phases.sort(key=lambda phase: -zeros[phase])
+            for phase in phases:
+                cut = phase != (0, 0)
+                yield from _with_tables(known, replace(held, phase=phase, cut=(cut, cut)))
 
 
-def _zeros_of_chroma(known: _Known, past: Past) -> int:
-    """Return how many chroma coefficients in 65,536 are nearly 0: most on the right grid."""
+def _zeros_of_chroma(
+    known: _Known, past: Past, phases: list[tuple[int, int]]
+) -> dict[tuple[int, int], int]:
+    """Return how many chroma coefficients in 65,536 are nearly 0, most on the right grid.
+
+    By phases that differ from that of `past` by 0 or 8.
+    """
     # a part that lies in its MCUs as the whole picture does
     starts = [
         max(0, side // 2 - GRID_PIXELS // 2) // (BLOCK * by) * (BLOCK * by)
         for side, by in zip(known.picture.shape, past.sampling, strict=False)
     ]
     rows, columns = (slice(start, start + GRID_PIXELS) for start in starts)
-    told = np.concatenate(
-        [
-            _told(_component_box(past, _part((low, high), rows, columns))[0])
-            for low, high in known.boxes[1:]
-        ]
-    )
-    n_small = int((np.abs(told) < NEARLY_ZERO).sum())
-    return n_small * 65536 // max(1, int(told.size))
+    boxes = [_component_box(past, _part(box, rows, columns))[0] for box in known.boxes[1:]]
+    found = {}
+    for phase in phases:
+        down, across = (
+            (there - here) // by
+            for there, here, by in zip(phase, past.phase, past.sampling, strict=True)
+        )
+        # what lies before the first whole block is left out
+        seen = slice(-down % BLOCK, None), slice(-across % BLOCK, None)
+        told = np.concatenate([_told(_part(box, *seen)) for box in boxes])
+        n_small = int((np.abs(told) < NEARLY_ZERO).sum())
+        found[phase] = n_small * 65536 // max(1, int(told.size))
+    return found
 
 
 def _part(box: Box, rows: slice, columns: slice) -> Box:
@@ -276,8 +352,24 @@ def _grid(plane: Component) -> tuple[int, int] | None:
     return int(-(top + row)) % BLOCK, int(-(left + column)) % BLOCK
 
 
-def _upsampling_holds(known: _Known, past: Past) -> bool:
-    """Whether the chroma of the picture's middle has values before upsampling."""
+def _upsamplings(known: _Known, past: Past) -> list[Past]:
+    """Return the past with the way of upsampling that the picture's middle contradicts less.
+
+    None where it contradicts both.
+    """
+    pasts = [replace(past, upsampling=each) for each in (FANCY, REPLICATION)]
+    against = [_share_against(known, pasts[0])]
+    if against[0]:
+        against.append(_share_against(known, pasts[1]))
+    best = min(range(len(against)), key=against.__getitem__)
+    return [pasts[best]] if against[best] <= MOST_AGAINST else []
+
+
+def _share_against(known: _Known, past: Past) -> int:
+    """Return how many percent of the middle's chroma have no values before upsampling.
+
+    That of the worse component; 0 only where all have some.
+    """
     starts = []
     for side, phase, by in zip(known.picture.shape, past.phase, past.sampling, strict=False):
         # inside of an MCU, where nothing depends on what the picture does not show
@@ -290,12 +382,13 @@ def _upsampling_holds(known: _Known, past: Past) -> bool:
         for each, start, by in zip(past.phase, starts, past.sampling, strict=True)
     )
     part = replace(past, phase=(row, column), cut=(True, True))
-    for index in (1, 2):
-        low, high = (np.ascontiguousarray(each[rows, columns]) for each in known.boxes[index])
-        _, n_against = _component_box(part, (low, high))
-        if 50 * n_against > MOST_AGAINST * low.size:
-            return False
-    return True
+    shares = []
+    for box in known.boxes[1:]:
+        _, n_against = _component_box(part, _part(box, rows, columns))
+        shares.append(-(-50 * n_against // box[0][rows, columns].size))
+        if shares[-1] > MOST_AGAINST:
+            break
+    return max(shares)
 
 
 def _with_tables(known: _Known, past: Past) -> Iterator[Past]:
@@ -369,27 +462,38 @@ def _component_box(past: Past, box: Box) -> tuple[Box, int]:
         return _placed(past, box), 0
     height, width = box[0].shape
     rows, columns = past.component_shape(1, height, width)
+    if past.upsampling == REPLICATION:
+        return _repeated_box(past, box, (rows, columns))
     top, left = past.phase
     low, high = (np.full((rows, columns), each, np.int32) for each in (0, 255))
-    if (down, across) == (1, 2):
-        n_against = kernels.narrow_lines(
-            *box, left, low[top : top + height], high[top : top + height], 4, 1, 2
-        )
-        return (low, high), int(n_against)
-    low, high = (np.full((columns, rows), each, np.int32) for each in (0, 255))
-    if (down, across) == (2, 1):
-        lowest, highest = (np.ascontiguousarray(each.T) for each in box)
-        seen = slice(left, left + width)
-        n_against = kernels.narrow_lines(lowest, highest, top, low[seen], high[seen], 4, 1, 2)
-        return (np.ascontiguousarray(low.T), np.ascontiguousarray(high.T)), int(n_against)
-    # sums of two rows first, 0..1020, then the samples of each column
-    sums = [np.full((height, columns), each, np.int32) for each in (0, 1020)]
-    for _ in range(2):
-        n_against = kernels.narrow_lines(*box, left, *sums, 16, 8, 7)
-        lowest, highest = (np.ascontiguousarray(each.T) for each in sums)
-        n_against += kernels.narrow_lines(lowest, highest, top, low, high, 1, 0, 0)
-        _bound_sums(low.T, high.T, top, sums)
-    return (np.ascontiguousarray(low.T), np.ascontiguousarray(high.T)), int(n_against)
+    if down == 1:
+        n_against = kernels.narrow_lines(*box, False, left, top, low, high, 4, 1, 2)
+    elif across == 1:
+        n_against = kernels.narrow_lines(*box, True, top, left, low, high, 4, 1, 2)
+    else:
+        # sums of two rows first, 0..1020, then the samples of each column
+        sums = [np.full((height, columns), each, np.int32) for each in (0, 1020)]
+        for _ in range(2):
+            n_against = kernels.narrow_lines(*box, False, left, 0, *sums, 16, 8, 7)
+            n_against += kernels.narrow_lines(*sums, True, top, 0, low, high, 1, 0, 0)
+            _bound_sums(low, high, top, sums)
+    return (low, high), int(n_against)
+
+
+def _repeated_box(past: Past, box: Box, shape: tuple[int, int]) -> tuple[Box, int]:
+    """Return the intervals of samples each of which is repeated; and as `_component_box`."""
+    (down, across), (rows, columns) = past.sampling, shape
+    height, width = box[0].shape
+    top, left = past.phase
+    bounds = []
+    for each, otherwise in zip(box, (0, 255), strict=True):
+        full = np.full((rows * down, columns * across), otherwise, np.int32)
+        full[top : top + height, left : left + width] = each
+        bounds.append([full[i::down, j::across] for i in range(down) for j in range(across)])
+    low = np.maximum.reduce(bounds[0])
+    high = np.minimum.reduce(bounds[1])
+    n_against = 2 * down * across * int((low > high).sum())
+    return (np.minimum(low, high), np.maximum(low, high)), n_against
 
 
 def _bound_sums(low: Component, high: Component, top: int, sums: list[Component]) -> None:
@@ -401,6 +505,22 @@ def _bound_sums(low: Component, high: Component, top: int, sums: list[Component]
     last = np.minimum(sums[1], 3 * high[row] + high[other])
     sums[0][:] = np.where(first <= last, first, sums[0])
     sums[1][:] = np.where(first <= last, last, sums[1])
+
+
+def downsampled(past: Past, index: int, plane: Component) -> Component:
+    """Return the means of the pixels that show each of a component's samples most."""
+    shape = past.component_shape(index, *plane.shape)
+    down, across = past.sampling_of(index)
+    margins = []
+    for axis, by in enumerate((down, across)):
+        before = past.phase[axis]
+        margins.append((before, max(0, shape[axis] * by - before - plane.shape[axis])))
+    full = np.pad(plane, margins, "edge")[: shape[0] * down, : shape[1] * across]
+    total: Component = np.zeros(shape, np.int32)
+    for row in range(down):
+        for column in range(across):
+            total += full[row::down, column::across]
+    return (2 * total + down * across) // (2 * down * across)
 
 
 # Blocks
@@ -472,16 +592,16 @@ class _Search:
             box = _placed(past, known.boxes[0])
             found, exact = self._find(0, box, box[0] + box[1], None)
             return Recovered(past, [self._shaped(0, found)], [box], (float(exact.mean()),))
-        boxes = [known.component(past, index) for index in (1, 2)]
+        boxes = on_threads(lambda index: known.component(past, index), (1, 2))
         unsure = [_unsure(_placed(past, known.boxes[0])), *map(_unsure, boxes)]
         states: list[Any] = [None, None, None]
         best: tuple[int, list[Any], Box] | None = None
-        guess, samples = known.guess, [self._downsampled(i, known.guess[i]) for i in (1, 2)]
+        guess, samples = known.guess, [downsampled(past, i, known.guess[i]) for i in (1, 2)]
         for _ in range(self._n_rounds):
             for index, box in zip((1, 2), boxes, strict=True):
                 now = samples[index - 1]
                 gap = guess[index] - upsample(past, index, now, *self._size)
-                start = np.clip(now + self._downsampled(index, gap), *box)
+                start = np.clip(now + downsampled(past, index, gap), *box)
                 state = self._find(index, box, 2 * start, states[index], unsure[index])
                 states[index], samples[index - 1] = state, self._samples(index, state[0])
             chroma = [upsample(past, i, samples[i - 1], *self._size) for i in (1, 2)]
@@ -522,33 +642,10 @@ class _Search:
         fine = invert_transform(self._shaped(index, found), self._past.tables[index], shape)
         return round_samples(fine, np.zeros_like(fine))
 
-    def _downsampled(self, index: int, plane: Component) -> Component:
-        """Return the means of the pixels that show each sample most."""
-        past = self._past
-        shape = past.component_shape(index, *self._size)
-        down, across = past.sampling_of(index)
-        margins = []
-        for axis, by in enumerate((down, across)):
-            before = past.phase[axis]
-            margins.append((before, max(0, shape[axis] * by - before - plane.shape[axis])))
-        full = np.pad(plane, margins, "edge")[: shape[0] * down, : shape[1] * across]
-        parts = full.reshape(shape[0], down, shape[1], across)
-        total: Component = parts.sum(axis=(1, 3), dtype=np.int32)
-        total *= 2
-        total += down * across
-        total //= 2 * down * across
-        return total
-
     def _luma_box(self, cb: Component, cr: Component) -> Box:
         """Return the luma that gives the pixels with this chroma; what is known where none does."""
         picture, (first, last) = self._known.picture, self._known.boxes[0]
-        low, high = np.zeros(self._size, np.int32), np.full(self._size, 255, np.int32)
-        for channel, term in enumerate(colour_lattice.chroma_terms(cb, cr)):
-            value = picture[:, :, channel].astype(np.int32)
-            np.maximum(low, np.where(value > 0, value - term, 0), out=low)
-            np.minimum(high, np.where(value < 255, value - term, 255), out=high)
-        low, high = np.minimum(low, high), np.maximum(low, high)
-        low, high = np.clip(low, 0, 255), np.clip(high, 0, 255)
+        low, high = bound_luma(picture, cb, cr)
         keep = first == last
         return np.where(keep, first, low), np.where(keep, last, high)
 

@@ -60,6 +60,16 @@ def quality_of(table: Table) -> int | None:
     return None if number is None else number % _N_QUALITIES + 1
 
 
+def nearest_quality(table: Table, kind: int) -> int:
+    """Return the quality of libjpeg whose table, `LUMA` or `CHROMA`, differs least."""
+
+    def difference(quality: int) -> int:
+        known = libjpeg_table(kind, quality)
+        return sum(abs(a - b) * 64 // (a + b) for a, b in zip(known, table, strict=True))
+
+    return min(range(1, _N_QUALITIES + 1), key=difference)
+
+
 def write_tables(tables: tuple[Table, ...]) -> bytes:
     """Write the table of each component (SPEC 5J.2); inverse of `read_tables`."""
     parts = []

@@ -30,6 +30,15 @@ def on_threads(function: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
         return list(pool.map(function, items))
 
 
+def in_parallel(first: Callable[[], _T], second: Callable[[], _R]) -> tuple[_T, _R]:
+    """Return what two functions return; on two threads where there may be several."""
+    if (thread_limit.get() or os.cpu_count() or 1) < 2:
+        return first(), second()
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(second)
+        return first(), found.result()
+
+
 def map_many(function: Callable[[_T], _R], items: Iterable[_T], n_threads: int | None) -> list[_R]:
     """Apply a function to each of many items on threads, by default one a core; in their order."""
     everything = list(items)

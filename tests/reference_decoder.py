@@ -574,12 +574,18 @@ def decode_payload(
 def decode_jpeg_past(header: Header) -> list[list[list[int]]]:
     """Decode a payload of the coder of pictures that were JPEGs once (5J)."""
     colour = PLANES_OF_MODE[header.mode] == 3
+
+    def decode_gray(payload: bytes, height: int, width: int) -> list[list[int]]:
+        gray = Header(CONTEXT, 1, width, height, b"", 0, None, None, None, payload)
+        return decode_context(gray, {}, None)[0]
+
     return decode_jpeg(
         header.payload,
         header.height,
         header.width,
         colour,
         lambda luma, cb, cr: invert_lattice(luma, cb, cr, 0),
+        decode_gray,
     )
 
 

@@ -41,6 +41,7 @@ MOST_BITS = 16
 UNARY_STATES = 12
 
 Grid = list[list[int]]
+ToPixel = Callable[[int, int, int], tuple[int, int, int]]
 
 
 def zigzag() -> Iterator[tuple[int, int]]:
@@ -116,6 +117,17 @@ class Component:
             [byte(byte((fine >> 6) + 128) + k) for fine, k in zip(*rows, strict=True)]
             for rows in zip(self.fine, self.corrections, strict=True)
         ]
+
+
+@dataclass
+class PlainComponent(Component):
+    """A component whose samples are in the payload (5J.8)."""
+
+    plain: Grid = field(default_factory=list)
+
+    def samples(self) -> Grid:
+        """Return the samples."""
+        return self.plain
 
 
 @dataclass(frozen=True)
@@ -684,16 +696,70 @@ def upsampler(component: Component, repeated: bool) -> Callable[[int, int], int]
     return number
 
 
+def convert(planes: list[Grid], to_pixel: ToPixel) -> list[Grid]:
+    """Return red, green and blue of Y, Cb and Cr."""
+    pixels = [
+        [to_pixel(*triple) for triple in zip(*rows, strict=True)]
+        for rows in zip(*planes, strict=True)
+    ]
+    return [[[pixel[index] for pixel in row] for row in pixels] for index in range(3)]
+
+
+def decode_samples(
+    file: ByteReader,
+    height: int,
+    width: int,
+    colour: bool,
+    to_pixel: ToPixel,
+    decode_gray: Callable[[bytes, int, int], Grid],
+) -> list[Grid]:
+    """Decode samples without coefficients (5J.8), after the first byte."""
+    flags = file.byte()
+    down, across, repeated = flags >> 1 & 1, flags >> 2 & 1, bool(flags >> 5 & 1)
+    if not colour or flags & 0b11011001 != 1 or not (down or across):
+        raise SpecError("corrupt: the flags of samples")
+    rows, columns, kinds = file.byte(), file.byte(), file.byte()
+    if rows > down or columns > across or kinds not in (0, 8):
+        raise SpecError("corrupt: the head of samples")
+    sizes = [(height, width)]
+    sizes += [((rows + height + down) >> down, (columns + width + across) >> across)] * 2
+    codes = [file.take(file.varint()) for _ in range(3)]
+    grids = [decode_gray(code, *size) for code, size in zip(codes, sizes, strict=True)]
+    planes = [grids[0]]
+    for grid, size in zip(grids[1:], sizes[1:], strict=True):
+        number = upsampler(PlainComponent(*size, down, across, [], plain=grid), repeated)
+        planes.append(
+            [[number(y + rows, x + columns) for x in range(width)] for y in range(height)]
+        )
+    planes = convert(planes, to_pixel)
+    rest = file.rest()
+    if kinds:
+        corrections = ArithmeticDecoder(rest)
+        read_pixel_corrections(corrections, planes, height, width)
+        corrections.finish()
+    elif rest:
+        raise SpecError("corrupt: bytes after the samples")
+    return planes
+
+
 def decode_jpeg(
     payload: bytes,
     height: int,
     width: int,
     colour: bool,
-    to_pixel: Callable[[int, int, int], tuple[int, int, int]],
+    to_pixel: ToPixel,
+    decode_gray: Callable[[bytes, int, int], Grid],
 ) -> list[Grid]:
-    """Decode a payload of coder 7 (5J.1); `to_pixel` is 5.2.1 without correction."""
+    """Decode a payload of coder 7 (5J.1).
+
+    `to_pixel` is 5.2.1 without correction, `decode_gray` decodes a payload of the context coder of
+    some height and width (5C).
+    """
     file = ByteReader(payload)
-    if file.byte() != 0:
+    number = file.byte()
+    if number == 1:
+        return decode_samples(file, height, width, colour, to_pixel, decode_gray)
+    if number != 0:
         raise SpecError("corrupt: coder 7 of another number")
     place = read_place(file, colour, height, width)
     kinds = file.byte()
@@ -719,11 +785,7 @@ def decode_jpeg(
         for number in numbers
     ]
     if colour:
-        pixels = [
-            [to_pixel(*triple) for triple in zip(*rows, strict=True)]
-            for rows in zip(*planes, strict=True)
-        ]
-        planes = [[[pixel[index] for pixel in row] for row in pixels] for index in range(3)]
+        planes = convert(planes, to_pixel)
     if kinds & 8:
         read_pixel_corrections(corrections, planes, height, width)
     corrections.finish()

@@ -9,11 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_images import CONTENTS, SHAPES_OF_MODES, filled, image, noise, top_of, typical
+from made_images import (
+    CONTENTS,
+    SHAPES_OF_MODES,
+    decoded_jpeg,
+    filled,
+    image,
+    made_past,
+    noise,
+    top_of,
+    typical,
+)
 from PIL import Image, features
 
 import softcomp_codec
-from softcomp_codec import comparison, peers, worker_threads
+from softcomp_codec import comparison, container, peers, worker_threads
 from softcomp_codec.planes import mode_of_array
 
 typer_testing = pytest.importorskip("typer.testing")
@@ -250,6 +260,21 @@ def test_the_table_and_the_reasons(pictures, tmp_path):
     assert refused.exit_code == 1
     assert "exists already" in refused.output
     assert output.read_bytes() == before
+
+
+def test_jpeg_pasts_have_rows_without_them(tmp_path):
+    decoded, _ = decoded_jpeg(made_past((2, 2), (0, 0), 85), 96, 112)
+    Image.fromarray(decoded).save(tmp_path / "decoded.png")
+    options = ("--no-peers", "--json", "--repeat", 1, "--effort", 5, "--codebook", "none")
+    codecs = json.loads(scf(tmp_path, *options).stdout)["groups"][0]["codecs"]
+    sizes = {each["name"]: each["bytes"] for each in codecs}
+    assert list(sizes) == [
+        "SCF, effort 5", "SCF, effort 5, without JPEG pasts", "SCF, effort 5, no codebook"
+    ]  # fmt: skip
+    found = softcomp_codec.encode(decoded)
+    assert softcomp_codec.read_header(found).coder == container.JPEG_PAST
+    assert sizes["SCF, effort 5"] == len(found)
+    assert sizes["SCF, effort 5, without JPEG pasts"] > 1.2 * len(found)
 
 
 @needs_imagecodecs

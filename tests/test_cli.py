@@ -10,16 +10,19 @@ import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_images import figure
+from file_builder import file_of
+from made_images import decoded_jpeg, figure, made_past, noise
 from PIL import Image, features
 from small_codebooks import tiny_codebook
 
 import softcomp_codec
-from softcomp_codec import codebook_store, training
+from softcomp_codec import codebook_store, container, jpeg_past_coder, training
+from softcomp_codec.jpeg_recovery import Recovered
 from softcomp_codec.samples import list_samples
 
 typer_testing = pytest.importorskip("typer.testing")
@@ -666,6 +669,38 @@ def test_info_details_of_the_bilevel_coder(tmp_path):
         assert re.search(line, text), (line, text)
 
 
+def test_info_details_of_a_jpeg_past(tmp_path):
+    own = replace(made_past((2, 2), (3, 5), 85), tables=(tuple(range(2, 66)),) * 3)
+    for past, table in (
+        (made_past((2, 2), (3, 5), 85), "libjpeg's table of quality 85: 5 3 3 5 7 12 15 18 /"),
+        (own, "a table of its own, nearest to quality "),
+    ):
+        decoded, coefficients = decoded_jpeg(past, 96, 112)
+        shapes = [past.component_shape(index, 96, 112) for index in range(3)]
+        boxes = [(np.zeros(s, np.int32), np.full(s, 255, np.int32)) for s in shapes]
+        recovered = Recovered(past, coefficients, boxes, (1.0,) * 3)
+        payload = jpeg_past_coder.write_payload(decoded, recovered)
+        path = tmp_path / "past.scf"
+        path.write_bytes(file_of(decoded, payload, coder=container.JPEG_PAST))
+        text = " ".join(run("info", path).split())
+        assert "JPEG past 4:2:0" in text
+        assert "first block 3 rows above and 5 columns before" in text
+        assert table in text
+        assert "exact blocks 100.0 %, 100.0 %, 100.0 %; pixels 100.00 %" in text
+        details = json.loads(run("info", "--json", path))["details"]
+        assert details["exact_blocks"] == [1.0] * 3
+        assert details["tables"][0] == list(past.tables[0])
+    stream = io.BytesIO()
+    slopes = np.add.outer(np.arange(96), np.arange(112))[:, :, None] // np.arange(2, 5)
+    picture = (slopes + 60 + noise((96, 112, 3), 5)).astype(np.uint8)
+    Image.fromarray(picture).save(stream, "JPEG", quality=100, subsampling=2)
+    array = np.asarray(Image.open(stream))
+    path.write_bytes(softcomp_codec.encode(array, codebook=None, coder="jpeg-past"))
+    text = " ".join(run("info", path).split())
+    assert "JPEG past 4:2:0, without its coefficients" in text
+    assert "samples luma " in text
+
+
 def test_info_details_of_the_context_coder(tmp_path):
     path = tmp_path / "colours.scf"
     array = np.zeros((30, 40, 4), np.uint8)
@@ -740,7 +775,7 @@ def test_encode_with_a_coder_that_there_is_not(tmp_path):
     Image.fromarray(np.zeros((3, 3), np.uint8)).save(path)
     text = run("encode", "--coder", "stored", path, code=2)
     assert (
-        "expected one of auto, bilevel, context, few-colour, jpeg-past, shapes, tiny"
+        "expected one of auto, bilevel, context, few-colour, jpeg-past, pixels, shapes, tiny"
         in " ".join(text.replace("│", " ").split())
     )
     assert not path.with_suffix(".scf").exists()

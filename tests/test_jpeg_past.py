@@ -14,12 +14,14 @@ from softcomp_codec import (
     container,
     jpeg_past_coder,
     jpeg_recovery,
+    jpeg_samples_coder,
     planes,
     quantiser_tables,
     worker_threads,
 )
 from softcomp_codec.container import Header
 from softcomp_codec.errors import CorruptStreamError, ScfError, TruncatedStreamError
+from softcomp_codec.jpeg_emulation import REPLICATION, convert_colours
 from softcomp_codec.jpeg_recovery import Recovered
 
 SUBSAMPLINGS = {0: (1, 1), 1: (1, 2), 2: (2, 2)}
@@ -103,6 +105,115 @@ def test_two_generations_edits_and_stretches_stay_exact():
         for effort in (1, 5):
             data = softcomp_codec.encode(picture, codebook=None, effort=effort)
             assert np.array_equal(softcomp_codec.decode(data), picture)
+
+
+def test_more_edits_stay_exact():
+    """Painted over, framed, with a logo, turned, mirrored, brightened, other colours, sharpened."""
+    once, _ = through_jpeg(photograph(136, 168), quality=80, subsampling=2)
+    framed = np.full((150, 190, 3), 255, np.uint8)
+    framed[9:145, 7:175] = once
+    logo = once.copy()
+    logo[100:, 120:] = noise(logo[100:, 120:].shape, 256, 3)
+    lines = once.copy()
+    lines[::5] = 0
+    two = np.concatenate([once, through_jpeg(photograph(136, 100, 5), quality=95)[0]], axis=1)
+    pictures = [framed, logo, lines, two, np.rot90(once), once[:, ::-1], once[:, :, ::-1]]
+    pictures += [np.minimum(once, 255 - 9) + 9, once & 0xFC, np.repeat(once, 2, axis=0)]
+    for picture in map(np.ascontiguousarray, pictures):
+        for coder in ("auto", "jpeg-past"):
+            data = softcomp_codec.encode(picture, codebook=None, coder=coder)
+            assert np.array_equal(softcomp_codec.decode(data), picture)
+        others = softcomp_codec.encode(picture, codebook=None, coder="pixels")
+        assert len(softcomp_codec.encode(picture, codebook=None)) <= len(others)
+
+
+def repeated_samples(original, sampling, quality=85):
+    """What a decoder without interpolation makes of a JPEG of halved chroma."""
+    planes_ = [np.asarray(plane) for plane in Image.fromarray(original).convert("YCbCr").split()]
+    components = []
+    for index, plane in enumerate(planes_):
+        by = sampling if index else (1, 1)
+        coded, _ = through_jpeg(plane[:: by[0], :: by[1]], quality=quality)
+        components.append(coded.repeat(by[0], axis=0).repeat(by[1], axis=1).astype(np.int32))
+    return convert_colours(*components)
+
+
+@pytest.mark.parametrize("sampling", [(1, 2), (2, 1), (2, 2)])
+@pytest.mark.parametrize("corner", [(0, 0), (5, 11)])
+def test_repeated_samples_are_recognised(sampling, corner):
+    decoded = repeated_samples(photograph(160, 192), sampling)
+    picture = np.ascontiguousarray(decoded[corner[0] :, corner[1] :])
+    found = jpeg_recovery.recover(picture, 5)
+    assert found.past.upsampling == REPLICATION
+    assert found.past.sampling == sampling
+    assert found.past.phase == tuple(at % (8 * by) for at, by in zip(corner, sampling, strict=True))
+    data = softcomp_codec.encode(picture, codebook=None)
+    assert softcomp_codec.read_header(data).coder == container.JPEG_PAST
+    assert np.array_equal(softcomp_codec.decode(data), picture)
+    others = softcomp_codec.encode(picture, codebook=None, coder="pixels")
+    assert len(data) < 0.8 * len(others)
+
+
+@pytest.mark.parametrize("subsampling", [1, 2])
+@pytest.mark.parametrize("corner", [(0, 0), (3, 0), (0, 7), (3, 7)])
+def test_samples_of_what_has_no_coefficients(subsampling, corner):
+    decoded, _ = through_jpeg(photograph(150, 170), quality=100, subsampling=subsampling)
+    picture = np.ascontiguousarray(decoded[corner[0] :, corner[1] :])
+    found = jpeg_recovery.recover(picture, 5)
+    assert isinstance(found, jpeg_recovery.Unsampled)
+    data = softcomp_codec.encode(picture, codebook=None, coder="jpeg-past")
+    header, payload = container.read_file(data)
+    assert header.coder == container.JPEG_PAST
+    assert payload[0] == jpeg_samples_coder.EXTENSION
+    assert np.array_equal(softcomp_codec.decode(data), picture)
+    facts = jpeg_past_coder.describe_payload(payload, header)
+    assert facts["subsampling"] == {1: "4:2:2", 2: "4:2:0"}[subsampling]
+    assert sum(facts["sample_bytes"]) + facts["correction_bytes"] < len(payload)
+    others = softcomp_codec.encode(picture, codebook=None, coder="pixels")
+    assert len(data) < 0.97 * len(others)
+
+
+def test_hostile_samples():
+    decoded, _ = through_jpeg(photograph(96, 96), quality=100, subsampling=2)
+    decoded[40:43, 20:40] ^= 1
+    header = header_of(decoded)
+    payload = jpeg_past_coder.encode_payload(decoded, header.mode)
+    assert payload[0] == jpeg_samples_coder.EXTENSION
+    assert payload[4] == 8
+    for position, value, error in (
+        (1, payload[1] | 0x80, "flags"), (1, payload[1] | 8, "flags"), (1, 1, "flags"),
+        (2, 2, "phase"), (3, 2, "phase"), (4, 1, "corrections"), (4, 0, "follow"),
+    ):  # fmt: skip
+        bad = bytearray(payload)
+        bad[position] = value
+        with pytest.raises(CorruptStreamError, match=error):
+            jpeg_past_coder.decode_payload(bytes(bad), header)
+    for length in range(0, len(payload), 41):
+        with pytest.raises(ScfError):
+            jpeg_past_coder.decode_payload(payload[:length], header)
+    with pytest.raises(CorruptStreamError, match="follow"):
+        jpeg_past_coder.decode_payload(payload + b"\0", header)
+    with pytest.raises(CorruptStreamError, match="flags"):
+        jpeg_past_coder.decode_payload(payload, header_of(decoded[:, :, 0]))
+
+
+def test_what_is_far_smaller_is_not_coded_otherwise(monkeypatch):
+    from softcomp_codec import context_coder
+
+    picture, _ = through_jpeg(photograph(200, 220), quality=75, subsampling=2)
+    expected = softcomp_codec.encode(picture, codebook=None)
+    rough, _ = through_jpeg(noise((160, 160), 256).astype(np.uint8), quality=98)
+
+    def fail(*args, **options):
+        raise AssertionError("coded as pixels")
+
+    monkeypatch.setattr(context_coder, "encode_payload", fail)
+    assert softcomp_codec.encode(picture) == softcomp_codec.encode(picture, codebook=None)
+    assert softcomp_codec.encode(picture) == expected
+    with pytest.raises(AssertionError, match="coded as pixels"):
+        softcomp_codec.encode(rough)
+    with pytest.raises(softcomp_codec.CodebookNotFoundError):
+        softcomp_codec.encode(picture, codebook="no-such-book")
 
 
 def test_others_are_left_alone():
@@ -207,7 +318,7 @@ def test_hostile():
     picture, payload = made_payload()
     header = header_of(picture)
     for position, value, error in (
-        (0, 1, "coder 7 with number"),
+        (0, 2, "coder 7 with number"),
         (1, 0x80, "flags"),
         (1, payload[1] & ~1, "flags"),
         (2, 16, "phase"),
@@ -251,3 +362,7 @@ def test_what_info_says():
     assert facts["grid"] == {"rows": 0, "columns": 0}
     assert len(facts["tables"]) == 3
     assert 0 < facts["coefficient_bytes"] <= len(payload)
+    assert facts["qualities"] == facts["nearest_qualities"] == [85, 85, 85]
+    assert len(facts["exact_blocks"]) == 3
+    assert all(0.9 < share <= 1 for share in facts["exact_blocks"])
+    assert 0.9 < facts["exact_pixels"] <= 1

@@ -130,6 +130,7 @@ def test_table_of_photographs(data, tmp_path, monkeypatch):
     text = run("3", data, tmp_path)
     for name in ("DRIVE", "PH2"):
         expected = {"SCF default", "SCF reference", *AUTO, "JPEG-LS, green diff.", *PEERS}
+        expected.add(paper_tables.WITHOUT_PASTS)
         assert set(rows(section(text, name))) == expected
     reference = [book for book in trained if book.reference]
     assert [book.name for book in reference] == ["DRIVE, SCF reference", "PH2, SCF reference"]
@@ -220,7 +221,7 @@ def test_the_default_column_is_the_shapes_coder(tmp_path):
     book = softcomp_codec.train(pictures, name="shapes", holdout=0)
     book.save(tmp_path / "shapes.scfb")
     coders = {}
-    for key in (measuring.SCF_DEFAULT, *measuring.SCF_AUTO.values()):
+    for key in (measuring.SCF_DEFAULT, measuring.SCF_PIXELS, *measuring.SCF_AUTO.values()):
         codec = measuring._codec(measuring.CodecSpec(key, "gray8", str(tmp_path / "shapes.scfb")))
         data = codec.encode(pictures[0])
         coders[key] = softcomp_codec.read_header(data).coder

@@ -20,17 +20,17 @@ write = reference.write_varint
 JPEG_PAST = 7
 
 
-def decoded_picture(colour):
+def decoded_picture(colour, quality=80, subsampling=2, side=64):
     """What Pillow decodes of a JPEG, 4:2:0 or gray; smaller ones are not looked for."""
-    y, x = np.mgrid[0:64, 0:64]
+    y, x = np.mgrid[0:side, 0:side]
     slopes = [70 + 40 * k + y + (2 - k) * x // 2 for k in range(3)]
     disc = (y - 30) ** 2 + (x - 20) ** 2 < 200
     planes = [np.where(disc, slope // 2, slope) + noise(y.shape, 9, 0) for slope in slopes]
     picture = np.clip(np.stack(planes, axis=2), 0, 255).astype(np.uint8)
     stream = io.BytesIO()
     image = Image.fromarray(picture if colour else picture[:, :, 0])
-    options = {"subsampling": 2} if colour else {}
-    image.save(stream, "JPEG", quality=80, **options)
+    options = {"subsampling": subsampling} if colour else {}
+    image.save(stream, "JPEG", quality=quality, **options)
     return np.asarray(Image.open(stream)).copy()
 
 
@@ -43,6 +43,22 @@ def test_pictures(colour, edited):
     file = softcomp_codec.encode(picture, codebook=None, coder="jpeg-past")
     assert reference.read_header(file).coder == JPEG_PAST
     assert reference.decode(file).samples == picture.tobytes()
+
+
+@pytest.mark.parametrize("subsampling", [1, 2])
+@pytest.mark.parametrize("corner", [(0, 0), (1, 1)])
+def test_samples_without_coefficients(subsampling, corner):
+    picture = decoded_picture(True, 100, subsampling, 68)[corner[0] :, corner[1] :].copy()
+    picture[20:23, 30:34] ^= 1
+    file = softcomp_codec.encode(picture, codebook=None, coder="jpeg-past")
+    header = reference.read_header(file)
+    assert (header.coder, header.payload[0]) == (JPEG_PAST, 1)
+    assert reference.decode(file).samples == picture.tobytes()
+    for position in (1, 2, 3, 4, 5, len(header.payload) // 2, len(header.payload) - 1):
+        bad = bytearray(file)
+        bad[len(file) - len(header.payload) + position] ^= 0x15
+        found = outcome(lambda bad=bad: reference.decode(bytes(bad)))
+        assert outcome(lambda bad=bad: softcomp_codec.decode(bytes(bad))) == found
 
 
 class EndlessDecoder(ArithmeticDecoder):

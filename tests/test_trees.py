@@ -356,6 +356,32 @@ def test_what_imageio_reads_needs_leave_to_drop_metadata(tmp_path, monkeypatch):
     assert np.array_equal(found, np.arange(12).reshape(3, 4))
 
 
+# ---- Lossy files -----------------------------------------------------------------------------
+
+
+def test_what_jpegs_take_is_said(tmp_path):
+    y, x = np.mgrid[0:96, 0:128]
+    layers = [(90 + 40 * np.sin(x * y / (400.0 + 90 * k)) + x // 2) for k in range(3)]
+    picture = Image.fromarray(np.clip(np.stack(layers, axis=2), 0, 255).astype(np.uint8))
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    paths = [tmp_path / "in" / name for name in ("one.jpg", "deep/two.jpg", "deep/three.jpg")]
+    for quality, path in zip((75, 85, 90), paths, strict=True):
+        picture.save(path, quality=quality)
+    text = " ".join(run("encode", paths[0], "-o", tmp_path / "one.scf").split())
+    before, size = paths[0].stat().st_size, (tmp_path / "one.scf").stat().st_size
+    assert size < before
+    part = f"{before:,} bytes as JPEG, {size:,} as .scf ({size / before:.2f} of it)"
+    assert part in text
+    assert text.count("decoded pixels are kept") == 1
+    assert "came from lossy files" not in text
+    text = " ".join(run("encode", tmp_path / "in", "-o", tmp_path / "out").split())
+    before = sum(path.stat().st_size for path in paths)
+    size = sum(path.stat().st_size for path in (tmp_path / "out").rglob("*.scf"))
+    assert f"3 pictures came from lossy files (JPEG), {before:,} bytes" in text
+    assert f"take {size:,} as .scf ({size / before:.2f} of it)" in text
+    assert "as JPEG," not in text
+
+
 # ---- Verifying and deleting ----------------------------------------------------------------------
 
 
@@ -368,7 +394,7 @@ def test_delete_source_deletes_what_is_verified(tree):
     assert "deep/er/d.jpg" in left, "a JPEG cannot be made again from its pixels"
     assert "README.md" in left
     assert "5 sources deleted" in text
-    assert "those files were not deleted (--delete-lossy does)" in text
+    assert "lossy files were not deleted (--delete-lossy does)" in text
     text = run("encode", tree, "--in-place", "--delete-source", "--delete-lossy", "--resume")
     assert "0 pictures encoded; 1 done before; 1 source deleted" in text
     assert "deep/er/d.jpg" not in names_below(tree)

@@ -86,7 +86,8 @@ def bench(
 ) -> None:
     """Compare .scf with PNG, WebP, JPEG-LS, JPEG 2000 and JPEG XL.
 
-    On your own pictures, in memory: they stay as they are.
+    On your own pictures, in memory: they stay as they are. Where some were JPEGs once, .scf is also
+    measured without looking for that.
 
     JPEG-LS, JPEG 2000 and JPEG XL need the extra "bench".
 
@@ -97,10 +98,16 @@ def bench(
     _check_output(output, force=force)
     efforts = list(dict.fromkeys(effort or EFFORTS))
     choices = list(dict.fromkeys(["auto", *(codebook or [])]))
-    contenders = [comparison.scf(each, choice) for choice in choices for each in efforts]
     images, n_failed = read_pictures(inputs)
     if not images:
         raise ValueError("there is no picture to compare on")
+    coders = ("auto", "pixels") if any(map(comparison.was_jpeg, images)) else ("auto",)
+    contenders = [
+        comparison.scf(each, choice, coder)
+        for choice in choices
+        for each in efforts
+        for coder in (coders if choice == "auto" else ("auto",))
+    ]
     remarks = [*_codebook_remarks(choices), *(_missing(images) if peers else [])]
     with progress("warming up", len(images) * repeat) as move:
         groups = comparison.compare(

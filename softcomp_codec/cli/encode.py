@@ -101,7 +101,10 @@ def encode(
         str,
         typer.Option(
             metavar="NAME",
-            help="auto, or for comparisons bilevel, context, few-colour, shapes or tiny.",
+            help=(
+                "auto, or for comparisons bilevel, context, few-colour, jpeg-past, pixels (auto "
+                "without JPEG pasts), shapes or tiny."
+            ),
             autocompletion=complete_coder,
         ),
     ] = "auto",
@@ -184,7 +187,7 @@ def encode(
     with known_for_now([] if book is None else [book]):
         done = collect(results, tally)
     plan.found.report("no pictures by name")
-    _summarise(done, tally, len(plan.jobs) + plan.failures)
+    _summarise(done, tally, len(plan.jobs) + plan.failures, set(inputs))
     if book is not None and not embed_codebook and any(each.has_codebook for _, each in done):
         _say_what_is_needed(book)
     if tally.interrupted:
@@ -324,7 +327,9 @@ def _check_codebook_is_found(book: Codebook) -> None:
         )
 
 
-def _summarise(done: list[tuple[Job, Encoded]], tally: Tally, n_jobs: int) -> None:
+def _summarise(
+    done: list[tuple[Job, Encoded]], tally: Tally, n_jobs: int, named: set[Path]
+) -> None:
     new = [(job, result) for job, result in done if not result.resumed]
     results = [result for _, result in new]
     tally.n_done = len(new)
@@ -353,7 +358,7 @@ def _summarise(done: list[tuple[Job, Encoded]], tally: Tally, n_jobs: int) -> No
     dropped = Counter(kind for result in results for kind in result.dropped)
     for kind, count in sorted(dropped.items()):
         note(f"{kind} of {plural(count, 'picture')} dropped")
-    _say_what_is_lossy(done, deletes=tally.n_deleted > 0)
+    _say_what_is_lossy(done, named, deletes=tally.n_deleted > 0)
     before = sum(result.source_size for result in results)
     text = f"{plural(len(new), 'picture')} encoded"
     if new:
@@ -364,16 +369,35 @@ def _summarise(done: list[tuple[Job, Encoded]], tally: Tally, n_jobs: int) -> No
     say("; ".join([text, *tally.parts(n_jobs)]))
 
 
-def _say_what_is_lossy(done: list[tuple[Job, Encoded]], *, deletes: bool) -> None:
-    lossy = [result for _, result in done if result.lossy_format is not None]
+def _say_what_is_lossy(done: list[tuple[Job, Encoded]], named: set[Path], *, deletes: bool) -> None:
+    """Say what lossy files take as ``.scf``, a line each of the `named`, and what is not kept."""
+    lossy = [(job, result) for job, result in done if result.lossy_format is not None]
     if not lossy:
         return
-    formats = ", ".join(sorted({str(result.lossy_format) for result in lossy}))
-    text = f"{plural(len(lossy), 'picture')} came from lossy files ({formats}): their .scf holds "
-    text += "the decoded pixels, from which such a file cannot be made again"
-    if deletes and not all(result.deleted for result in lossy):
-        text += "; those files were not deleted (--delete-lossy does)"
-    note(text)
+    single = [(job, result) for job, result in lossy if job.source in named]
+    if len(single) <= MAX_LISTED:
+        for job, result in single:
+            note(
+                f"{job.source}: {n_bytes(result.source_size)} bytes as {result.lossy_format}, "
+                f"{n_bytes(result.size)} as .scf ({_part(result.size, result.source_size)}); its "
+                "decoded pixels are kept, not the file, which cannot be made again from them"
+            )
+    others = lossy if len(single) > MAX_LISTED else [each for each in lossy if each not in single]
+    if others:
+        formats = ", ".join(sorted({str(result.lossy_format) for _, result in others}))
+        before = sum(result.source_size for _, result in others)
+        size = sum(result.size for _, result in others)
+        note(
+            f"{plural(len(others), 'picture')} came from lossy files ({formats}), "
+            f"{n_bytes(before)} bytes, and take {n_bytes(size)} as .scf ({_part(size, before)}): "
+            "the decoded pixels are kept, from which such a file cannot be made again"
+        )
+    if deletes and not all(result.deleted for _, result in lossy):
+        note("lossy files were not deleted (--delete-lossy does)")
+
+
+def _part(size: int, before: int) -> str:
+    return f"{size / before:.2f} of it" if before else "-"
 
 
 def _say_what_is_needed(book: Codebook) -> None:

@@ -333,7 +333,11 @@ def _detail_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
         missing = facts["codebook"] is not None and facts["codebook"]["found"] is None
         return [("details", "not without the codebook" if missing else "none of this coder")]
     lines = [("details", "of the first frame")] if facts["frames"] > 1 else []
-    for key, describe_it in (("by_blocks", _bilevel_lines), ("subsampling", _jpeg_past_lines)):
+    for key, describe_it in (
+        ("by_blocks", _bilevel_lines),
+        ("sample_bytes", _jpeg_samples_lines),
+        ("subsampling", _jpeg_past_lines),
+    ):
         if key in details:
             return lines + describe_it(details)
     if "adaptive" in details:
@@ -364,14 +368,48 @@ def _detail_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _jpeg_past_lines(details: dict[str, Any]) -> list[tuple[str, str]]:
     """Say what JPEG the picture was decoded from."""
-    qualities = ", ".join("other" if each is None else f"{each}" for each in details["qualities"])
     grid = details["grid"]
-    return [
-        ("JPEG past", f"{details['subsampling']}, libjpeg's quality of each component {qualities}"),
+    repeated = ", samples repeated" if details["repeated_samples"] else ""
+    exact = ", ".join(f"{100 * share:.1f} %" for share in details["exact_blocks"])
+    lines = [
+        ("JPEG past", f"{details['subsampling']}{repeated}"),
         ("grid", f"first block {grid['rows']} rows above and {grid['columns']} columns before"),
+    ]
+    before: list[int] = []
+    for index, steps in enumerate(details["tables"]):
+        if steps != before:
+            name = "quantiser" if index == 0 else "of chroma" if index == 1 else "of the last"
+            lines.append((name, _table_line(details, index)))
+        before = steps
+    return [
+        *lines,
+        ("exact blocks", f"{exact}; pixels {100 * details['exact_pixels']:.2f} %"),
         ("coefficients", f"{n_bytes(details['coefficient_bytes'])} bytes"),
         ("corrections", f"{n_bytes(details['correction_bytes'])} bytes"),
     ]
+
+
+def _jpeg_samples_lines(details: dict[str, Any]) -> list[tuple[str, str]]:
+    """Say the same of a picture whose coefficients were not found."""
+    repeated = ", repeated" if details["repeated_samples"] else ""
+    luma, *chroma = map(n_bytes, details["sample_bytes"])
+    return [
+        ("JPEG past", f"{details['subsampling']}{repeated}, without its coefficients"),
+        ("samples", f"luma {luma} bytes, chroma {' and '.join(chroma)}"),
+        ("corrections", f"{n_bytes(details['correction_bytes'])} bytes"),
+    ]
+
+
+def _table_line(details: dict[str, Any], index: int) -> str:
+    """Say which quantiser table a component has."""
+    steps = details["tables"][index]
+    quality = details["qualities"][index]
+    if quality is not None:
+        name = f"libjpeg's table of quality {quality}"
+    else:
+        name = f"a table of its own, nearest to quality {details['nearest_qualities'][index]}"
+    rows = [" ".join(map(str, steps[start : start + 8])) for start in range(0, 64, 8)]
+    return f"{name}: {' / '.join(rows)}"
 
 
 def _bilevel_lines(details: dict[str, Any]) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .jit import inlined, kernel
+from .residual_kernels import _med
 
 BASIS_BITS = 12
 """Coefficients are in 4096ths."""
@@ -144,3 +145,86 @@ def transform_blocks(samples, cosines, out):
                 for y in range(8):
                     total += np.int64(cosines[v, y]) * rows[y, u]
                 out[n, 8 * v + u] = (total + half) >> 11
+
+
+N_LEVELS, N_RESIDUALS = 11, 511
+"""Residuals are counted apart by the steps around them, in powers of two."""
+
+_SAMPLED_ROWS = 3
+"""Of so many rows one is looked at; it shares no factor with the grids of JPEGs."""
+
+
+@inlined
+def _convert_row(picture, row, out):
+    """Fill the components of a row of pixels (int32, (components, W)): YCbCr, or gray."""
+    for x in range(picture.shape[1]):
+        if picture.shape[2] == 1:
+            out[0, x] = picture[row, x, 0]
+            continue
+        r, g, b = np.int32(picture[row, x, 0]), np.int32(picture[row, x, 1]), picture[row, x, 2]
+        b = np.int32(b)
+        out[0, x] = (19595 * r + 38470 * g + 7471 * b + 32768) >> 16
+        out[1, x] = (-11059 * r - 21709 * g + 32768 * b + 8421375) >> 16
+        out[2, x] = (32768 * r - 27439 * g - 5329 * b + 8421375) >> 16
+
+
+@inlined
+def _log2(value):
+    """Return log2 of 1..2**40 in 256ths."""
+    whole = np.int64(0)
+    while value >> (whole + 1):
+        whole += 1
+    rest = (value << 16) >> whole if whole < 22 else value >> (whole - 16)
+    result = whole
+    for _ in range(8):
+        rest = (rest * rest) >> 16
+        result <<= 1
+        if rest >= 1 << 17:
+            rest >>= 1
+            result |= 1
+    return result
+
+
+@kernel
+def simple_bits(picture, counts):
+    """Return the bits of a picture by MED's residuals, each by how often it is beside such steps.
+
+    Parameters
+    ----------
+    picture : ndarray, uint8, (H, W, 1 or 3)
+    counts : ndarray, int64, (1 or 3, N_LEVELS, N_RESIDUALS)
+        0 before.
+
+    Returns
+    -------
+    n_bits : int
+        Of the whole picture, from some of its rows; in 256ths.
+    """
+    n_rows, n_columns, n_components = picture.shape
+    above = np.empty((n_components, n_columns), np.int32)
+    line = np.empty((n_components, n_columns), np.int32)
+    n_seen = np.int64(0)
+    for row in range(1, n_rows, _SAMPLED_ROWS):
+        _convert_row(picture, row - 1, above)
+        _convert_row(picture, row, line)
+        n_seen += 1
+        for k in range(n_components):
+            for x in range(1, n_columns - 1):
+                west, north = line[k, x - 1], above[k, x]
+                north_west, north_east = above[k, x - 1], above[k, x + 1]
+                steps = abs(west - north_west) + abs(north_west - north) + abs(north - north_east)
+                level = 0
+                while steps >> level:
+                    level += 1
+                residual = line[k, x] - _med(west, north, north_west)
+                counts[k, level, residual + 255] += 1
+    n_bits = np.int64(0)
+    for k in range(n_components):
+        for level in range(N_LEVELS):
+            total = np.int64(0)
+            for each in counts[k, level]:
+                total += each
+            for each in counts[k, level]:
+                if each:
+                    n_bits += each * (_log2(total) - _log2(each))
+    return n_bits * n_rows // max(n_seen, 1)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .jit import inlined, kernel
+from .lattice_kernels import BLUE_OF_CB, GREEN_OF_CB, GREEN_OF_CR, RED_OF_CR
 
 FINE_BITS = 6
 """Samples before rounding are kept in 64ths, half a sample added."""
@@ -144,3 +145,45 @@ def upsample(plane, rows_by, columns_by, fancy, top, left, out):
         else:
             for x in range(out.shape[1]):
                 out[y, x] = sums[(x + left) >> (columns_by - 1)]
+
+
+@kernel
+def convert_pixels(luma, cb, cr, conversion, picture):
+    """Fill the pixels (uint8, (H, W, 3)) of samples 0..255 (SPEC 5.2.1)."""
+    for row in range(luma.shape[0]):
+        for column in range(luma.shape[1]):
+            y = np.int64(luma[row, column])
+            at_cb, at_cr = np.uint64(cb[row, column]), np.uint64(cr[row, column])
+            red = y + conversion[RED_OF_CR, at_cr]
+            green = y + ((conversion[GREEN_OF_CB, at_cb] + conversion[GREEN_OF_CR, at_cr]) >> 16)
+            blue = y + conversion[BLUE_OF_CB, at_cb]
+            picture[row, column, 0] = min(max(red, 0), 255)
+            picture[row, column, 1] = min(max(green, 0), 255)
+            picture[row, column, 2] = min(max(blue, 0), 255)
+
+
+@kernel
+def bound_luma(picture, cb, cr, conversion, lowest, highest):
+    """Fill the luma (int32, (H, W)) that gives the pixels with this chroma, or nearly gives them.
+
+    Where none does, the bounds are those that contradict, in order. Components of 0 and 255 bound
+    one side only.
+    """
+    for row in range(cb.shape[0]):
+        for column in range(cb.shape[1]):
+            at_cb, at_cr = np.uint64(cb[row, column]), np.uint64(cr[row, column])
+            green = (conversion[GREEN_OF_CB, at_cb] + conversion[GREEN_OF_CR, at_cr]) >> 16
+            low, high = np.int64(0), np.int64(255)
+            for channel in range(3):
+                term = green
+                if channel == 0:
+                    term = conversion[RED_OF_CR, at_cr]
+                elif channel == 2:
+                    term = conversion[BLUE_OF_CB, at_cb]
+                value = np.int64(picture[row, column, channel])
+                if value > 0:
+                    low = max(low, value - term)
+                if value < 255:
+                    high = min(high, value - term)
+            lowest[row, column] = min(max(min(low, high), 0), 255)
+            highest[row, column] = min(max(low, high, 0), 255)

@@ -7,72 +7,157 @@ from .lattice_kernels import FIRST_CB, FIRST_CR, _chroma_range, _clipped_triple,
 
 _MAX_PASSES = 20
 
+LINES = 32
+"""Lines that are narrowed together, sample by sample, in arithmetic of 16 bits."""
+
+_THIRD_OFFSET = 6144
+
 
 @inlined
-def _propagate(lowest, highest, n_seen, phase, low, high, n, scale, even, odd):
-    """Narrow low <= x <= high by lowest <= (3 x[i] + x[i -+ 1] + even or odd) // scale <= highest.
+def _third(value):
+    """Return the integer below a third of -6144..26000."""
+    shifted = np.uint16(np.int16(value + np.int16(_THIRD_OFFSET)))
+    product = np.uint32(np.uint32(shifted) * np.uint32(21846))
+    return np.int16(np.int16(product >> np.uint32(16)) - np.int16(_THIRD_OFFSET // 3))
 
-    Seen place s is place s + phase of the doubled line, whose even (odd) places lie nearer to the
-    one before (after). Whatever contradicts is left alone; returns how often that happened in the
-    last pass.
+
+@inlined
+def _bounds(least, most, x_low, x_high, y_low, y_high):
+    """Return what least <= 3 x + y <= most leaves of x and y."""
+    first = max(_third(np.int16(np.int16(least - y_high) + np.int16(2))), x_low)
+    last = min(_third(np.int16(most - y_low)), x_high)
+    y_first = max(np.int16(least - np.int16(np.int16(3) * last)), y_low)
+    y_last = min(np.int16(most - np.int16(np.int16(3) * first)), y_high)
+    return first, last, y_first, y_last
+
+
+@inlined
+def _narrow_place(least, most, seen, low, high, i, j, new):
+    """Narrow the samples i and j of all lines by what is seen at a place.
+
+    Lines where that contradicts are left alone. Returns a number that is not 0 if any changed.
+    `new`: int16, (4 LINES,), takes in what is computed: one array is written, so that compilers see
+    that the lines are independent.
     """
+    changed = np.int16(0)
+    for k in range(LINES):
+        x_low, x_high, y_low, y_high = low[i, k], high[i, k], low[j, k], high[j, k]
+        first, last, y_first, y_last = _bounds(
+            least[seen, k], most[seen, k], x_low, x_high, y_low, y_high
+        )
+        holds = (first <= last) & (y_first <= y_last)
+        first, last = (first if holds else x_low), (last if holds else x_high)
+        y_first, y_last = (y_first if holds else y_low), (y_last if holds else y_high)
+        changed |= np.int16(first ^ x_low) | np.int16(last ^ x_high)
+        changed |= np.int16(y_first ^ y_low) | np.int16(y_last ^ y_high)
+        new[k] = first
+        new[LINES + k] = last
+        new[2 * LINES + k] = y_first
+        new[3 * LINES + k] = y_last
+    if changed:
+        for k in range(LINES):
+            low[i, k] = new[k]
+        for k in range(LINES):
+            high[i, k] = new[LINES + k]
+        for k in range(LINES):
+            low[j, k] = new[2 * LINES + k]
+        for k in range(LINES):
+            high[j, k] = new[3 * LINES + k]
+    return changed
+
+
+@inlined
+def _count_against(least, most, seen, low, high, i, j, n_lines):
+    """Return in how many of the first lines what is seen at a place contradicts."""
     n_against = np.int64(0)
-    for _ in range(_MAX_PASSES):
-        changed = False
-        n_against = np.int64(0)
-        for walk in range(2 * n_seen):
-            seen = walk if walk < n_seen else 2 * n_seen - 1 - walk
-            place = seen + phase
-            i = place >> 1
-            if place & 1:
-                j, rounding = min(i + 1, n - 1), odd
-            else:
-                j, rounding = max(i - 1, 0), even
-            if i == j:
-                # an edge looks the same where the JPEG went on beyond it, but is not
-                continue
-            least = scale * lowest[seen] - rounding
-            most = scale * highest[seen] + scale - 1 - rounding
-            first = max(-((high[j] - least) // 3), low[i])
-            last = min((most - low[j]) // 3, high[i])
-            if first > last:
-                n_against += 1
-                continue
-            other_first = max(least - 3 * last, low[j])
-            other_last = min(most - 3 * first, high[j])
-            if other_first > other_last:
-                n_against += 1
-                continue
-            if other_first > low[j]:
-                low[j] = other_first
-                changed = True
-            if other_last < high[j]:
-                high[j] = other_last
-                changed = True
-            if first > low[i]:
-                low[i] = first
-                changed = True
-            if last < high[i]:
-                high[i] = last
-                changed = True
-        if not changed:
-            break
+    for k in range(n_lines):
+        first, last, y_first, y_last = _bounds(
+            least[seen, k], most[seen, k], low[i, k], high[i, k], low[j, k], high[j, k]
+        )
+        n_against += np.int64(first > last or y_first > y_last)
     return n_against
 
 
+@inlined
+def _other(place, n):
+    """Return the sample that an interpolated place shows besides that of its half."""
+    i = place >> 1
+    return min(i + 1, n - 1) if place & 1 else max(i - 1, 0)
+
+
+@inlined
+def _copy_lines(plane, vertical, start, n_lines, group, back):
+    """Copy lines from a plane to the columns of `group`, the last to all that are left; or back."""
+    for place in range(group.shape[0]):
+        for k in range(n_lines if back else LINES):
+            line = start + min(k, n_lines - 1)
+            if back and vertical:
+                plane[place, line] = group[place, k]
+            elif back:
+                plane[line, place] = group[place, k]
+            else:
+                group[place, k] = plane[place, line] if vertical else plane[line, place]
+
+
 @kernel
-def narrow_lines(lowest, highest, phase, low, high, scale, even, odd):
+def narrow_lines(lowest, highest, vertical, phase, first_line, low, high, scale, even, odd):
     """Narrow each line's samples by what the picture shows of it, doubled (SPEC 5J.4).
 
-    `lowest`, `highest`: int32, (lines, seen); `low`, `high`: int32, (lines, samples), narrowed.
-    Returns how many seen samples contradict, each counted twice.
+    low <= x <= high by lowest <= (3 x[i] + x[i -+ 1] + even or odd) // scale <= highest. Seen place
+    s is place s + phase of the doubled line, whose even (odd) places lie nearer to the one before
+    (after). Whatever contradicts is left alone.
+
+    Parameters
+    ----------
+    lowest, highest : ndarray, int32, (H, W)
+    vertical : bool
+        Whether lines are columns.
+    phase, first_line : int
+        What the picture does not show before its first place of a line, and before its first line.
+    low, high : ndarray, int32
+        Narrowed.
+
+    Returns
+    -------
+    n_against : int
+        How many seen samples contradict, each counted twice.
     """
+    n_lines = lowest.shape[1] if vertical else lowest.shape[0]
+    n_seen = lowest.shape[0] if vertical else lowest.shape[1]
+    n = low.shape[0] if vertical else low.shape[1]
+    least, most = np.empty((n_seen, LINES), np.int16), np.empty((n_seen, LINES), np.int16)
+    group_low, group_high = np.empty((n, LINES), np.int16), np.empty((n, LINES), np.int16)
+    new = np.empty(4 * LINES, np.int16)
     n_against = np.int64(0)
-    for line in range(low.shape[0]):
-        n_against += _propagate(
-            lowest[line], highest[line], lowest.shape[1], phase, low[line], high[line],
-            low.shape[1], scale, even, odd,
-        )  # fmt: skip
+    for start in range(0, n_lines, LINES):
+        n_here = min(LINES, n_lines - start)
+        _copy_lines(lowest, vertical, start, n_here, least, False)
+        _copy_lines(highest, vertical, start, n_here, most, False)
+        for seen in range(n_seen):
+            rounding = odd if (seen + phase) & 1 else even
+            for k in range(LINES):
+                least[seen, k] = scale * least[seen, k] - rounding
+                most[seen, k] = scale * most[seen, k] + scale - 1 - rounding
+        _copy_lines(low, vertical, start + first_line, n_here, group_low, False)
+        _copy_lines(high, vertical, start + first_line, n_here, group_high, False)
+        for _ in range(_MAX_PASSES):
+            changed = np.int16(0)
+            for walk in range(2 * n_seen):
+                seen = walk if walk < n_seen else 2 * n_seen - 1 - walk
+                i, j = (seen + phase) >> 1, _other(seen + phase, n)
+                # an edge looks the same where the JPEG went on beyond it, but is not
+                if i != j:
+                    changed |= _narrow_place(least, most, seen, group_low, group_high, i, j, new)
+            if not changed:
+                break
+        for seen in range(n_seen):
+            i, j = (seen + phase) >> 1, _other(seen + phase, n)
+            if i != j:
+                n_against += 2 * _count_against(
+                    least, most, seen, group_low, group_high, i, j, n_here
+                )
+        _copy_lines(low, vertical, start + first_line, n_here, group_low, True)
+        _copy_lines(high, vertical, start + first_line, n_here, group_high, True)
     return n_against
 
 
