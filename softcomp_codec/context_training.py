@@ -60,16 +60,15 @@ USES_SHIFT = 19
 FEWEST_LATER_USES = 32
 """The same of contexts 7 to 14."""
 
-PACES = ((1, 12), (2, 12), (4, 24))
-"""How fast the weights of 15 contexts learn that training tries; the last about as without a
-codebook."""
+PACES = ((1, 12), (3, 24))
+"""How fast the weights of 15 contexts learn that training tries; without a codebook (4, 24)."""
 
 COUNT_LIMITS = (250, 120)
 """Where counts of states of 15 contexts stop; the last as without a codebook."""
 
 LATER_SAMPLES = 12_000_000
-"""Samples that teach what a prior knows of 15 contexts; each half of them, `WEIGHT_SAMPLES`
-weights."""
+LATER_HELD_OUT_SAMPLES = 1_000_000
+"""Samples that teach what a prior knows of 15 contexts, and on which that is tried."""
 
 TRAINING_SAMPLES = 24_000_000
 HELD_OUT_SAMPLES = 3_000_000
@@ -297,6 +296,8 @@ class _PriorTrainer:
 
         Later states have to save as much as any part beyond what the weights alone do.
         """
+        n_samples = sum(picture.n_samples for picture in held_out)
+        held_out = held_out[:: max(1, n_samples // LATER_HELD_OUT_SAMPLES)]
         tried = {"first_parts": self._cost(best, held_out, MAX_CONTEXTS)}
         taught = self._later_of(best, kept) if best.has_states else best
         if not taught.has_full_weights:
