@@ -93,10 +93,7 @@ def noisy_states(low_bits, n_contexts, noise):
 
 
 def made_prior(key=GRAY, *, seed=0, n_known=50):
-    """A prior of the context coder with all parts, of noise."""
-    later = np.zeros(n_prior_nodes(key, LATER), np.uint8)
-    later[:: len(later) // n_known] = 1
-    n_later = int(later.sum())
+    """A prior of the context coder with all parts but those of 15 contexts, of noise."""
     used = np.zeros(n_prior_nodes(key), np.uint8)
     used[:: len(used) // n_known] = 1
     n_known = int(used.sum())
@@ -110,8 +107,17 @@ def made_prior(key=GRAY, *, seed=0, n_known=50):
         log_odds=(noise((n_known,), 127, seed) - 63).astype(np.int8),
         count_classes=noise((n_known,), len(COUNT_CLASSES), seed).astype(np.uint8),
         weights=(noise((n_prior_weights(key),), 200, seed) - 100).astype(np.int16),
-        later_used=np.packbits(later),
-        later_log_odds=(noise((n_later,), 31, seed) - 15).astype(np.int8),
+    )
+
+
+def made_full_prior(key=GRAY, *, seed=0, n_known=50):
+    """A prior of the context coder with all parts, of noise."""
+    used = np.zeros(n_prior_nodes(key, LATER), np.uint8)
+    used[:: len(used) // n_known] = 1
+    return replace(
+        made_prior(key, seed=seed, n_known=n_known),
+        later_used=np.packbits(used),
+        later_log_odds=(noise((int(used.sum()),), 31, seed) - 15).astype(np.int8),
         paces=(3, 20),
         count_limit=200,
         full_weights=(noise((n_full_weights(key),), 20, seed) - 10).astype(np.int8),
