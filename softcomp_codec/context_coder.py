@@ -53,7 +53,8 @@ CONTEXTS_BY_EFFORT = {1: 2, 2: 3, 3: 4, 4: 5, 5: 7, 6: 8, 7: 10, 8: 12, 9: 15}
 MAX_CONTEXTS = 15
 
 PRIOR_CONTEXTS = 7
-"""Contexts whose states a codebook's prior holds; its weights are for so many (SPEC 6.4)."""
+"""Contexts of a prior's first states and weights (SPEC 6.4); it may have others for the later ones
+and weights for `MAX_CONTEXTS`."""
 
 _NOTHING_COUNTED: NDArray[np.uint32] = np.zeros(0, np.uint32)
 _NOTHING_TRACED: NDArray[np.float64] = np.zeros(0, np.float64)
@@ -76,6 +77,9 @@ TILE_PIXELS = 1 << 20
 RATE_LIMIT, LEAST_RATE_LIMIT = 60, 120
 """Counts of states stop here; the latter with the least-squares predictor."""
 
+PACES, LEAST_PACES = (6, 200_000), (4, 100_000)
+"""How fast weights learn, in the end and at the start (SPEC 5C.6); likewise."""
+
 FEWEST_TESTED = 256
 """A sample of fewer pixels does not tell whether an image was a JPEG."""
 
@@ -85,6 +89,9 @@ one are in memory while it is coded."""
 
 MAX_VARINT_PLANES = 60
 """The narrowed planes of more are told in bytes (SPEC 5C.1)."""
+
+PACE_SHIFT = 12
+"""The unit of the second of a prior's paces, as a power of two."""
 
 SCALE_BITS = 5
 MAX_SCALE = 8
@@ -152,6 +159,9 @@ class Model:
         self.filters[:, :, 0] = 104857
         self.filters[:, :, 2] = 26214
         self.least_squares = np.zeros(n_kinds * N_LEVELS * N_TAPS, number)
+        least = variant_of(n_contexts) == LEAST_SQUARES
+        self.paces = LEAST_PACES if least else PACES
+        self.count_limit = LEAST_RATE_LIMIT if least else RATE_LIMIT
         self._prior = prior
         if prior is not None:
             if prior.has_least_squares:
@@ -160,15 +170,23 @@ class Model:
                 self.filters[:] = prior.filters_table
             if prior.has_weights and n_contexts == PRIOR_CONTEXTS:
                 self.weights[:] = prior.weights_table
+            if prior.has_full_weights and n_contexts == MAX_CONTEXTS:
+                self.weights[:] = prior.full_weights_table
+                self.paces = prior.paces[0], prior.paces[1] << PACE_SHIFT
+                self.count_limit = prior.count_limit
         self.restart()
 
     def restart(self) -> None:
         """Start what adapts within an image anew, except the weights."""
-        n_known = 0
-        if self._prior is not None and self._prior.has_states:
-            known = self._prior.states_table
-            n_known = min(len(known), int(self.offsets[-1]) * self.n_nodes)
-            self.states[:n_known] = known[:n_known]
+        prior = self._prior
+        n_first = n_known = 0
+        if prior is not None and prior.has_states:
+            n_first = int(self.offsets[min(self.n_contexts, PRIOR_CONTEXTS)]) * self.n_nodes
+            self.states[:n_first] = prior.states_table[:n_first]
+            n_known = n_first
+            if prior.has_later_states:
+                n_known = int(self.offsets[-1]) * self.n_nodes
+                self.states[n_first:n_known] = prior.later_states_table[: n_known - n_first]
         self.states[n_known:] = 1 << 31
         squash = tables().squash
         curve = np.append(squash[::128], squash[-1])
@@ -541,7 +559,6 @@ def _run_planes(
     moves = len(samples) < len(ranges)
     variant = variant_of(model.n_contexts)
     code = CODE_PLANE[variant, model.wide, len(costs) > 0]
-    rate_limit = LEAST_RATE_LIMIT if variant == LEAST_SQUARES else RATE_LIMIT
     flat, flat_residuals = samples.reshape(-1), residuals.reshape(-1)
     for index, each in enumerate(ranges):
         place, kind = (2 * index + 1, index + 1) if follows else (index, index)
@@ -558,7 +575,7 @@ def _run_planes(
             continue
         geometry = (
             shape[0], shape[1], place, min(kind, MAX_KINDS - 1), each.lowest, each.highest,
-            each.scale, model.n_contexts, model.n_nodes, rate_limit,
+            each.scale, model.n_contexts, model.n_nodes, model.count_limit, *model.paces,
         )  # fmt: skip
         errors[:] = 0
         result, row = code(

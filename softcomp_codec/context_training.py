@@ -13,15 +13,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from . import context_coder, planes
-from .context_coder import PRIOR_CONTEXTS, Model
+from .context_coder import MAX_CONTEXTS, PRIOR_CONTEXTS, Model
 from .context_prior import (
     COUNT_CLASSES,
+    FIRST,
+    LARGEST_LATER_LOG_ODDS,
     LARGEST_LOG_ODDS,
+    LATER,
+    LATER_LOG_ODDS_SHIFT,
     LOG_ODDS_SHIFT,
     TAPS_BY_KIND,
     ContextPrior,
     by_nodes,
     n_prior_nodes,
+    stored_full_weights,
     stored_weights,
 )
 from .context_tables import tables
@@ -51,6 +56,19 @@ TRIAL_CAP = 24
 FEWEST_USES = 16
 USES_SHIFT = 19
 """Nodes met less often, or in fewer than one of 2**19 samples, stay neutral."""
+
+FEWEST_LATER_USES = 32
+"""The same of contexts 7 to 14."""
+
+PACES = ((1, 12), (3, 24))
+"""How fast the weights of 15 contexts learn that training tries; without a codebook (4, 24)."""
+
+COUNT_LIMITS = (250, 120)
+"""Where counts of states of 15 contexts stop; the last as without a codebook."""
+
+LATER_SAMPLES = 12_000_000
+LATER_HELD_OUT_SAMPLES = 1_000_000
+"""Samples that teach what a prior knows of 15 contexts, and on which that is tried."""
 
 TRAINING_SAMPLES = 24_000_000
 HELD_OUT_SAMPLES = 3_000_000
@@ -235,15 +253,20 @@ class _PriorTrainer:
         cheapest = min(costs, key=lambda name: costs[name])
         if 1000 * costs[cheapest] < 999 * lowest:
             best, lowest = trials[cheapest], costs[cheapest]
-        self._progress(f"{label}: all images", 2, 4)
+        self._progress(f"{label}: 15 contexts", 2, 4)
+        tried_later, chosen_later = self._try_later(best, kept, held_out)
+        self._progress(f"{label}: all images", 3, 4)
         sums.add(self._sum_products(rest))
         final = self._all_images(best, sums)
+        if chosen_later is not None:
+            final = self._later_of(final, self._pictures, chosen_later)
         self._progress(f"{label}: all images", 4, 4)
         report[label] = {
             "held_out_images": len(held_out),
             "training_images": len(self._pictures),
             "bytes": tried,
             "chosen_bytes": lowest,
+            "bytes_of_15_contexts": tried_later,
             "parts": final.part_names,
         }
         return final if final.part_names else None
@@ -266,9 +289,70 @@ class _PriorTrainer:
         final = self._with_states(final, counts, chosen.count_cap)
         return final if weights is None else replace(final, weights=weights)
 
-    def _model(self, prior: ContextPrior) -> Model:
+    def _try_later(
+        self, best: ContextPrior, kept: Sequence[_Picture], held_out: Sequence[_Picture]
+    ) -> tuple[dict[str, int], ContextPrior | None]:
+        """Return the bytes of 15 contexts by what starts them, and which parts pay, None if none.
+
+        Later states have to save as much as any part beyond what the weights alone do.
+        """
+        n_samples = sum(picture.n_samples for picture in held_out)
+        held_out = held_out[:: max(1, n_samples // LATER_HELD_OUT_SAMPLES)]
+        tried = {"first_parts": self._cost(best, held_out, MAX_CONTEXTS)}
+        taught = self._later_of(best, kept) if best.has_states else best
+        if not taught.has_full_weights:
+            return tried, None
+        costs: dict[ContextPrior, int] = {}
+        for paces in PACES:
+            trial = replace(taught, paces=paces, count_limit=COUNT_LIMITS[0])
+            costs[trial] = self._cost(trial, held_out, MAX_CONTEXTS)
+        for limit in COUNT_LIMITS[1:]:
+            trial = replace(min(costs, key=lambda each: costs[each]), count_limit=limit)
+            costs[trial] = self._cost(trial, held_out, MAX_CONTEXTS)
+        for prior, n_bytes in costs.items():
+            tried["_".join(map(str, ["paces", *prior.paces, "limit", prior.count_limit]))] = n_bytes
+        chosen = min(costs, key=lambda each: costs[each])
+        lowest = costs[chosen]
+        alone = _without_later_states(chosen)
+        tried["weights_alone"] = self._cost(alone, held_out, MAX_CONTEXTS)
+        if 1000 * lowest >= 999 * tried["weights_alone"]:
+            chosen, lowest = alone, tried["weights_alone"]
+        return tried, chosen if 1000 * lowest < 999 * tried["first_parts"] else None
+
+    def _later_of(
+        self,
+        prior: ContextPrior,
+        pictures: Sequence[_Picture],
+        chosen: ContextPrior | None = None,
+    ) -> ContextPrior:
+        """Return a prior with what it may know of 15 contexts, or those parts that were chosen.
+
+        Each half of the images teaches weights beside the states of the other half.
+        """
+        n_samples = sum(picture.n_samples for picture in pictures)
+        some = pictures[:: max(1, -(-n_samples // LATER_SAMPLES))]
+        halves = some[::2], some[1::2]
+        if not halves[1]:
+            return prior
+        counts = [self._count(prior, half, MAX_CONTEXTS) for half in halves]
+        cap = prior.count_cap
+        models = []
+        for other in counts[::-1]:
+            start = self._with_states(self._predictor_of(prior), other, cap)
+            models.append(self._model(self._with_later_states(start, other), MAX_CONTEXTS))
+        parts = [_spread(half, _n_to_teach(half, len(half))) for half in halves]
+        taught = self._pool.map(_teach, models, parts, [len(part) // 3 for part in parts])
+        first, second = taught
+        weights = stored_full_weights(((first + second) // 2).astype(np.int32))
+        final = self._with_later_states(replace(prior, full_weights=weights), counts[0] + counts[1])
+        if chosen is None:
+            return final
+        final = replace(final, paces=chosen.paces, count_limit=chosen.count_limit)
+        return final if chosen.has_later_states else _without_later_states(final)
+
+    def _model(self, prior: ContextPrior, n_contexts: int = PRIOR_CONTEXTS) -> Model:
         wide = prior.bits_per_sample > 8
-        return Model(PRIOR_CONTEXTS, prior.n_kinds, wide=wide, prior=prior)
+        return Model(n_contexts, prior.n_kinds, wide=wide, prior=prior)
 
     def _in_chunks(
         self, function: Callable[[Sequence[_Picture]], list[_T]], pictures: Sequence[_Picture]
@@ -279,11 +363,16 @@ class _PriorTrainer:
         chunks = [pictures[bounds[i] : bounds[i + 1]] for i in range(n_chunks)]
         return [each for results in self._pool.map(function, chunks) for each in results]
 
-    def _cost(self, prior: ContextPrior, pictures: Sequence[_Picture]) -> int:
+    def _cost(
+        self,
+        prior: ContextPrior,
+        pictures: Sequence[_Picture],
+        n_contexts: int = PRIOR_CONTEXTS,
+    ) -> int:
         """Return the bytes of images, each coded from a prior."""
 
         def costs(chunk: Sequence[_Picture]) -> list[int]:
-            return [_n_bytes(_code(self._model(prior), each), each) for each in chunk]
+            return [_n_bytes(_code(self._model(prior, n_contexts), each), each) for each in chunk]
 
         return sum(self._in_chunks(costs, pictures))
 
@@ -310,17 +399,23 @@ class _PriorTrainer:
             ),
         }
 
-    def _count(self, prior: ContextPrior, pictures: Sequence[_Picture]) -> NDArray[np.uint32]:
+    def _count(
+        self,
+        prior: ContextPrior,
+        pictures: Sequence[_Picture],
+        n_contexts: int = PRIOR_CONTEXTS,
+    ) -> NDArray[np.uint32]:
         """Return how often each node met a 0 and a 1; what states are met with has no influence."""
         predictor = self._predictor_of(prior)
+        n_counts = 2 * n_prior_nodes(prior.key, range(n_contexts))
 
         def count(chunk: Sequence[_Picture]) -> list[NDArray[np.uint32]]:
-            counts: NDArray[np.uint32] = np.zeros(2 * n_prior_nodes(prior.key), np.uint32)
+            counts: NDArray[np.uint32] = np.zeros(n_counts, np.uint32)
             for picture in chunk:
-                _code(self._model(predictor), picture, counts)
+                _code(self._model(predictor, n_contexts), picture, counts)
             return [counts]
 
-        total = np.zeros(2 * n_prior_nodes(prior.key), np.uint32)
+        total = np.zeros(n_counts, np.uint32)
         for each in self._in_chunks(count, pictures):
             total += each
         return total
@@ -328,14 +423,12 @@ class _PriorTrainer:
     def _with_states(
         self, prior: ContextPrior, counts: NDArray[np.uint32], cap: int
     ) -> ContextPrior:
-        key = prior.key
-        zeros = by_nodes(counts[::2], key).astype(np.int64)
-        ones = by_nodes(counts[1::2], key).astype(np.int64)
+        """Return a prior with the states that counts, perhaps of later contexts too, give."""
+        zeros, ones = _zeros_and_ones(counts, prior.key, FIRST)
         n_samples = sum(picture.n_samples for picture in self._pictures)
         known = zeros + ones >= max(FEWEST_USES, n_samples >> USES_SHIFT)
         zeros, ones = zeros[known], ones[known]
-        chances = (5 * ones + 2) * 4096 // (5 * (ones + zeros) + 4)
-        odds = (tables().stretch[chances] + (1 << (LOG_ODDS_SHIFT - 1))) >> LOG_ODDS_SHIFT
+        odds = _log_odds(zeros, ones, LOG_ODDS_SHIFT)
         told_apart = np.minimum(zeros + ones, COUNT_CLASSES[_class_of_cap(cap)])
         classes = np.searchsorted(COUNT_CLASSES, told_apart, side="right") - 1
         return replace(
@@ -346,6 +439,19 @@ class _PriorTrainer:
             count_classes=classes.astype(np.uint8),
         )
 
+    def _with_later_states(self, prior: ContextPrior, counts: NDArray[np.uint32]) -> ContextPrior:
+        """Return a prior with the states that counts of 15 contexts give those from 7 on."""
+        zeros, ones = _zeros_and_ones(counts, prior.key, LATER)
+        known = zeros + ones >= FEWEST_LATER_USES
+        odds = _log_odds(zeros[known], ones[known], LATER_LOG_ODDS_SHIFT)
+        return replace(
+            prior,
+            later_used=np.packbits(known),
+            later_log_odds=np.clip(odds, -LARGEST_LATER_LOG_ODDS, LARGEST_LATER_LOG_ODDS).astype(
+                np.int8
+            ),
+        )
+
     def _weights(
         self,
         predictor: ContextPrior,
@@ -354,19 +460,59 @@ class _PriorTrainer:
         cap: int,
     ) -> NDArray[np.int16] | None:
         """Return weights from a few images that are left out of the states; None of few images."""
-        sizes = [picture.n_samples for picture in pictures]
-        n_taught = min(max(2, WEIGHT_SAMPLES * len(pictures) // sum(sizes)), len(pictures) // 3)
+        n_taught = _n_to_teach(pictures, len(pictures) // 3)
         if n_taught == 0:
             return None
-        chosen = [pictures[len(pictures) * (2 * i + 1) // (2 * n_taught)] for i in range(n_taught)]
+        chosen = _spread(pictures, n_taught)
         rest = counts - self._count(predictor, chosen)
         model = self._model(self._with_states(self._predictor_of(predictor), rest, cap))
-        filters = model.filters.copy()
-        for picture in chosen:
-            model.restart()
-            model.filters[:] = filters
-            _code(model, picture)
-        return stored_weights(model.weights)
+        return stored_weights(_teach(model, chosen, n_taught - 1).astype(np.int32))
+
+
+def _without_later_states(prior: ContextPrior) -> ContextPrior:
+    neutral = ContextPrior(*prior.key)
+    return replace(prior, later_used=neutral.later_used, later_log_odds=neutral.later_log_odds)
+
+
+def _n_to_teach(pictures: Sequence[_Picture], limit: int) -> int:
+    """Return how many images have about as many samples as are to teach weights."""
+    n_samples = sum(picture.n_samples for picture in pictures)
+    return min(max(2, WEIGHT_SAMPLES * len(pictures) // n_samples), limit)
+
+
+def _spread(pictures: Sequence[_Picture], n_chosen: int) -> list[_Picture]:
+    """Return so many evenly spread images."""
+    return [pictures[len(pictures) * (2 * i + 1) // (2 * n_chosen)] for i in range(n_chosen)]
+
+
+def _teach(model: Model, pictures: Sequence[_Picture], first: int) -> NDArray[np.int64]:
+    """Return the mean of the weights after each image from the `first` on, one after the other."""
+    filters = model.filters.copy()
+    total = np.zeros(len(model.weights), np.int64)
+    for index, picture in enumerate(pictures):
+        model.restart()
+        model.filters[:] = filters
+        _code(model, picture)
+        if index >= first:
+            total += model.weights
+    return total // (len(pictures) - first)
+
+
+def _zeros_and_ones(
+    counts: NDArray[np.uint32], key: Key, contexts: range
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how often each node of some contexts met a 0 and a 1, in the order of a prior."""
+    start = 2 * n_prior_nodes(key, range(contexts.start))
+    part = counts[start : start + 2 * n_prior_nodes(key, contexts)]
+    zeros, ones = (by_nodes(part[bit::2], key, contexts).astype(np.int64) for bit in (0, 1))
+    return zeros, ones
+
+
+def _log_odds(zeros: NDArray[np.int64], ones: NDArray[np.int64], shift: int) -> NDArray[np.int64]:
+    """Return the log-odds of a 1, in units of 2**shift of the tables' own."""
+    chances = (5 * ones + 2) * 4096 // (5 * (ones + zeros) + 4)
+    odds: NDArray[np.int64] = tables().stretch[chances].astype(np.int64)
+    return (odds + (1 << (shift - 1))) >> shift
 
 
 def _class_of_cap(cap: int) -> int:

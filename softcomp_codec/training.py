@@ -57,7 +57,7 @@ class Parts(TypedDict, total=False):
     few_colour: FewColourPrior | None
 
 
-TRAINER_VERSION = 4
+TRAINER_VERSION = 5
 
 FEWEST_TO_HOLD_OUT = 2
 """Sets of fewer images are not reported on."""

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 from reference_decoder_bilevel import (
@@ -44,8 +45,10 @@ from reference_decoder_numbers import (
     clip,
     curve_value,
     first_curve,
+    read_count_cap,
     read_golomb,
     read_known_states,
+    read_later_states,
     squash,
     stretch_table,
     update_curve,
@@ -236,7 +239,8 @@ class Prior:
     """Where the models of the context coder start (6.4); a part that is not there is empty.
 
     Coefficients are by kind of plane and level, filters by kind, states by context, kind, node and
-    slot, weights by set, kind, level and node.
+    slot, weights (of 7 contexts) and full weights (of 15) by set, kind, level and node. Learning:
+    both paces and the count limit beside the full weights.
     """
 
     key: tuple[int, int, int]
@@ -244,6 +248,8 @@ class Prior:
     filters: dict[int, list[int]]
     states: dict[tuple[int, int, int, int], tuple[int, int]]
     weights: dict[tuple[int, int, int, int], list[int]]
+    full_weights: dict[tuple[int, int, int, int], list[int]]
+    learning: tuple[int, int, int] | None
 
 
 @dataclass(frozen=True)
@@ -1424,7 +1430,8 @@ TAPS_BEFORE = ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, 1), (1, 0))
 TAPS_TWO_BEFORE = ((0, -1), (-1, 0), (0, 1), (1, 0))
 MOST_TAPS = 21
 PRIOR_SLOTS = (1024, 1024, 1573, 1024, 6561, 1024, 1024)
-NO_PRIOR = Prior((8, 1, 0), {}, {}, {}, {})
+LATER_PRIOR_SLOTS = (1024, 1024, 1024, 2197, 6561, 2048, 1024, 2048)
+NO_PRIOR = Prior((8, 1, 0), {}, {}, {}, {}, {}, None)
 
 
 def med(u: int, v: int, w: int) -> int:
@@ -1651,6 +1658,11 @@ class ContextModel:
         self.prior = prior or NO_PRIOR
         self.large = contexts >= 13
         self.bound = 65536 if contexts < 8 else 32768
+        self.paces = (4, 100000) if self.large else (6, 200000)
+        self.count_limit = 120 if self.large else 60
+        if contexts == 15 and self.prior.learning:
+            final, start, self.count_limit = self.prior.learning
+            self.paces = (final, 4096 * start)
         weights = [58982 // ((3 if self.large else 2) * contexts)] * contexts + [0]
         self.biases: dict[tuple[int, int], int] = defaultdict(int)
         self.standard_weights = weights
@@ -1680,6 +1692,8 @@ class ContextModel:
             start = self.standard_weights
             if self.contexts == 7:
                 start = self.prior.weights.get((number, self.kind, row, node), start)
+            if self.contexts == 15:
+                start = self.prior.full_weights.get((number, self.kind, row, node), start)
             self.weights[number, row, node] = list(start)
         return self.weights[number, row, node]
 
@@ -1704,7 +1718,7 @@ class ContextModel:
         for curve in curves:
             update_curve(curve, x, yes)
         for state in states:
-            update_state(state, yes, 120 if self.large else 60)
+            update_state(state, yes, self.count_limit)
         return yes
 
 
@@ -1823,10 +1837,10 @@ class TilePlane:
         third = guess.fine * 13 // 24
         if model.large:
             rows = [activity, guess.doubt, third], [activity, third]
-            situation = Situation(slots, *rows, pace=4 + 100000 // steps)
         else:
             rows = [activity, guess.doubt], [activity]
-            situation = Situation(slots, *rows, pace=6 + 200000 // steps)
+        final, start = model.paces
+        situation = Situation(slots, *rows, pace=final + start // steps)
         sample = guess.q + self.decode_residual(guess.q, situation)
         if sample != limits.clamp(sample):
             raise SpecError("corrupt: a sample outside its range")
@@ -2182,7 +2196,7 @@ def read_prior(content: bytes) -> Prior:
     if bits not in (8, 16) or not 1 <= planes <= 4:
         raise SpecError("unsupported: a prior for other images")
     transforms = [0] if planes < 3 else [0, 3] if bits == 16 else [0, 3, 4]
-    if transform not in transforms or not 1 <= parts <= 15:
+    if transform not in transforms or not 1 <= parts <= 63 or parts & 20 == 16:
         raise SpecError("corrupt: the transform or the parts of a prior")
     taps = (11, 17, 21, 21)
     kinds = range(min(planes + (transform == 4), 4))
@@ -2199,7 +2213,9 @@ def read_prior(content: bytes) -> Prior:
     if parts & 2:
         filters = {k: [16 * value for value in signed(taps[k])] for k in kinds}
     if parts & 4:
-        states = read_prior_states(file, len(kinds), nodes)
+        cap = read_count_cap(file)
+        known = read_known_states(file, sum(PRIOR_SLOTS) * len(kinds) * nodes, cap)
+        states = by_place(known, range(7), len(kinds), nodes)
     if parts & 8:
         rows = [(i, k, row, n) for i in (0, 1) for k in kinds for row in range(13)
                 for n in range(nodes)]  # fmt: skip
@@ -2210,22 +2226,45 @@ def read_prior(content: bytes) -> Prior:
         }
         if any(abs(weight) > 65536 for row in weights.values() for weight in row):
             raise SpecError("corrupt: a weight of a prior")
+    if parts & 16:
+        known = read_later_states(file, sum(LATER_PRIOR_SLOTS) * len(kinds) * nodes, cap)
+        states |= by_place(known, range(7, 15), len(kinds), nodes)
+    learning, full_weights = read_full_weights(file, kinds, nodes) if parts & 32 else (None, {})
     if not file.at_end:
         raise SpecError("corrupt: bytes behind a prior")
-    return Prior((bits, planes, transform), coefficients, filters, states, weights)
+    key = (bits, planes, transform)
+    return Prior(key, coefficients, filters, states, weights, full_weights, learning)
 
 
-def read_prior_states(
-    file: ByteReader, kinds: int, nodes: int
+def read_full_weights(
+    file: ByteReader, kinds: range, nodes: int
+) -> tuple[tuple[int, int, int], dict[tuple[int, int, int, int], list[int]]]:
+    """Read both paces, the count limit and the weights of 15 contexts (6.4)."""
+    final, start, limit = file.take(3)
+    if final > 15 or start > 63 or limit == 0:
+        raise SpecError("corrupt: how full weights learn")
+    standard = [58982 // 45] * 15 + [0]
+    weights = {}
+    for place in product(range(3), kinds, range(13), range(nodes)):
+        stored = struct.unpack("16b", file.take(16))
+        weights[place] = [
+            first + 256 * value for first, value in zip(standard, stored, strict=True)
+        ]
+        if any(abs(weight) > 32768 for weight in weights[place]):
+            raise SpecError("corrupt: a full weight of a prior")
+    return (final, start, limit), weights
+
+
+def by_place(
+    known: dict[int, tuple[int, int]], contexts: range, kinds: int, nodes: int
 ) -> dict[tuple[int, int, int, int], tuple[int, int]]:
-    """Read the known states of a prior, by context, kind, node and slot (6.4)."""
-    known = read_known_states(file, sum(PRIOR_SLOTS) * kinds * nodes)
+    """Return the known states of some contexts by context, kind, node and slot (6.4)."""
     places = (
         (context, kind, node, slot)
-        for context, slots in enumerate(PRIOR_SLOTS)
+        for context in contexts
         for kind in range(kinds)
         for node in range(nodes)
-        for slot in range(slots)
+        for slot in range((PRIOR_SLOTS + LATER_PRIOR_SLOTS)[context])
     )
     return {place: known[index] for index, place in enumerate(places) if index in known}
 

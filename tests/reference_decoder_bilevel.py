@@ -14,6 +14,7 @@ from reference_decoder_numbers import (
     clip,
     curve_value,
     first_curve,
+    read_count_cap,
     read_known_states,
     squash,
     stretch_table,
@@ -87,7 +88,7 @@ def read_bilevel_prior(content: bytes) -> BilevelPrior:
     total = BLOCK_STATES + sum(1 << context.digits for context in contexts)
     if total > 1 << 22:
         raise SpecError("corrupt: the states of a bilevel prior")
-    states = read_known_states(file, total)
+    states = read_known_states(file, total, read_count_cap(file))
     third = height * width if height else 256
     rows = [(i, row) for i, size in enumerate((1024, 64, third)) for row in range(size)]
     start = 34952 // number

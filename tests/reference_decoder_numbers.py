@@ -325,11 +325,16 @@ def update_state(state: list[int], bit: int, most: int) -> None:
     state[1] = min(state[1] + 1, most)
 
 
-def read_known_states(file: ByteReader, number: int) -> dict[int, tuple[int, int]]:
-    """Read the known ones of so many states, Q and n, from their count cap on (6.4, 6.5)."""
+def read_count_cap(file: ByteReader) -> int:
+    """Read the largest count of known states (6.4, 6.5)."""
     cap = file.byte()
     if cap == 0:
         raise SpecError("corrupt: a count cap of 0")
+    return cap
+
+
+def read_known_states(file: ByteReader, number: int, cap: int) -> dict[int, tuple[int, int]]:
+    """Read the known ones of so many states, Q and n (6.4, 6.5)."""
     known = read_marked(file, number)
     odds = struct.unpack(f"{len(known)}b", file.take(len(known)))
     classes = file.take(len(known))
@@ -340,6 +345,17 @@ def read_known_states(file: ByteReader, number: int) -> dict[int, tuple[int, int
     return {
         index: (64 * squash(32 * value), min(cap, PRIOR_COUNTS[count]))
         for index, value, count in zip(known, odds, classes, strict=True)
+    }
+
+
+def read_later_states(file: ByteReader, number: int, cap: int) -> dict[int, tuple[int, int]]:
+    """Read the known ones of so many states of contexts 7 to 14, Q and n (6.4)."""
+    known = read_marked(file, number)
+    odds = struct.unpack(f"{len(known)}b", file.take(len(known)))
+    if any(abs(value) > 15 for value in odds):
+        raise SpecError("corrupt: log-odds of a state")
+    return {
+        index: (64 * squash(128 * value), cap) for index, value in zip(known, odds, strict=True)
     }
 
 

@@ -17,8 +17,10 @@ from softcomp_codec.codebook_store import BundledFile
 from softcomp_codec.container import write_varint
 from softcomp_codec.context_prior import (
     COUNT_CLASSES,
+    LATER,
     TAPS_BY_KIND,
     ContextPrior,
+    n_full_weights,
     n_kinds_of,
     n_prior_nodes,
     n_prior_weights,
@@ -91,7 +93,7 @@ def noisy_states(low_bits, n_contexts, noise):
 
 
 def made_prior(key=GRAY, *, seed=0, n_known=50):
-    """A prior of the context coder with all parts, of noise."""
+    """A prior of the context coder with all parts but those of 15 contexts, of noise."""
     used = np.zeros(n_prior_nodes(key), np.uint8)
     used[:: len(used) // n_known] = 1
     n_known = int(used.sum())
@@ -105,6 +107,20 @@ def made_prior(key=GRAY, *, seed=0, n_known=50):
         log_odds=(noise((n_known,), 127, seed) - 63).astype(np.int8),
         count_classes=noise((n_known,), len(COUNT_CLASSES), seed).astype(np.uint8),
         weights=(noise((n_prior_weights(key),), 200, seed) - 100).astype(np.int16),
+    )
+
+
+def made_full_prior(key=GRAY, *, seed=0, n_known=50):
+    """A prior of the context coder with all parts, of noise."""
+    used = np.zeros(n_prior_nodes(key, LATER), np.uint8)
+    used[:: len(used) // n_known] = 1
+    return replace(
+        made_prior(key, seed=seed, n_known=n_known),
+        later_used=np.packbits(used),
+        later_log_odds=(noise((int(used.sum()),), 31, seed) - 15).astype(np.int8),
+        paces=(3, 20),
+        count_limit=200,
+        full_weights=(noise((n_full_weights(key),), 20, seed) - 10).astype(np.int8),
     )
 
 

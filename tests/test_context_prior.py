@@ -9,7 +9,15 @@ import pytest
 import reference_decoder
 from file_builder import file_of
 from made_images import image, jpeg_colours, noise, typical
-from small_codebooks import GRAY, bundle, codebook_file, made_prior, prior_book, section
+from small_codebooks import (
+    GRAY,
+    bundle,
+    codebook_file,
+    made_full_prior,
+    made_prior,
+    prior_book,
+    section,
+)
 
 import softcomp_codec
 from softcomp_codec import (
@@ -23,14 +31,20 @@ from softcomp_codec import (
 )
 from softcomp_codec.codebook import SECTION_PRIOR, SECTION_RECORD, Codebook
 from softcomp_codec.container import read_header
-from softcomp_codec.context_coder import PRIOR_CONTEXTS, SLOTS
+from softcomp_codec.context_coder import PRIOR_CONTEXTS, SLOTS, Model
 from softcomp_codec.context_prior import (
+    LATER,
     ContextPrior,
+    n_full_weights,
     n_prior_nodes,
 )
 from softcomp_codec.errors import CorruptStreamError, ScfError, UnsupportedStreamError
 from softcomp_codec.training import TrainingOptions
 
+ARRAYS = (
+    "least_squares", "filters", "used", "log_odds", "count_classes", "weights", "later_used",
+    "later_log_odds", "full_weights",
+)  # fmt: skip
 PRIORS_ONLY = TrainingOptions(low_bits=8, max_side=1, n_candidates=0, max_shapes=0)
 MODES = ("gray8", "gray16", "rgb8", "rgba8")
 
@@ -75,13 +89,13 @@ def coder_of(data):
     "key", [GRAY, (8, 2, 0), (8, 3, 3), (8, 3, 4), (8, 4, 0), (16, 1, 0), (16, 3, 3)]
 )
 def test_section_comes_back(key):
-    prior = made_prior(key)
+    prior = made_full_prior(key)
     again = ContextPrior.from_bytes(prior.to_bytes())
     assert again.key == key
-    for name in ("least_squares", "filters", "used", "log_odds", "count_classes", "weights"):
+    for name in (*ARRAYS, "paces", "count_cap", "count_limit"):
         assert np.array_equal(getattr(again, name), getattr(prior, name))
-    assert again.count_cap == prior.count_cap
-    assert np.array_equal(again.states_table, prior.states_table)
+    for name in ("states_table", "later_states_table", "weights_table", "full_weights_table"):
+        assert np.array_equal(getattr(again, name), getattr(prior, name))
     assert again.to_bytes() == prior.to_bytes()
     book = prior_book(prior)
     assert Codebook.from_bytes(book.to_bytes()).identifier == book.identifier
@@ -114,13 +128,62 @@ def test_states_are_where_their_bits_say():
     assert abs((state >> 10) / (1 << 22) - 0.731) < 0.001  # 1 / (1 + exp(-1))
 
 
+def test_states_of_later_contexts():
+    """They follow those of the first ones in the kernel, and start with the count cap."""
+    key = (8, 3, 3)
+    used = np.zeros(n_prior_nodes(key, LATER), np.uint8)
+    before = SLOTS[7] * 3 * 32
+    kind, node, slot = 2, 4, 9
+    used[before + (kind * 32 + node) * SLOTS[8] + slot] = 1
+    prior = replace(
+        made_full_prior(key), later_used=np.packbits(used), later_log_odds=np.array([-2], np.int8)
+    )
+    for n_contexts in (1, 7, 8, 9, 15):
+        model = Model(n_contexts, 3, wide=False, prior=prior)
+        (places,) = np.nonzero(model.states[n_prior_nodes(key) :] != 1 << 31)
+        assert places.tolist() == [before + (kind * SLOTS[8] + slot) * 32 + node] * (n_contexts > 8)
+        first = prior.states_table[: sum(SLOTS[: min(n_contexts, 7)]) * 3 * 32]
+        assert np.array_equal(model.states[: len(first)], first)
+    state = int(model.states[n_prior_nodes(key) + places[0]])
+    assert state & 1023 == prior.count_cap
+    assert abs((state >> 10) / (1 << 22) - 0.269) < 0.001  # 1 / (1 + exp(1))
+
+
+@pytest.mark.parametrize("n_contexts", range(1, 16))
+def test_parts_by_contexts(n_contexts):
+    """Weights are for 7 contexts, full ones with their paces and count limit for 15."""
+    prior = made_full_prior()
+    model = Model(n_contexts, 1, wide=False, prior=prior)
+    plain = Model(n_contexts, 1, wide=False)
+    weights = {7: prior.weights_table, 15: prior.full_weights_table}.get(n_contexts, plain.weights)
+    assert np.array_equal(model.weights, weights)
+    learning = ((3, 20 << 12), 200) if n_contexts == 15 else (plain.paces, plain.count_limit)
+    assert (model.paces, model.count_limit) == learning
+    names = prior.part_names_for(n_contexts)
+    assert ("weights" in names) == (n_contexts == 7)
+    assert ("weights of 15 contexts" in names) == (n_contexts == 15)
+    assert ("states of contexts 7 to 14" in names) == (n_contexts > 7)
+    assert "states up to count 30" in names
+
+
+def test_a_section_without_the_later_parts_is_as_before():
+    """Codebooks of before keep their bytes, so their IDs."""
+    data = made_prior().to_bytes()
+    assert data[3] == 15
+    assert made_full_prior().to_bytes()[: len(data)] == data[:3] + bytes([63]) + data[4:]
+    again = ContextPrior.from_bytes(data)
+    assert not again.has_later_states
+    assert not again.has_full_weights
+
+
 def test_sizes():
     assert n_prior_nodes((8, 3, 3)) == sum(SLOTS[:PRIOR_CONTEXTS]) * 3 * 32
+    assert n_prior_nodes((8, 3, 3), LATER) == sum(SLOTS[PRIOR_CONTEXTS:]) * 3 * 32
     assert n_prior_nodes((16, 1, 0)) == sum(SLOTS[:PRIOR_CONTEXTS]) * 48
 
 
 def test_truncated_sections():
-    data = made_prior().to_bytes()
+    data = made_full_prior().to_bytes()
     for length in [*range(40), *range(40, len(data), 997), len(data) - 1]:
         with pytest.raises(ScfError):
             ContextPrior.from_bytes(data[:length])
@@ -128,7 +191,7 @@ def test_truncated_sections():
 
 def test_trailing_bytes():
     with pytest.raises(CorruptStreamError, match="1 bytes follow its last part"):
-        ContextPrior.from_bytes(made_prior().to_bytes() + b"\0")
+        ContextPrior.from_bytes(made_full_prior().to_bytes() + b"\0")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +204,17 @@ def test_images_that_are_unknown(head):
 
 @pytest.mark.parametrize(
     "head",
-    [(8, 1, 3, 1), (8, 3, 1, 1), (16, 3, 4, 1), (8, 1, 0, 0), (8, 1, 0, 16), (8, 1, 0, 255)],
+    [
+        (8, 1, 3, 1),
+        (8, 3, 1, 1),
+        (16, 3, 4, 1),
+        (8, 1, 0, 0),
+        (8, 1, 0, 16),
+        (8, 1, 0, 49),
+        (8, 1, 0, 64),
+        (8, 1, 0, 128),
+        (8, 1, 0, 255),
+    ],
 )
 def test_heads_that_cannot_be(head):
     with pytest.raises(CorruptStreamError, match="colour transform"):
@@ -158,13 +231,21 @@ def test_heads_that_cannot_be(head):
         ({"count_classes": 16}, "a state that is none"),
         ({"weights": 4097}, "a weight is too large"),
         ({"weights": -32768}, "a weight is too large"),
+        ({"later_log_odds": 16}, "a state that is none"),
+        ({"later_log_odds": -16}, "a state that is none"),
+        ({"later_log_odds": -128}, "a state that is none"),
+        ({"paces": (16, 0)}, "paces 16, 0, count limit 200"),
+        ({"paces": (0, 64)}, "paces 0, 64, count limit 200"),
+        ({"count_limit": 0}, "paces 3, 20, count limit 0"),
+        ({"full_weights": 123}, "a weight of 15 contexts is too large"),
+        ({"full_weights": 127}, "a weight of 15 contexts is too large"),
     ],
 )
 def test_values_that_cannot_be(changes, message):
-    prior = made_prior()
+    prior = made_full_prior()
     for name, value in changes.items():
         array = getattr(prior, name)
-        if name != "count_cap":
+        if name in ARRAYS:
             value_ = array.copy()
             value_[-1 if name == "weights" else 3] = value
             value = value_  # noqa: PLW2901
@@ -181,6 +262,9 @@ def test_hostile_sizes():
     used = b"\xff" * (n_prior_nodes(GRAY) // 8)
     with pytest.raises(ScfError):
         ContextPrior.from_bytes(bytes([*GRAY, 4, 60]) + used)
+    later = b"\xff" * (n_prior_nodes(GRAY, LATER) // 8)
+    with pytest.raises(ScfError):
+        ContextPrior.from_bytes(bytes([*GRAY, 20, 60]) + bytes(len(used)) + later)
     claim = RECORD + bytes([SECTION_PRIOR]) + container.write_varint(1 << 25) + bytes([8, 1, 0, 1])
     with pytest.raises(ScfError):
         Codebook.from_bytes(codebook_file(claim))
@@ -189,9 +273,11 @@ def test_hostile_sizes():
 def test_the_reference_decoder_reads_priors_too():
     """Both readers accept the same sections, and refuse the same."""
     for key in (GRAY, (8, 3, 4), (16, 1, 0)):
-        good = made_prior(key).to_bytes()
+        good = made_full_prior(key).to_bytes()
         assert reference_decoder.read_prior(good).key == key
-        for place in [*range(8), len(good) - 1, *noise((40,), len(good)).tolist()]:
+        learning = len(good) - n_full_weights(key) - 3
+        places = [*range(8), *range(learning - 2, learning + 5), len(good) - 1]
+        for place in [*places, *noise((40,), len(good)).tolist()]:
             bad = bytearray(good)
             bad[place] ^= 0x55
             try:
@@ -219,8 +305,9 @@ def test_the_reference_decoder_decodes_with_any_prior(key):
         array = array.astype(np.uint16) * np.uint16(97)
     if key[2] == planes.LATTICE:
         array[:, :, :3] = jpeg_colours(18, 17)
-    book = prior_book(made_prior(key, n_known=30_000))
-    check_by_the_reference_decoder(array, *coded(array, book, 5), book)
+    book = prior_book(made_full_prior(key, n_known=30_000))
+    for effort in (5, 7, 9):
+        check_by_the_reference_decoder(array, *coded(array, book, effort), book)
 
 
 def coded(array, book, effort):
@@ -445,6 +532,9 @@ def test_record():
     assert entry["chosen_bytes"] == min(entry["bytes"].values()) < entry["bytes"]["untrained"]
     (prior,) = trained("gray16").priors.values()
     assert entry["parts"] == prior.part_names
+    later = entry["bytes_of_15_contexts"]
+    assert min(later.values()) < later["first_parts"]
+    assert prior.has_full_weights
 
 
 def test_nothing_learned():
@@ -459,6 +549,7 @@ def test_images_that_others_do_not_resemble():
     book = softcomp_codec.train(arrays, name="x", holdout=0, options=PRIORS_ONLY)
     for prior in book.priors.values():
         assert not prior.has_states
+        assert not prior.has_full_weights
 
 
 @pytest.mark.parametrize("n_altered", [0, 40])

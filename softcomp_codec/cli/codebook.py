@@ -145,7 +145,7 @@ def summary(book: Codebook) -> dict[str, Any]:
             for kind, part in book.reference.items()
         },
         "priors": {
-            prior.label: {"parts": prior.part_names, "known_states": len(prior.log_odds)}
+            prior.label: {"parts": prior.part_names, "known_states": prior.n_known}
             for _, prior in sorted(book.priors.items())
         },
         "bilevel_priors": {

@@ -106,6 +106,7 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
     ):  # fmt: skip
         (
             n_rows, n_columns, plane, kind, lowest, highest, scale, n_contexts, n_nodes, rate_limit,
+            pace_base, pace_scale,
         ) = geometry  # fmt: skip
         stride = np.uint64(n_columns + 2 * MARGIN)
         area = (n_rows + MARGIN_ROWS + 1) * (n_columns + 2 * MARGIN)
@@ -136,9 +137,6 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
         coefficients[0], coefficients[2] = 6553, 1638
         wide = np.zeros(N_TAPS, np.int64)
         turn = np.uint64(0)
-        pace_base, pace_scale = np.int64(6), np.int64(200000)
-        if least:
-            pace_base, pace_scale = np.int64(4), np.int64(100000)
         narrow = np.zeros(N_TAPS, np.int32)
         span_limit = np.int64(highest - lowest) * 16
         n_used = np.uint64(18 if plane == 0 else 17 if plane == 1 else 21)

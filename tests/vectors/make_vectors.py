@@ -39,6 +39,7 @@ from small_codebooks import (  # noqa: E402
     bilevel_book,
     codebook_file,
     made_bilevel_prior,
+    made_full_prior,
     made_prior,
     made_tiny_prior,
     named,
@@ -160,6 +161,7 @@ def prior_books():
             only((8, 4, 4), "filters", 5), only((16, 1, 0), "coefficients", 6),
             name="vectors-priors",
         ),
+        "prior-full": prior_book(made_full_prior(GRAY, seed=8, n_known=2000), name="vectors-full"),
     }  # fmt: skip
 
 
@@ -315,6 +317,7 @@ def prior_files():
     alpha = slope(20, 23, 9)
     for label, book, array, efforts in (
         ("gray", "prior-gray", slope(20, 23, 4), (1, 5, 9)),
+        ("full", "prior-full", slope(20, 23, 3), (5, 7, 9)),
         ("la", "prior-parts", np.dstack([slope(20, 23, 8), alpha]), (5, 6)),
         ("rgb", "prior-parts", colours(20, 23, 5), (5,)),
         ("lattice", "prior-parts", jpeg_colours(20, 23, 6), (5,)),
