@@ -15,6 +15,7 @@ from .coders import (
     SHAPES,
     TINY,
     TINY_PIXELS,
+    with_past,
 )
 from .container import PALETTE
 
@@ -136,10 +137,14 @@ def choose_codebook(
     """Return the codebook to code with; `auto` tries the bundled ones on a part of the samples."""
     if choice is None or choice == "none":
         return None
-    coders = [coder for coder in coders if coder is not JPEG_PAST]  # it takes nothing of any
     if choice != "auto":
         book = codebook_store.load_codebook(choice)
         return book if book.fits(pictures[0].mode) else None
+    if JPEG_PAST in coders:
+        likely = _book_of_past(pictures[0], effort)
+        if likely is not None:
+            return likely
+        coders = [coder for coder in coders if coder is not JPEG_PAST]
     some = pictures[:: -(-len(pictures) // TRIAL_FRAMES)]
     mode = pictures[0].mode
     if pictures[0].n_pixels > AUTO_PIXELS and SHAPES not in coders and FEW_COLOUR not in coders:
@@ -166,6 +171,26 @@ def choose_codebook(
     return fitting[sizes.index(min(sizes))]
 
 
+def _book_of_past(picture: Picture, effort: int) -> Codebook | None:
+    """Return the bundled codebook that suits a picture that was a JPEG once, None of others."""
+    recovered = with_past(picture, effort).recovered
+    if recovered is None or recovered == "unknown":
+        return None
+    books: list[Codebook | None] = [
+        book
+        for book in codebook_store.bundled_codebooks(picture.mode)
+        if book.jpeg_past_prior(picture.mode)
+    ]
+    if not books:
+        return None
+    books.append(None)
+    sizes = [
+        jpeg_past_coder.n_trial_bytes(recovered, book and book.jpeg_past_prior(picture.mode))
+        for book in books
+    ]
+    return books[sizes.index(min(sizes))]
+
+
 def _prior_of(coder: Coder, book: Codebook, picture: Picture) -> Prior:
     return coder.prior(book, picture.mode, picture.height, picture.width)
 
@@ -183,7 +208,8 @@ def _trial_size(picture: Picture, book: Codebook | None, coders: Sequence[Coder]
 
 def middle_of(picture: Picture, side: int) -> Picture:
     """Return the middle of an image, of at most so many rows and columns."""
-    return picture._replace(array=prior_choice.middle_of(picture.array, side))
+    part = prior_choice.middle_of(picture.array, side)
+    return picture._replace(array=part, recovered="unknown")
 
 
 def code_samples(
@@ -243,7 +269,7 @@ def _code_by(
     """Return payloads of a coder, each with whether it needs the codebook."""
     prior = _prior_of(coder, book, picture) if book else None
     starts: list[Prior] = [prior or None]
-    if prior and effort >= TRIAL_EFFORT and not coder.needs_codebook:
+    if coder is not JPEG_PAST and prior and effort >= TRIAL_EFFORT and not coder.needs_codebook:
         starts = _starts_to_try(coder, picture, prior, effort)
     elif coder.needs_codebook and not prior:
         return []

@@ -15,7 +15,7 @@ from .coder_choice import (
     code_samples,
     coders_for,
 )
-from .coders import CONTEXT, Picture
+from .coders import CONTEXT, JPEG_PAST, Picture, with_past
 from .container import Frame, Header, Segment
 from .metadata import Metadata, metadata_from, metadata_of
 from .palettes import palette_of
@@ -225,6 +225,8 @@ def _encode(
         samples, book = at_once
         coded = [_as_frame(first, samples, 0)]
     else:
+        if JPEG_PAST in coders:  # the choice of a codebook asks for it, too
+            pictures = [with_past(first, effort), *pictures[1:]]
         book = choose_codebook(codebook, pictures, coders, effort)
         overhead = _codebook_overhead(book, first.raw_size, reference_bytes)
         coded = [

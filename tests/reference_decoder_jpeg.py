@@ -13,6 +13,7 @@ from reference_decoder_numbers import (
     SpecError,
     State,
     clip,
+    read_known_states,
     squash,
     stretch_table,
     update_state,
@@ -133,38 +134,59 @@ def byte(value: int) -> int:
     return min(max(value, 0), 255)
 
 
-def read_place(file: ByteReader, colour: bool, height: int, width: int) -> Place:
-    """Read where the picture lies (5J.2)."""
+def read_past(
+    file: ByteReader, colour: bool, known: list[list[int]]
+) -> tuple[int, int, int, list[list[int]]]:
+    """Read flags, rows, columns and the components' steps (5J.2)."""
     flags = file.byte()
-    down, across, repeated = flags >> 1 & 1, flags >> 2 & 1, flags >> 5 & 1
+    down, across = flags >> 1 & 1, flags >> 2 & 1
     if flags > 63 or bool(flags & 1) != colour or (not colour and flags & 0b100110):
         raise SpecError("corrupt: the flags of a picture that was a JPEG")
     rows, columns = file.byte(), file.byte()
     if rows >= 8 << down or columns >= 8 << across:
         raise SpecError("corrupt: where the picture lies in the JPEG")
+    tables: list[list[int]] = []
+    for _ in range(3 if colour else 1):
+        tables.append(read_steps(file, tables[-1] if tables else None, known))
+    return flags, rows, columns, tables
+
+
+def read_place(
+    file: ByteReader, colour: bool, height: int, width: int, known: list[list[int]]
+) -> Place:
+    """Read where the picture lies (5J.2)."""
+    flags, rows, columns, tables = read_past(file, colour, known)
+    down, across, repeated = flags >> 1 & 1, flags >> 2 & 1, flags >> 5 & 1
     full_height, full_width = rows + height, columns + width
     if flags & 8:
         full_height += -full_height % (8 << down)
     if flags & 16:
         full_width += -full_width % (8 << across)
     components = []
-    steps: list[int] | None = None
-    for index in range(3 if colour else 1):
-        steps = read_steps(file, steps)
+    for index, steps in enumerate(tables):
         v, h = (down, across) if index else (0, 0)
         size = ((full_height + v) >> v, (full_width + h) >> h)
         components.append(Component(*size, v, h, steps))
     return Place(rows, columns, bool(repeated), components)
 
 
-def read_steps(file: ByteReader, before: list[int] | None) -> list[int]:
+def libjpeg_steps(number: int) -> list[int]:
+    """Return libjpeg's table of a number below 200 (5J.2)."""
+    quality = number % 100 + 1
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    base = LUMA_STEPS if number < 100 else CHROMA_STEPS
+    return [min(max((step * scale + 50) // 100, 1), 255) for step in base]
+
+
+def read_steps(
+    file: ByteReader, before: list[int] | None, known: list[list[int]]
+) -> list[int]:
     """Read a quantiser table (5J.2)."""
     number = file.byte()
     if number < 200:
-        quality = number % 100 + 1
-        scale = 5000 // quality if quality < 50 else 200 - 2 * quality
-        base = LUMA_STEPS if number < 100 else CHROMA_STEPS
-        return [min(max((step * scale + 50) // 100, 1), 255) for step in base]
+        return libjpeg_steps(number)
+    if number < 200 + len(known):
+        return known[number - 200]
     if number == OTHER_TABLE:
         steps = [file.varint() for _ in range(64)]
         if not all(1 <= step <= 65535 for step in steps):
@@ -239,16 +261,18 @@ class CoefficientReader:
     """Reads the coefficients of one component (5J.5)."""
 
     def __init__(
-        self, arithmetic: ArithmeticDecoder, component: Component, before: Component | None
+        self,
+        arithmetic: ArithmeticDecoder,
+        component: Component,
+        before: Component | None,
+        start: "Start",
     ) -> None:
         self.arithmetic = arithmetic
         self.component = component
         self.before = before
-        self.plain: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [1 << 21, 0])
-        self.states: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [1 << 21, 0])
-        self.weights: dict[tuple[object, ...], list[int]] = defaultdict(
-            lambda: [FIRST_WEIGHT] * LANES
-        )
+        self.start = start
+        self.states: dict[tuple[Any, ...], list[int]] = {}
+        self.weights: dict[tuple[Any, ...], list[int]] = {}
 
     def read(self) -> None:
         """Read all blocks."""
@@ -289,9 +313,21 @@ class CoefficientReader:
             last_column=column == last,
         )
 
-    def decide_plain(self, *key: object) -> int:
+    def state(self, *key: Any) -> list[int]:
+        """Return the state of a table, a lane or not, and a place there."""
+        if key not in self.states:
+            self.states[key] = list(self.start.state(*key))
+        return self.states[key]
+
+    def row(self, *key: Any) -> list[int]:
+        """Return the weights of a row and a node."""
+        if key not in self.weights:
+            self.weights[key] = list(self.start.row(*key))
+        return self.weights[key]
+
+    def decide_plain(self, *key: Any) -> int:
         """Decode a plain decision."""
-        state = self.plain[key]
+        state = self.state(*key)
         bit = self.arithmetic.decide(min(max(state[0] >> 6, 32), 65504))
         update_state(state, bit, 255)
         return bit
@@ -299,7 +335,7 @@ class CoefficientReader:
     def decide(self, mix: Mix, node: int) -> int:
         """Decode a mixed decision."""
         states = [
-            self.states[mix.table, lane, context, node] for lane, context in enumerate(mix.contexts)
+            self.state(mix.table, lane, context, node) for lane, context in enumerate(mix.contexts)
         ]
         first, second = (self.weights[*row, node] for row in mix.rows)
         inputs = [stretch_table()[state[0] >> 10] for state in states]
