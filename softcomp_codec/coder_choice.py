@@ -140,11 +140,15 @@ def choose_codebook(
     if choice != "auto":
         book = codebook_store.load_codebook(choice)
         return book if book.fits(pictures[0].mode) else None
-    if JPEG_PAST in coders:
-        likely = _book_of_past(pictures[0], effort)
-        if likely is not None:
-            return likely
-        coders = [coder for coder in coders if coder is not JPEG_PAST]
+    likely = _book_of_past(pictures[0], effort) if JPEG_PAST in coders else None
+    others = [coder for coder in coders if coder is not JPEG_PAST]
+    return likely or _book_by_trial(pictures, others, effort)
+
+
+def _book_by_trial(
+    pictures: Sequence[Picture], coders: Sequence[Coder], effort: int
+) -> Codebook | None:
+    """Return the bundled codebook that makes a part of the samples smallest, or none."""
     some = pictures[:: -(-len(pictures) // TRIAL_FRAMES)]
     mode = pictures[0].mode
     if pictures[0].n_pixels > AUTO_PIXELS and SHAPES not in coders and FEW_COLOUR not in coders:
@@ -176,19 +180,17 @@ def _book_of_past(picture: Picture, effort: int) -> Codebook | None:
     recovered = with_past(picture, effort).recovered
     if recovered is None or recovered == "unknown":
         return None
-    books: list[Codebook | None] = [
-        book
-        for book in codebook_store.bundled_codebooks(picture.mode)
-        if book.jpeg_past_prior(picture.mode)
-    ]
-    if not books:
+    books = codebook_store.bundled_codebooks(picture.mode)
+    priors = {book: book.jpeg_past_prior(picture.mode) for book in books}
+    sizes: dict[Codebook | None, int] = {
+        book: jpeg_past_coder.n_trial_bytes(recovered, prior)
+        for book, prior in priors.items()
+        if prior is not None
+    }
+    if not sizes:
         return None
-    books.append(None)
-    sizes = [
-        jpeg_past_coder.n_trial_bytes(recovered, book and book.jpeg_past_prior(picture.mode))
-        for book in books
-    ]
-    return books[sizes.index(min(sizes))]
+    sizes[None] = jpeg_past_coder.n_trial_bytes(recovered, None)
+    return min(sizes, key=lambda book: sizes[book])
 
 
 def _prior_of(coder: Coder, book: Codebook, picture: Picture) -> Prior:

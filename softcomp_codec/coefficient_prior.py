@@ -1,4 +1,4 @@
-"""What a codebook knows about pictures that were JPEGs once: tables, where models start (SPEC 6.9)."""
+"""What a codebook knows about pictures that were JPEGs once (SPEC 6.9)."""
 
 from __future__ import annotations
 
@@ -159,7 +159,8 @@ def by_nodes(values: NDArray[Any], n_components: int) -> NDArray[Any]:
 def stored_weights(weights: NDArray[np.int32]) -> NDArray[np.int8]:
     """Return weights as they are stored."""
     difference = (weights - START_WEIGHT + (1 << (WEIGHT_SHIFT - 1))) >> WEIGHT_SHIFT
-    return np.clip(difference, -128, 127).astype(np.int8)
+    stored: NDArray[np.int8] = np.clip(difference, -128, 127).astype(np.int8)
+    return stored
 
 
 def _mixed_parts(n_components: int) -> Iterator[tuple[slice, int, int]]:

@@ -156,12 +156,11 @@ class _Trainer:
         label = label_of(self._n_components)
         self._progress(f"{label}: coefficients", 0, 3)
         apart = -(-len(images) // N_PROBES)
-        found = {at: None for at in range(0, len(images), apart)}
-        found |= self._look_for(images, list(found))
+        found = self._look_for(images, range(0, len(images), apart))
         if not any(found.values()):
             return []
         found |= self._look_for(images, [at for at in range(len(images)) if at not in found])
-        pictures = [each for _, each in sorted(found.items()) if each is not None]
+        pictures = [each for at in range(len(images)) if (each := found[at]) is not None]
         return pictures if FOUND_SHARE * len(pictures) >= len(images) else []
 
     def _look_for(self, images: Images, places: Sequence[int]) -> dict[int, Recovered | None]:

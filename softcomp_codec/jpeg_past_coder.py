@@ -89,7 +89,9 @@ def encode_payload(
     None where no JPEG past was found.
     """
     recovered = find_past(array, mode, effort)
-    return recovered and write_payload(_as_components(array, mode), recovered, prior)
+    if recovered is None:
+        return None
+    return write_payload(_as_components(array, mode), recovered, prior)
 
 
 def encode_smallest(

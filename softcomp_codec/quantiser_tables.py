@@ -99,9 +99,7 @@ def read_tables(
         elif number == _EXPLICIT:
             steps = tuple(reader.varint("quantiser step", MAX_STEP) for _ in range(64))
             if 0 in steps:
-                raise CorruptStreamError(
-                    f"{reader.what}: quantiser step 0 of component {index}"
-                )
+                raise CorruptStreamError(f"{reader.what}: quantiser step 0 of component {index}")
             tables.append(steps)
         elif number < 2 * _N_QUALITIES:
             kind, quality = divmod(number, _N_QUALITIES)

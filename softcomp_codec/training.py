@@ -297,7 +297,7 @@ class _Sample:
 
     @classmethod
     def of(cls, image: ImageLike, *, any_mode: bool) -> _Sample:
-        array, mode, palette = as_picture(image)
+        array, mode, palette = as_picture(image)[:3]
         array = array.copy()  # the caller may use its buffer again
         if mode.kind is None and not any_mode:
             raise ValueError(

@@ -222,8 +222,8 @@ def code_blocks(
         that is not asked.
     """
     (
-        n_down, n_across, kind, other_down, other_across, finer_down, finer_across, limit, last_pace,
-        haste,
+        n_down, n_across, kind, other_down, other_across, finer_down, finer_across, limit,
+        last_pace, haste,
     ) = geometry  # fmt: skip
     tables = (stretch, squash, rates, limit, counts, np.int64(len(states)))
     mix = (
@@ -339,9 +339,7 @@ def code_blocks(
                     * N_NODES
                 )
                 slots[6] = bases[6] + (around * 64 + k) * N_NODES
-                slots[7] = (
-                    bases[7] + (around * 64 + share * 8 + min(left, np.int64(7))) * N_NODES
-                )
+                slots[7] = bases[7] + (around * 64 + share * 8 + min(left, np.int64(7))) * N_NODES
                 first = np.uint64((rows + _BY_COEFFICIENT + at * N_NODES) * LANES)
                 second = np.uint64((rows + _BY_LEVEL + few * N_NODES) * LANES)
                 size = _code_magnitude(
