@@ -2,7 +2,7 @@
 
     python codebooks/build.py --data DIR --fashion-mnist DIR [--only NAME] [--check]
 
-``--data`` holds ``mnist/*.gz`` and the folders of PNG images that are named below,
+``--data`` holds ``mnist/*.gz`` and the folders of PNG and JPEG images that are named below,
 ``--fashion-mnist`` the IDX files of Debian's package dataset-fashion-mnist. ``--check`` compares
 IDs and writes nothing.
 """
@@ -54,8 +54,18 @@ def digits(folder: Path, threshold: int) -> list[NDArray[Any]]:
 
 def pictures(folder: Path) -> list[Image.Image]:
     """Return all PNG images of a folder and of those in it."""
+    return opened(sorted(folder.rglob("*.png")))
+
+
+def odd_pictures(folder: Path) -> list[Image.Image]:
+    """Return the JPEG images of a folder whose names end with an odd digit."""
+    return opened(sorted(path for path in folder.glob("*.jpg") if path.stem[-1] in "13579"))
+
+
+def opened(paths: list[Path]) -> list[Image.Image]:
+    """Return the images of files."""
     images = []
-    for path in sorted(folder.rglob("*.png")):
+    for path in paths:
         with Image.open(path) as image:
             image.load()
         images.append(image)
@@ -80,6 +90,13 @@ def recipes(data: Path, fashion: Path) -> dict[str, tuple[Callable[[], list[Any]
         "retina": (
             lambda: pictures(data / "drive/train"),
             {"source": "DRIVE, 20 training images (research use)"},
+        ),
+        "blood-cells": (
+            lambda: odd_pictures(data / "bccd"),
+            {
+                "source": "BCCD, the 19 of 40 images with odd numbers (MIT)",
+                "options": TrainingOptions(train_shapes=False),
+            },
         ),
         "mnist-binary": (
             lambda: digits(data, 0),

@@ -16,6 +16,7 @@ from . import arithmetic, container, huffman, planes
 from .atomic_files import write_atomically
 from .bilevel_prior import BilevelPrior
 from .bundled import MAGIC
+from .coefficient_prior import CoefficientPrior
 from .container import ByteReader, write_varint
 from .context_prior import ContextPrior
 from .errors import (
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 0
 
-SECTIONS = range(1, 8)
+SECTIONS = range(1, 9)
 (
     SECTION_RECORD,
     SECTION_SHAPES,
@@ -54,6 +55,7 @@ SECTIONS = range(1, 8)
     SECTION_BILEVEL_PRIOR,
     SECTION_TINY,
     SECTION_FEW_COLOUR,
+    SECTION_JPEG_PASTS,
 ) = SECTIONS
 RAW, XZ = 0, 1
 
@@ -150,6 +152,8 @@ class Codebook:
         For the coder of tiny images, by height and width.
     few_colour : FewColourPrior or None
         For the few-colour coder, images of 8 bits of all modes.
+    jpeg_pasts : dict of int to CoefficientPrior
+        For pictures that were JPEGs once, by their number of components, 1 or 3.
 
     Examples
     --------
@@ -165,6 +169,7 @@ class Codebook:
     bilevel_priors: dict[tuple[int, int], BilevelPrior] = field(default_factory=dict)
     tiny: dict[TinyKey, TinyPrior] = field(default_factory=dict)
     few_colour: FewColourPrior | None = None
+    jpeg_pasts: dict[int, CoefficientPrior] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -177,6 +182,7 @@ class Codebook:
         names = [KIND_NAMES[kind] for kind in sorted({*self.parts, *self.reference})]
         others = [self.priors[key].mode_name for key in sorted(self.priors)]
         others += [KIND_NAMES[0]] * bool(self.bilevel_priors) + [KIND_NAMES[1]] * bool(self.tiny)
+        others += [KIND_NAMES[1 if key == 1 else 2] for key in sorted(self.jpeg_pasts)]
         if self.few_colour is not None:
             others.append("few colours")
         return tuple(dict.fromkeys([*names, *others]))
@@ -195,6 +201,7 @@ class Codebook:
             or (mode.bits_per_sample == 1 and len(self.bilevel_priors) > 0)
             or (self.few_colour is not None and mode.bits_per_sample == 8)
             or (bool(self.tiny) and serves(mode, 1, 1))
+            or self.jpeg_past_prior(mode) is not None
         )
 
     def bilevel_prior(self, height: int, width: int) -> BilevelPrior | None:
@@ -213,6 +220,11 @@ class Codebook:
     def tiny_prior(self, mode: Mode, height: int, width: int) -> TinyPrior | None:
         """Return the tiny coder's prior for images of this mode and size, None without one."""
         return self.tiny.get((height, width)) if serves(mode, height, width) else None
+
+    def jpeg_past_prior(self, mode: Mode) -> CoefficientPrior | None:
+        """Return the prior for images of this mode that were JPEGs once (SPEC 6.9)."""
+        known = mode.kind is not None and mode.bits_per_sample == 8
+        return self.jpeg_pasts.get(mode.n_planes) if known else None
 
     @cached_property
     def serialised(self) -> bytes:
@@ -239,6 +251,9 @@ class Codebook:
         sections += [(SECTION_TINY, self.tiny[key].to_bytes()) for key in sorted(self.tiny)]
         if self.few_colour is not None:
             sections.append((SECTION_FEW_COLOUR, self.few_colour.to_bytes()))
+        sections += [
+            (SECTION_JPEG_PASTS, self.jpeg_pasts[key].to_bytes()) for key in sorted(self.jpeg_pasts)
+        ]
         return b"".join(
             bytes([section]) + write_varint(len(data)) + data for section, data in sections
         )
@@ -311,6 +326,7 @@ class Codebook:
         bilevel = [BilevelPrior.from_bytes(data) for data in sections[SECTION_BILEVEL_PRIOR]]
         tiny = [TinyPrior.from_bytes(data) for data in sections[SECTION_TINY]]
         few_colours = [FewColourPrior.from_bytes(data) for data in sections[SECTION_FEW_COLOUR]]
+        jpeg_pasts = [CoefficientPrior.from_bytes(data) for data in sections[SECTION_JPEG_PASTS]]
         known = (
             dict(_read_part(data) for data in sections[SECTION_SHAPES]),
             {part.kind: part for part in references},
@@ -318,6 +334,7 @@ class Codebook:
             {prior.key: prior for prior in bilevel},
             {prior.key: prior for prior in tiny},
             few_colours[-1] if few_colours else None,
+            {prior.key: prior for prior in jpeg_pasts},
         )
         if not records or not any(known):
             raise CorruptStreamError("codebook: a training record and a part are needed")

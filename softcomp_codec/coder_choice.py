@@ -15,6 +15,7 @@ from .coders import (
     SHAPES,
     TINY,
     TINY_PIXELS,
+    with_past,
 )
 from .container import PALETTE
 
@@ -141,10 +142,10 @@ def choose_codebook(
     """Return the codebook to code with; `auto` tries the bundled ones on a part of the samples."""
     if choice is None or choice == "none":
         return None
-    coders = [coder for coder in coders if coder is not JPEG_PAST]  # it takes nothing of any
     if choice != "auto":
         book = codebook_store.load_codebook(choice)
         return book if book.fits(pictures[0].mode) else None
+    coders = [coder for coder in coders if coder is not JPEG_PAST]  # see `look_for_past`
     some = pictures[:: -(-len(pictures) // TRIAL_FRAMES)]
     mode = pictures[0].mode
     if pictures[0].n_pixels > AUTO_PIXELS and SHAPES not in coders and FEW_COLOUR not in coders:
@@ -188,11 +189,49 @@ def _trial_size(picture: Picture, book: Codebook | None, coders: Sequence[Coder]
 
 def middle_of(picture: Picture, side: int) -> Picture:
     """Return the middle of an image, of at most so many rows and columns."""
-    return picture._replace(array=prior_choice.middle_of(picture.array, side))
+    part = prior_choice.middle_of(picture.array, side)
+    return picture._replace(array=part, recovered="unknown")
+
+
+def look_for_past(
+    choice: CodebookChoice, picture: Picture, coders: Sequence[Coder], effort: int
+) -> tuple[Picture, Codebook | None]:
+    """Return the picture with what is found of its JPEG past, and the codebook for that.
+
+    `auto` takes the bundled one, or none, that makes a part of the coefficients smallest. Where
+    nothing was found there is none.
+    """
+    if JPEG_PAST not in coders:
+        return picture, None
+    given = None
+    if choice not in (None, "none", "auto"):
+        given = choose_codebook(choice, [picture], coders, effort)
+        if given is not None and _is_for_reference(given, picture):
+            return picture._replace(recovered=None), None
+    picture = with_past(picture, effort)
+    if picture.recovered is None or choice != "auto":
+        return picture, given if picture.recovered else None
+    return picture, _book_of_past(picture)
+
+
+def _book_of_past(picture: Picture) -> Codebook | None:
+    from .jpeg_recovery import Recovered  # it compiles; other pictures need not wait
+
+    recovered = picture.recovered
+    if not isinstance(recovered, Recovered):
+        return None
+    sizes: dict[Codebook | None, int] = {}
+    for book in codebook_store.bundled_codebooks(picture.mode):
+        if prior := _prior_of(JPEG_PAST, book, picture):
+            sizes[book] = jpeg_past_coder.n_trial_bytes(recovered, prior)
+    if not sizes:
+        return None
+    sizes[None] = jpeg_past_coder.n_trial_bytes(recovered, None)
+    return min(sizes, key=lambda book: sizes[book])
 
 
 def code_as_past(
-    choice: CodebookChoice, picture: Picture, effort: int, coders: Sequence[Coder]
+    picture: Picture, book: Codebook | None, effort: int, coders: Sequence[Coder]
 ) -> tuple[Coded | None, bool]:
     """Return what an image is as one that was a JPEG, None of others, and whether that settles it.
 
@@ -200,11 +239,8 @@ def code_as_past(
     """
     if JPEG_PAST not in coders:
         return None, False
-    if choice not in (None, "none", "auto"):
-        book = codebook_store.load_codebook(choice)
-        if book.fits(picture.mode) and _is_for_reference(book, picture):
-            return None, False
-    found = JPEG_PAST.encode(picture, effort, None)
+    prior = _prior_of(JPEG_PAST, book, picture) if book else None
+    found = JPEG_PAST.encode(picture, effort, prior)
     if found is None:
         return None, False
     settles = all(coder in (CONTEXT, FEW_COLOUR, JPEG_PAST) for coder in coders)

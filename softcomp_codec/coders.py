@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from . import (
     bilevel_coder,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .codebook import Codebook
     from .container import Header, Mode, Payload
+    from .jpeg_recovery import Recovered, Unsampled
     from .palettes import Palette
     from .tiles import Box, Tile
 
@@ -59,11 +60,14 @@ class Picture(NamedTuple):
         Samples, as `mode` says; indices of a palette image.
     mode : Mode
     palette : Palette or None
+    recovered : Recovered, Unsampled, None or "unknown"
+        The coefficients of a picture that was a JPEG once, None of others, where that is known.
     """
 
     array: NDArray[Any]
     mode: Mode
     palette: Palette | None = None
+    recovered: Recovered | Unsampled | Literal["unknown"] | None = "unknown"
 
     @property
     def height(self) -> int:
@@ -233,7 +237,7 @@ def _few_colour_prior(book: Codebook, mode: Mode, _height: int, _width: int) -> 
 
 
 def _encode_few_colours(picture: Picture, effort: int, prior: Prior) -> Encoded | None:
-    array, mode, palette = picture
+    array, mode, palette = picture[:3]
     payload = few_colour_coder.encode_payload(
         array, mode, effort=effort, palette=palette, prior=prior
     )
@@ -260,19 +264,31 @@ def _decode_reference(
     return reference_coder.decode_payload(payload, header, prior, allow_truncated)
 
 
-def _no_prior(_book: Codebook, _mode: Mode, _height: int, _width: int) -> Prior:
-    return None
+def _jpeg_past_prior(book: Codebook, mode: Mode, _height: int, _width: int) -> Prior:
+    return book.jpeg_past_prior(mode)
 
 
-def _encode_jpeg_past(picture: Picture, effort: int, _prior: Prior) -> Encoded | None:
-    payload = jpeg_past_coder.encode_payload(picture.array, picture.mode, effort=effort)
-    return None if payload is None else (payload, False)
+def with_past(picture: Picture, effort: int) -> Picture:
+    """Return the picture with what is found of its JPEG past, which is looked for once."""
+    if picture.recovered != "unknown":
+        return picture
+    found = jpeg_past_coder.recover_past(picture.array, picture.mode, effort)
+    return picture._replace(recovered=found)
+
+
+def _encode_jpeg_past(picture: Picture, effort: int, prior: Prior) -> Encoded | None:
+    recovered: Any = with_past(picture, effort).recovered
+    if recovered is None:
+        return None
+    return jpeg_past_coder.encode_smallest(
+        picture.array, picture.mode, recovered, prior, effort=effort
+    )
 
 
 def _decode_jpeg_past(
-    payload: bytes, header: Header, _prior: Prior, allow_truncated: bool
+    payload: bytes, header: Header, prior: Prior, allow_truncated: bool
 ) -> tuple[NDArray[Any], bool]:
-    return jpeg_past_coder.decode_payload(payload, header, allow_truncated)
+    return jpeg_past_coder.decode_payload(payload, header, allow_truncated, prior)
 
 
 SHAPES = Coder(container.SHAPES, _shapes_prior, _encode_shapes, _decode_shapes)
@@ -298,7 +314,7 @@ TINY = Coder(
 )  # fmt: skip
 
 JPEG_PAST = Coder(
-    container.JPEG_PAST, _no_prior, _encode_jpeg_past, _decode_jpeg_past, needs_prior=False
+    container.JPEG_PAST, _jpeg_past_prior, _encode_jpeg_past, _decode_jpeg_past, needs_prior=False
 )
 
 CODERS = {

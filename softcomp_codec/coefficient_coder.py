@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .coefficient_prior import CoefficientPrior
     from .jpeg_emulation import Coefficients
     from .quantiser_tables import Table
 
@@ -39,26 +41,65 @@ INNER = tuple(at for at in ZIGZAG if at >> 3 and at & 7)
 EDGES = (8192, 11363, 10703, 9633, 8192, 6436, 4433, 2260)
 """8192, and 8192 times the square root of 2 times cos(u pi / 16) for u of 1 to 7."""
 
+NEUTRAL = 1 << 31
+"""A state of which nothing is known."""
+
 COUNT_LIMIT = 255
-PACE = 10
-START_WEIGHT = 9830
+PACE, HASTE = 14, 6000
+"""Of the weights: for ever, and at the start of a component, where no codebook teaches them."""
+
+START_WEIGHT = 6500
 
 WORST_BYTES = kernels.WORST_BYTES
 MOST_BYTES = 4
 """A coefficient; more than those of any picture take."""
 
 
+@cache
+def _rates() -> NDArray[np.int32]:
+    """Return the share of the error by which a state moves after n bits, in 1/65536."""
+    numbers: NDArray[np.int64] = np.arange(COUNT_LIMIT + 1)
+    return (655360 // (10 * numbers + 23)).astype(np.int32)
+
+
+def n_states(n_components: int) -> int:
+    """Return the number of states: the mixed ones of all components, then the plain ones."""
+    return n_components * (kernels.STATES_OF_KIND + kernels.PLAIN_OF_KIND)
+
+
+def n_weights(n_components: int) -> int:
+    """Return the number of weights of all components."""
+    return n_components * kernels.ROWS_OF_KIND * LANES
+
+
 class _Model:
-    """The adaptive state of all components, and the blocks known so far."""
+    """The adaptive state of all components, and the blocks known so far.
+
+    With `counts` (uint32, 2 for each state) it counts the 0s and 1s that the states meet.
+    """
 
     def __init__(
-        self, shapes: Sequence[Shape], steps: Sequence[Table], sampling: Sequence[Sampling]
+        self,
+        shapes: Sequence[Shape],
+        steps: Sequence[Table],
+        sampling: Sequence[Sampling],
+        prior: CoefficientPrior | None = None,
+        counts: NDArray[np.uint32] | None = None,
     ) -> None:
         n_kinds = len(shapes)
         self._shapes, self._steps, self._sampling = shapes, steps, sampling
-        self._states = np.full(n_kinds * kernels.STATES_OF_KIND, 1 << 31, np.uint32)
-        self._weights = np.full(n_kinds * kernels.ROWS_OF_KIND * LANES, START_WEIGHT, np.int32)
-        self._plain = np.full(n_kinds * kernels.PLAIN_OF_KIND, 1 << 31, np.uint32)
+        weights = None
+        if prior is None:
+            states: NDArray[np.uint32] = np.full(n_states(n_kinds), NEUTRAL, np.uint32)
+        else:
+            states, weights = prior.states_table, prior.weights_table
+        n_mixed = n_kinds * kernels.STATES_OF_KIND
+        self._states, self._plain = states[:n_mixed].copy(), states[n_mixed:].copy()
+        self.weights = np.full(n_weights(n_kinds), START_WEIGHT, np.int32)
+        if weights is not None:
+            self.weights[:] = weights
+        self._haste = HASTE if weights is None else 0
+        self._counts = np.zeros(0, np.uint32) if counts is None else counts
         self.blocks = [_with_margin(shape) for shape in shapes]
 
     def code(
@@ -76,13 +117,13 @@ class _Model:
             others, other = self.blocks[index - 1].reshape(-1), self._shapes[index - 1]
             pairs = zip(self._sampling[index], self._sampling[index - 1], strict=True)
             finer = [ours // theirs - 1 for ours, theirs in pairs]
-        geometry = (*self._shapes[index], index, *other, *finer, COUNT_LIMIT, PACE)
+        geometry = (*self._shapes[index], index, *other, *finer, COUNT_LIMIT, PACE, self._haste)
         shared = tables()
         result, row = kernels.code_blocks(
             source.reshape(-1), self.blocks[index].reshape(-1), others, geometry,
             np.array(self._steps[index], np.int64), np.array(INNER, np.int64),
-            np.array(EDGES, np.int64), self._states, self._weights, self._plain, shared.stretch,
-            shared.squash, shared.rates, interval, data, decoding,
+            np.array(EDGES, np.int64), self._states, self.weights, self._plain, shared.stretch,
+            shared.squash, _rates(), self._counts, interval, data, decoding,
         )  # fmt: skip
         return int(result), int(row)
 
@@ -92,7 +133,12 @@ def _with_margin(shape: Shape) -> Coefficients:
 
 
 def encode_coefficients(
-    planes: Sequence[Coefficients], steps: Sequence[Table], sampling: Sequence[Sampling]
+    planes: Sequence[Coefficients],
+    steps: Sequence[Table],
+    sampling: Sequence[Sampling],
+    prior: CoefficientPrior | None = None,
+    counts: NDArray[np.uint32] | None = None,
+    weights: NDArray[np.int32] | None = None,
 ) -> bytes | None:
     """Return the code of all components (SPEC 5J.5); inverse of `decode_coefficients`.
 
@@ -106,9 +152,17 @@ def encode_coefficients(
         64 quantiser steps of each component.
     sampling : sequence of tuple of int
         Pixels for each sample of a component, down and across.
+    prior : CoefficientPrior, optional
+        Where the models start.
+    counts : ndarray, uint32, optional
+        The 0s and 1s that each state meets are added to it; for training.
+    weights : ndarray, int32, optional
+        The weights at the start, instead of the prior's, and at the end; for training.
     """
     shapes = [(int(plane.shape[0]), int(plane.shape[1])) for plane in planes]
-    model = _Model(shapes, steps, sampling)
+    model = _Model(shapes, steps, sampling, prior, counts)
+    if weights is not None:
+        model.weights = weights
     data = np.empty(MOST_BYTES * sum(plane.size for plane in planes) + WORST_BYTES, np.uint8)
     interval = np.array([0, 0xFFFFFFFF, 0, 0], np.int64)
     for index, (plane, shape) in enumerate(zip(planes, shapes, strict=True)):
@@ -122,7 +176,11 @@ def encode_coefficients(
 
 
 def decode_coefficients(
-    code: bytes, shapes: Sequence[Shape], steps: Sequence[Table], sampling: Sequence[Sampling]
+    code: bytes,
+    shapes: Sequence[Shape],
+    steps: Sequence[Table],
+    sampling: Sequence[Sampling],
+    prior: CoefficientPrior | None = None,
 ) -> list[Coefficients]:
     """Return the coefficients of all components; inverse of `encode_coefficients` (SPEC 5J.5).
 
@@ -131,7 +189,7 @@ def decode_coefficients(
     CorruptStreamError, TruncatedStreamError
         The code holds too many coefficients of a block, or ends elsewhere than its last decision.
     """
-    model = _Model(shapes, steps, sampling)
+    model = _Model(shapes, steps, sampling, prior)
     data = np.frombuffer(bytearray(code), np.uint8)
     start = int.from_bytes(code[:4].ljust(4, b"\0"), "big")
     interval = np.array([0, 0xFFFFFFFF, start, 4], np.int64)

@@ -15,6 +15,7 @@ from .coder_choice import (
     code_from_previous,
     code_samples,
     coders_for,
+    look_for_past,
 )
 from .coders import CONTEXT, Picture
 from .container import Frame, Header, Segment
@@ -280,11 +281,14 @@ def _encode_coded(
         samples, book = at_once
         coded = [_as_frame(pictures[0], first, samples, 0)]
     else:
-        pasts = [code_as_past(codebook, picture, effort, coders) for picture in coded_pictures]
+        first, book = look_for_past(codebook, first, coders, effort)
+        coded_pictures = [first, *coded_pictures[1:]]
+        pasts = [code_as_past(each, book, effort, coders) for each in coded_pictures]
         others = [
             picture for picture, past in zip(coded_pictures, pasts, strict=True) if not past[1]
         ]
-        book = choose_codebook(codebook, others, coders, effort) if others else None
+        if book is None and others:
+            book = choose_codebook(codebook, others, coders, effort)
         overhead = _codebook_overhead(book, first.raw_size, reference_bytes)
         coded = [
             _as_frame(

@@ -17,14 +17,13 @@ from .arithmetic import NEUTRAL_STATE
 from .container import ByteReader, write_varint
 from .errors import CorruptStreamError, TruncatedStreamError
 from .jpeg_emulation import (
-    BLOCK,
     FANCY,
-    Past,
     convert_colours,
     invert_transform,
     round_samples,
     upsample,
 )
+from .jpeg_pasts import read_past, write_past
 from .jpeg_samples_coder import blocks_of, blocks_with, luma_wanted
 from .kernels import correction_kernels, entropy_kernels, estimation_kernels, status
 from .worker_threads import in_parallel
@@ -34,9 +33,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .coefficient_prior import CoefficientPrior
     from .container import Header, Mode
-    from .jpeg_emulation import Component
-    from .jpeg_recovery import Recovered
+    from .jpeg_emulation import Component, Past
+    from .jpeg_recovery import Recovered, Unsampled
 
 SMALLEST_SIDE = 16
 SMALLEST_PIXELS = 1 << 12
@@ -48,6 +48,12 @@ LARGEST_PIXELS = 1 << 24
 FAR_SMALLER, FAR_SMALLER_THAN_REPEATS = 60, 20
 """Percent of the estimate of `is_far_smaller` below which nothing else is as small; of pictures
 that may repeat themselves, such as charts."""
+
+TRIAL_BLOCKS = 400
+"""Luma blocks on which priors are compared."""
+
+REFERENCE_BYTES = 24
+"""What naming a codebook costs a file, or a little more."""
 
 EXTENSION = 0
 """The further byte of coder 7 (SPEC 2.4)."""
@@ -91,36 +97,86 @@ def is_far_smaller(array: NDArray[Any], mode: Mode, payload: bytes, *, repeats: 
     return 8 * 256 * 100 * len(payload) <= percent * n_bits
 
 
-def encode_payload(array: NDArray[Any], mode: Mode, *, effort: int = 5) -> bytes | None:
+def find_past(array: NDArray[Any], mode: Mode) -> Past | None:
+    """Return what JPEG a picture seems to have been decoded from, without its coefficients."""
+    from .jpeg_recovery import find_past  # decoding does without
+
+    picture = _as_components(array, mode)
+    return find_past(picture) if may_win(*picture.shape[:2]) else None
+
+
+def recover_past(array: NDArray[Any], mode: Mode, effort: int) -> Recovered | Unsampled | None:
+    """Return the coefficients of a picture that was a JPEG once, None of others.
+
+    Where coefficients cannot be had, the samples before upsampling.
+    """
+    from .jpeg_recovery import recover
+
+    picture = _as_components(array, mode)
+    return recover(picture, effort) if may_win(*picture.shape[:2]) else None
+
+
+def encode_payload(
+    array: NDArray[Any], mode: Mode, *, effort: int = 5, prior: CoefficientPrior | None = None
+) -> bytes | None:
     """Return the payload of a picture (SPEC 5J); inverse of `decode_payload`.
 
     None where no JPEG past was found.
     """
-    from .jpeg_recovery import Unsampled, recover  # decoding does without
-
-    picture = np.ascontiguousarray(array)
-    picture = picture.reshape(array.shape[:2]) if mode.n_planes == 1 else picture
-    if not may_win(*picture.shape[:2]):
+    recovered = recover_past(array, mode, effort)
+    if recovered is None:
         return None
-    recovered = recover(picture, effort)
-    if isinstance(recovered, Unsampled):
-        return jpeg_samples_coder.encode_payload(picture, recovered, effort)
-    return None if recovered is None else write_payload(picture, recovered)
+    coded = encode_smallest(array, mode, recovered, prior, effort=effort, or_without=False)
+    return None if coded is None else coded[0]
 
 
-def find_past(array: NDArray[Any], mode: Mode) -> Past | None:
-    """Return what JPEG a picture seems to have been decoded from, without its coefficients."""
-    from .jpeg_recovery import find_past
+def encode_smallest(
+    array: NDArray[Any],
+    mode: Mode,
+    recovered: Recovered | Unsampled,
+    prior: CoefficientPrior | None,
+    *,
+    effort: int,
+    or_without: bool = True,
+) -> tuple[bytes, bool] | None:
+    """Return the payload and whether it needs the prior, which is used where it pays.
 
-    height, width = array.shape[:2]
-    if not may_win(height, width):
+    It is used in any case where it shall not be coded without (`or_without`).
+    """
+    from .jpeg_recovery import Recovered
+
+    picture = _as_components(array, mode)
+    if not isinstance(recovered, Recovered):
+        payload = jpeg_samples_coder.encode_payload(picture, recovered, effort)
+        return None if payload is None else (payload, False)
+    starts = [prior, None] if prior is not None and or_without else [prior]
+    payloads = _write_payloads(picture, recovered, starts)
+    sizes = [
+        len(payload) + (REFERENCE_BYTES if start else 0)
+        for payload, start in zip(payloads, starts, strict=False)
+    ]
+    if not sizes:
         return None
+    best = sizes.index(min(sizes))
+    return payloads[best], starts[best] is not None
+
+
+def _as_components(array: NDArray[Any], mode: Mode) -> NDArray[Any]:
     picture = np.ascontiguousarray(array)
-    return find_past(picture.reshape(height, width) if mode.n_planes == 1 else picture)
+    return picture.reshape(array.shape[:2]) if mode.n_planes == 1 else picture
 
 
-def write_payload(picture: NDArray[Any], recovered: Recovered) -> bytes | None:
+def write_payload(
+    picture: NDArray[Any], recovered: Recovered, prior: CoefficientPrior | None = None
+) -> bytes | None:
     """Return the payload of a picture with its coefficients; None where corrections fill it."""
+    return next(iter(_write_payloads(picture, recovered, [prior])), None)
+
+
+def _write_payloads(
+    picture: NDArray[Any], recovered: Recovered, starts: Sequence[CoefficientPrior | None]
+) -> list[bytes]:
+    """Return the payload from each start; none where corrections fill it."""
     height, width = picture.shape[:2]
     past, coefficients = recovered.past, recovered.coefficients
     fine = [
@@ -132,18 +188,43 @@ def write_payload(picture: NDArray[Any], recovered: Recovered) -> bytes | None:
         corrections = find_corrections(picture, past, fine, recovered.boxes)
         return _code_corrections(past, fine, corrections, picture)
 
-    def code_coefficients() -> bytes | None:
-        return coefficient_coder.encode_coefficients(coefficients, past.tables, past.all_sampling)
+    def code_coefficients() -> list[bytes | None]:
+        return [
+            coefficient_coder.encode_coefficients(
+                coefficients, past.tables, past.all_sampling, prior
+            )
+            for prior in starts
+        ]
 
-    code, (kinds, tail) = in_parallel(code_coefficients, code_corrections)
-    if code is None or tail is None:
-        return None
-    head = bytes([EXTENSION]) + _write_past(past) + bytes([kinds])
-    return head + (write_varint(len(code)) if kinds else b"") + code + tail
+    codes, (kinds, tail) = in_parallel(code_coefficients, code_corrections)
+    payloads = []
+    for prior, code in zip(starts, codes, strict=True):
+        if code is None or tail is None:
+            return []
+        known = prior.tables if prior else ()
+        head = bytes([EXTENSION]) + write_past(past, known) + bytes([kinds])
+        payloads.append(head + (write_varint(len(code)) if kinds else b"") + code + tail)
+    return payloads
+
+
+def n_trial_bytes(recovered: Recovered, prior: CoefficientPrior | None) -> int:
+    """Return the bytes of some rows of blocks in the middle: quick, to compare priors."""
+    past, luma = recovered.past, recovered.coefficients[0]
+    n_rows = min(max(2, TRIAL_BLOCKS // luma.shape[1]), luma.shape[0])
+    top = (luma.shape[0] - n_rows) // 2 & ~1
+    rows = []
+    for blocks, (down, _) in zip(recovered.coefficients, past.all_sampling, strict=True):
+        first = min(top // down, blocks.shape[0] - 1)
+        rows.append(blocks[first : first + -(-n_rows // down)])
+    code = coefficient_coder.encode_coefficients(rows, past.tables, past.all_sampling, prior)
+    return sum(each.nbytes for each in rows) if code is None else len(code)
 
 
 def decode_payload(
-    payload: bytes, header: Header, allow_truncated: bool = False
+    payload: bytes,
+    header: Header,
+    allow_truncated: bool = False,
+    prior: CoefficientPrior | None = None,
 ) -> tuple[NDArray[Any], bool]:
     """Return (array, whether it is complete); inverse of `encode_payload` (SPEC 5J).
 
@@ -153,7 +234,7 @@ def decode_payload(
         The latter not with `allow_truncated`: the picture is black then.
     """
     try:
-        picture = _decode(payload, header)
+        picture = _decode(payload, header, prior)
     except TruncatedStreamError:
         if not allow_truncated:
             raise
@@ -161,7 +242,9 @@ def decode_payload(
     return picture.reshape(header.shape), True
 
 
-def describe_payload(payload: bytes, header: Header) -> dict[str, Any]:
+def describe_payload(
+    payload: bytes, header: Header, prior: CoefficientPrior | None = None
+) -> dict[str, Any]:
     """Return what a payload says of the JPEG, for reports; it is decoded.
 
     Raises
@@ -175,7 +258,7 @@ def describe_payload(payload: bytes, header: Header) -> dict[str, Any]:
         past = said.pop("past")
         repeated = past.upsampling != FANCY
         return {"subsampling": names[past.sampling], "repeated_samples": repeated, **said}
-    codes, n_coefficients = _read_codes(payload, header)
+    codes, n_coefficients = _read_codes(payload, header, prior)
     codes.decode()
     past = codes.past
     kinds = [quantiser_tables.LUMA, quantiser_tables.CHROMA, quantiser_tables.CHROMA]
@@ -203,16 +286,18 @@ def _open(payload: bytes) -> ByteReader:
     return reader
 
 
-def _decode(payload: bytes, header: Header) -> NDArray[Any]:
+def _decode(payload: bytes, header: Header, prior: CoefficientPrior | None) -> NDArray[Any]:
     if payload[:1] == bytes([jpeg_samples_coder.EXTENSION]):
         return jpeg_samples_coder.decode_payload(payload, header)
-    return _read_codes(payload, header)[0].decode()
+    return _read_codes(payload, header, prior)[0].decode()
 
 
-def _read_codes(payload: bytes, header: Header) -> tuple[_Codes, int]:
+def _read_codes(
+    payload: bytes, header: Header, prior: CoefficientPrior | None
+) -> tuple[_Codes, int]:
     """Return what the coefficients give, with the corrections' code, and the bytes of theirs."""
     reader = _open(payload)
-    past = _read_past(reader, header)
+    past = read_past(reader, header.mode.n_planes, prior.tables if prior else ())
     height, width = header.height, header.width
     kinds = reader.take(1, "corrections")[0]
     if kinds >= 2 * _PIXELS_BIT or (past.n_components == 1 and kinds > 1):
@@ -230,7 +315,7 @@ def _read_codes(payload: bytes, header: Header) -> tuple[_Codes, int]:
     code = reader.take(n_bytes, "coefficients")
     shapes = [past.block_shape(index, height, width) for index in range(past.n_components)]
     coefficients = coefficient_coder.decode_coefficients(
-        code, shapes, past.tables, past.all_sampling
+        code, shapes, past.tables, past.all_sampling, prior
     )
     fine = [
         invert_transform(blocks, table, past.component_shape(index, height, width))
@@ -410,31 +495,3 @@ def _same_blocks(dirty: NDArray[np.uint8], beside: NDArray[np.uint8] | None) -> 
     if beside is None or beside.shape != dirty.shape:
         return np.zeros_like(dirty)
     return beside
-
-
-# Where the picture lies in the JPEG
-
-
-def _write_past(past: Past) -> bytes:
-    """Write SPEC 5J.2; inverse of `_read_past`."""
-    flags = (past.n_components == 3) | (past.sampling[0] - 1) << 1 | (past.sampling[1] - 1) << 2
-    flags |= past.cut[0] << 3 | past.cut[1] << 4 | (past.upsampling != FANCY) << 5
-    return bytes([flags, *past.phase]) + quantiser_tables.write_tables(past.tables)
-
-
-def _read_past(reader: ByteReader, header: Header) -> Past:
-    flags = reader.take(1, "JPEG past")[0]
-    n_components = 3 if flags & 1 else 1
-    if n_components != header.mode.n_planes or flags >> 6:
-        raise CorruptStreamError(
-            f"payload: flags {flags:#04x} of a JPEG past with {header.mode.n_planes} planes"
-        )
-    sampling = (1 + (flags >> 1 & 1), 1 + (flags >> 2 & 1))
-    if n_components == 1 and (sampling != (1, 1) or flags >> 5):
-        raise CorruptStreamError("payload: subsampling in a gray picture")
-    rows, columns = reader.take(2, "phase")
-    if rows >= BLOCK * sampling[0] or columns >= BLOCK * sampling[1]:
-        raise CorruptStreamError(f"payload: phase {rows}, {columns} of a JPEG past")
-    tables = quantiser_tables.read_tables(reader, n_components)
-    cut = bool(flags >> 3 & 1), bool(flags >> 4 & 1)
-    return Past(sampling, (rows, columns), cut, flags >> 5 & 1, tables)

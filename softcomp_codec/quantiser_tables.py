@@ -9,6 +9,8 @@ from .container import write_varint
 from .errors import CorruptStreamError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .container import ByteReader
 
     Table = tuple[int, ...]
@@ -18,6 +20,9 @@ LUMA, CHROMA = 0, 1
 
 _EXPLICIT, _AS_BEFORE = 0xFE, 0xFF
 _N_QUALITIES = 100
+_FIRST_KNOWN, MAX_KNOWN = 200, 50
+"""Numbers of the codebook's tables."""
+
 MAX_STEP = 65535
 
 # Tables K.1 and K.2 of ITU-T T.81, which libjpeg scales
@@ -70,8 +75,11 @@ def nearest_quality(table: Table, kind: int) -> int:
     return min(range(1, _N_QUALITIES + 1), key=difference)
 
 
-def write_tables(tables: tuple[Table, ...]) -> bytes:
-    """Write the table of each component (SPEC 5J.2); inverse of `read_tables`."""
+def write_tables(tables: tuple[Table, ...], known: Sequence[Table] = ()) -> bytes:
+    """Write the table of each component (SPEC 5J.2); inverse of `read_tables`.
+
+    `known` are the codebook's.
+    """
     parts = []
     for index, table in enumerate(tables):
         number = _known_tables().get(table)
@@ -79,13 +87,20 @@ def write_tables(tables: tuple[Table, ...]) -> bytes:
             parts.append(bytes([_AS_BEFORE]))
         elif number is not None:
             parts.append(bytes([number]))
+        elif table in known:
+            parts.append(bytes([_FIRST_KNOWN + known.index(table)]))
         else:
             parts.append(bytes([_EXPLICIT]) + b"".join(write_varint(step) for step in table))
     return b"".join(parts)
 
 
-def read_tables(reader: ByteReader, n_components: int) -> tuple[Table, ...]:
-    """Read the table of each component (SPEC 5J.2)."""
+def read_tables(
+    reader: ByteReader, n_components: int, known: Sequence[Table] | None = ()
+) -> tuple[Table, ...]:
+    """Read the table of each component (SPEC 5J.2).
+
+    `known` are the codebook's; with None its tables are empty here.
+    """
     tables: list[Table] = []
     for index in range(n_components):
         number = reader.take(1, "quantiser table")[0]
@@ -94,11 +109,18 @@ def read_tables(reader: ByteReader, n_components: int) -> tuple[Table, ...]:
         elif number == _EXPLICIT:
             steps = tuple(reader.varint("quantiser step", MAX_STEP) for _ in range(64))
             if 0 in steps:
-                raise CorruptStreamError(f"payload: quantiser step 0 of component {index}")
+                raise CorruptStreamError(f"{reader.what}: quantiser step 0 of component {index}")
             tables.append(steps)
         elif number < 2 * _N_QUALITIES:
             kind, quality = divmod(number, _N_QUALITIES)
             tables.append(libjpeg_table(kind, quality + 1))
+        elif known is None and number < _FIRST_KNOWN + MAX_KNOWN:
+            tables.append(())
+        elif known and number < _FIRST_KNOWN + len(known):
+            tables.append(known[number - _FIRST_KNOWN])
         else:
-            raise CorruptStreamError(f"payload: quantiser table {number} of component {index}")
+            raise CorruptStreamError(
+                f"{reader.what}: quantiser table {number} of component {index}; the codebook has "
+                f"{len(known or ())}"
+            )
     return tuple(tables)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from . import container, planes
 from .bilevel_training import train_bilevel_priors
 from .codebook import KIND_NAMES, Codebook, KindBook, kind_of
+from .coefficient_training import train_coefficient_priors
 from .context_training import train_priors
 from .encoder import as_picture, encode_many
 from .few_colour_training import train_few_colour_prior
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .bilevel_prior import BilevelPrior
+    from .coefficient_prior import CoefficientPrior
     from .container import Mode
     from .context_prior import ContextPrior, Key
     from .encoder import ImageLike
@@ -55,6 +57,7 @@ class Parts(TypedDict, total=False):
     bilevel_priors: dict[tuple[int, int], BilevelPrior]
     tiny: dict[TinyKey, TinyPrior]
     few_colour: FewColourPrior | None
+    jpeg_pasts: dict[int, CoefficientPrior]
 
 
 TRAINER_VERSION = 5
@@ -88,7 +91,8 @@ class TrainingOptions:
         not use it unless it is asked for.
     train_priors : bool
         Whether images also teach the context coder or, bilevel ones, the bilevel coder, and many
-        gray ones of one size up to 64 x 64 the tiny coder; without it, images of modes that the
+        gray ones of one size up to 64 x 64 the tiny coder, and those that were JPEGs once the coder
+        of such; without it, images of modes that the
         shapes coder does not know cannot be trained on.
     """
 
@@ -232,6 +236,7 @@ def _train_parts(
         bilevel_priors: dict[tuple[int, int], BilevelPrior] = {}
         tiny: dict[TinyKey, TinyPrior] = {}
         few_colour: FewColourPrior | None = None
+        jpeg_pasts: dict[int, CoefficientPrior] = {}
         if options.train_priors:
             images = [(s.array, s.mode) for s in samples if s.palette is None]
             tiny = train_tiny_priors(
@@ -245,6 +250,9 @@ def _train_parts(
                 # images of this size alone: those of other sizes hardly come
                 (size,) = tiny
                 images = [(a, mode) for a, mode in images if not _is_tiny(a, mode, size)]
+            jpeg_pasts = train_coefficient_priors(
+                images, pool=pool, progress=report, report=measured
+            )
             priors = train_priors(
                 images, pool=pool, workers=workers, progress=report, report=measured
             )
@@ -254,7 +262,7 @@ def _train_parts(
         found = {"planes": trainer.report, "priors": measured, "tiny": measured_tiny}
         made: Parts = {
             "parts": parts, "priors": priors, "bilevel_priors": bilevel_priors, "tiny": tiny,
-            "few_colour": few_colour,
+            "few_colour": few_colour, "jpeg_pasts": jpeg_pasts,
         }  # fmt: skip
         return made, found
     reference = {}
@@ -292,7 +300,7 @@ class _Sample:
     @classmethod
     def of(cls, image: ImageLike, *, any_mode: bool) -> _Sample:
         shown = as_picture(image)
-        array, mode, palette = coded_picture(shown, SampleMap.natural(shown.mode))
+        array, mode, palette = coded_picture(shown, SampleMap.natural(shown.mode))[:3]
         if mode.identifier not in container.MODES:
             raise ValueError(
                 f"cannot train on {shown.mode.name} images: codebooks are for samples of 1, 8 or "

@@ -32,7 +32,7 @@ from reference_decoder_few_colour import (
     read_few_colour_prior,
     read_palette,
 )
-from reference_decoder_jpeg import decode_jpeg
+from reference_decoder_jpeg import JpegPrior, decode_jpeg, read_jpeg_prior
 from reference_decoder_numbers import (
     ArithmeticDecoder,
     BitReader,
@@ -264,6 +264,7 @@ class Codebook:
     bilevel_priors: dict[tuple[int, int], BilevelPrior]
     tiny_priors: dict[tuple[int, int], TinyPrior]
     few_colour_prior: FewColourPrior | None
+    jpeg_priors: dict[int, JpegPrior]
 
     def bilevel_prior_for(self, height: int, width: int) -> BilevelPrior:
         """Return the prior of the bilevel coder for images of a size (6.5)."""
@@ -547,8 +548,6 @@ def decode_frame(
         return check_picture(header, read_stored(header))
     if header.width * header.height * PLANES_OF_MODE[header.mode] > MAX_SAMPLES:
         raise SpecError(f"more than {MAX_SAMPLES} samples, a limit of this decoder")
-    if header.coder == JPEG_PAST:
-        return check_picture(header, decode_jpeg_past(header))
     if not header.reference:
         codebook = None
     return check_picture(header, decode_payload(header, codebook, previous))
@@ -570,14 +569,18 @@ def decode_payload(
     if header.coder == FEW_COLOUR:
         prior = codebook.few_colour_prior if codebook else None
         return decode_few_colour_tiles(header, prior)
-    if header.coder == TINY:
+    if header.coder == JPEG_PAST:
+        planes = decode_jpeg_past(header, codebook)
+    elif header.coder == TINY:
         if not codebook or (height, width) not in codebook.tiny_priors:
             raise SpecError("no codebook with a tiny prior for images of this size")
-        return [decode_tiny(header.payload, codebook.tiny_priors[height, width])]
-    return decode_reference(header, codebook.reference_parts if codebook else {})
+        planes = [decode_tiny(header.payload, codebook.tiny_priors[height, width])]
+    else:
+        planes = decode_reference(header, codebook.reference_parts if codebook else {})
+    return planes
 
 
-def decode_jpeg_past(header: Header) -> list[list[list[int]]]:
+def decode_jpeg_past(header: Header, codebook: Codebook | None = None) -> list[list[list[int]]]:
     """Decode a payload of the coder of pictures that were JPEGs once (5J)."""
     colour = PLANES_OF_MODE[header.mode] == 3
 
@@ -592,6 +595,7 @@ def decode_jpeg_past(header: Header) -> list[list[list[int]]]:
         colour,
         lambda luma, cb, cr: invert_lattice(luma, cb, cr, 0),
         decode_gray,
+        codebook.jpeg_priors.get(3 if colour else 1) if codebook else None,
     )
 
 
@@ -2121,12 +2125,13 @@ class Sections:
     bilevel_priors: dict[tuple[int, int], BilevelPrior]
     tiny_priors: dict[tuple[int, int], TinyPrior]
     few_colour_prior: FewColourPrior | None
+    jpeg_priors: dict[int, JpegPrior]
 
 
 def read_serialisation(serialisation: bytes) -> Sections:
     """Read the sections of a codebook and check their canonical order (6.2)."""
     file = ByteReader(serialisation)
-    sections = Sections(None, {}, {}, [], {}, {}, None)
+    sections = Sections(None, {}, {}, [], {}, {}, None, {})
     last: tuple[Any, ...] = (0,)
     while not file.at_end:
         kind = file.byte()
@@ -2166,6 +2171,10 @@ def read_section(kind: int, content: bytes, sections: Sections) -> tuple[int, ..
         key = tiny_prior.size
     elif kind == 7:
         sections.few_colour_prior = read_few_colour_prior(content)
+    elif kind == 8:
+        jpeg_prior = read_jpeg_prior(content)
+        sections.jpeg_priors[jpeg_prior.components] = jpeg_prior
+        key = (jpeg_prior.components,)
     elif kind < 0x80:
         raise SpecError(f"unsupported: critical section {kind:02X}h")
     else:

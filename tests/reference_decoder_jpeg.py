@@ -3,9 +3,11 @@
 A part of reference_decoder.py.
 """
 
+import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from reference_decoder_numbers import (
     ArithmeticDecoder,
@@ -13,9 +15,10 @@ from reference_decoder_numbers import (
     SpecError,
     State,
     clip,
+    read_known_states,
     squash,
     stretch_table,
-    update_state,
+    write_varint,
 )
 
 # Tables K.1 and K.2 of ITU-T T.81, row by row.
@@ -35,7 +38,8 @@ OTHER_TABLE, TABLE_BEFORE = 254, 255
 EDGE = (8192, 11363, 10703, 9633, 8192, 6436, 4433, 2260)
 LANES = 8
 MOST_INNER = 49
-FIRST_WEIGHT = 9830
+FIRST_WEIGHT = 6500
+PACE, HASTE, HASTE_BLOCKS = 14, 6000, 64
 WEIGHT_BOUND = 1 << 19
 MOST_BITS = 16
 UNARY_STATES = 12
@@ -145,38 +149,57 @@ def byte(value: int) -> int:
     return min(max(value, 0), 255)
 
 
-def read_place(file: ByteReader, colour: bool, height: int, width: int) -> Place:
-    """Read where the picture lies (5J.2)."""
+def read_past(
+    file: ByteReader, colour: bool, known: list[list[int]]
+) -> tuple[int, int, int, list[list[int]]]:
+    """Read flags, rows, columns and the components' steps (5J.2)."""
     flags = file.byte()
-    down, across, repeated = flags >> 1 & 1, flags >> 2 & 1, flags >> 5 & 1
+    down, across = flags >> 1 & 1, flags >> 2 & 1
     if flags > 63 or bool(flags & 1) != colour or (not colour and flags & 0b100110):
         raise SpecError("corrupt: the flags of a picture that was a JPEG")
     rows, columns = file.byte(), file.byte()
     if rows >= 8 << down or columns >= 8 << across:
         raise SpecError("corrupt: where the picture lies in the JPEG")
+    tables: list[list[int]] = []
+    for _ in range(3 if colour else 1):
+        tables.append(read_steps(file, tables[-1] if tables else None, known))
+    return flags, rows, columns, tables
+
+
+def read_place(
+    file: ByteReader, colour: bool, height: int, width: int, known: list[list[int]]
+) -> Place:
+    """Read where the picture lies (5J.2)."""
+    flags, rows, columns, tables = read_past(file, colour, known)
+    down, across, repeated = flags >> 1 & 1, flags >> 2 & 1, flags >> 5 & 1
     full_height, full_width = rows + height, columns + width
     if flags & 8:
         full_height += -full_height % (8 << down)
     if flags & 16:
         full_width += -full_width % (8 << across)
     components = []
-    steps: list[int] | None = None
-    for index in range(3 if colour else 1):
-        steps = read_steps(file, steps)
+    for index, steps in enumerate(tables):
         v, h = (down, across) if index else (0, 0)
         size = ((full_height + v) >> v, (full_width + h) >> h)
         components.append(Component(*size, v, h, steps))
     return Place(rows, columns, bool(repeated), components)
 
 
-def read_steps(file: ByteReader, before: list[int] | None) -> list[int]:
+def libjpeg_steps(number: int) -> list[int]:
+    """Return libjpeg's table of a number below 200 (5J.2)."""
+    quality = number % 100 + 1
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    base = LUMA_STEPS if number < 100 else CHROMA_STEPS
+    return [min(max((step * scale + 50) // 100, 1), 255) for step in base]
+
+
+def read_steps(file: ByteReader, before: list[int] | None, known: list[list[int]]) -> list[int]:
     """Read a quantiser table (5J.2)."""
     number = file.byte()
     if number < 200:
-        quality = number % 100 + 1
-        scale = 5000 // quality if quality < 50 else 200 - 2 * quality
-        base = LUMA_STEPS if number < 100 else CHROMA_STEPS
-        return [min(max((step * scale + 50) // 100, 1), 255) for step in base]
+        return libjpeg_steps(number)
+    if number < 200 + len(known):
+        return known[number - 200]
     if number == OTHER_TABLE:
         steps = [file.varint() for _ in range(64)]
         if not all(1 <= step <= 65535 for step in steps):
@@ -227,6 +250,8 @@ class Around:
     n: Block
     nw: Block
     ne: Block
+    ww: Block
+    nn: Block
     other: Block | None
     row: int
     column: int
@@ -247,20 +272,148 @@ class Mix:
     rows: tuple[tuple[str, int], tuple[str, int]]
 
 
+def move(state: list[int], bit: int) -> None:
+    """Let a state, Q and n, learn from a bit."""
+    rate = 655360 // (10 * state[1] + 23)
+    state[0] += (((4194303 * bit - state[0]) >> 3) * rate) >> 13
+    state[1] = min(state[1] + 1, 255)
+
+
+class Start:
+    """Where the models of a component start without a codebook."""
+
+    haste = HASTE
+
+    def state(self, *_key: Any) -> tuple[int, int]:
+        """Return Q and n of a state."""
+        return 1 << 21, 0
+
+    def row(self, *_key: Any) -> list[int]:
+        """Return the weights of a row and a node."""
+        return [FIRST_WEIGHT] * LANES
+
+
+# Sizes of the tables: nodes and contexts (6.9).
+TABLES = {"I": (32, 2048), "C": (64, 256), "S": (8, 1024)}
+STATES_OF_LANE = sum(nodes * contexts for nodes, contexts in TABLES.values())
+SIGN_CONTEXTS = 81
+PLAIN_STATES = 64 * SIGN_CONTEXTS + 64 * 17 * 16
+ROWS = 64 * 32 + 48 * 32 + 64 + 2 * 8
+
+
+@dataclass(frozen=True)
+class JpegPrior:
+    """A prior of pictures that were JPEGs once (6.9)."""
+
+    components: int
+    tables: list[list[int]]
+    states: dict[int, tuple[int, int]]
+    weights: tuple[int, ...]
+
+
+class KnownStart(Start):
+    """Where the models of a component start with a prior (6.9)."""
+
+    def __init__(self, prior: JpegPrior, component: int) -> None:
+        self.prior = prior
+        self.component = component
+        self.haste = 0 if prior.weights else HASTE
+
+    def state(self, *key: Any) -> tuple[int, int]:
+        """Return Q and n of a state."""
+        return self.prior.states.get(self.place(*key), (1 << 21, 0))
+
+    def place(self, table: str, *key: int) -> int:
+        """Return the number of a state."""
+        if table in ("sign", "bit"):
+            start = self.prior.components * LANES * STATES_OF_LANE + self.component * PLAIN_STATES
+            if table == "sign":
+                at, context = key
+                return start + at * SIGN_CONTEXTS + context
+            at, bits, place = key
+            return start + 64 * SIGN_CONTEXTS + (at * 17 + bits) * 16 + place
+        lane, context, node = key
+        start = (self.component * LANES + lane) * STATES_OF_LANE
+        if table[0] == "S":
+            context += 512 * int(table[1])
+        for name, (nodes, contexts) in TABLES.items():
+            if name == table[0]:
+                return start + node * contexts + context
+            start += nodes * contexts
+        raise AssertionError(table)
+
+    def row(self, *key: Any) -> list[int]:
+        """Return the weights of a row and a node."""
+        if not self.prior.weights:
+            return super().row(*key)
+        name, number, node = key
+        row = {
+            "at": 32 * number + node,
+            "level": 64 * 32 + 32 * number + node,
+            "count": (64 + 48) * 32 + node,
+            "side count": (64 + 48) * 32 + 64 + 8 * number + node,
+        }[name.removesuffix(" again")]
+        start = (self.component * ROWS + row) * LANES
+        stored = self.prior.weights[start : start + LANES]
+        return [FIRST_WEIGHT + 256 * weight for weight in stored]
+
+
+def written_tables(tables: list[list[int]], libjpegs: list[list[int]]) -> bytes:
+    """Return the tables of a past as a prior has them (6.9)."""
+    out = b""
+    for index, table in enumerate(tables):
+        if index and table == tables[index - 1]:
+            out += bytes([TABLE_BEFORE])
+        elif table in libjpegs:
+            out += bytes([libjpegs.index(table)])
+        else:
+            out += bytes([OTHER_TABLE]) + b"".join(map(write_varint, table))
+    return out
+
+
+def read_jpeg_prior(content: bytes) -> JpegPrior:
+    """Read a prior of pictures that were JPEGs once (6.9)."""
+    file = ByteReader(content)
+    components, number = file.byte(), file.byte()
+    if components not in (1, 3) or number > 16:
+        raise SpecError("corrupt: components or pasts of a prior")
+    tables: list[list[int]] = []
+    libjpegs = [libjpeg_steps(index) for index in range(200)]
+    for _ in range(number):
+        first = file.position + 3
+        steps = read_past(file, components == 3, [])[3]
+        if content[first : file.position] != written_tables(steps, libjpegs):
+            raise SpecError("corrupt: a table of a prior is not in its canonical form")
+        for table in steps:
+            if table not in libjpegs and table not in tables:
+                tables.append(table)
+    states = read_known_states(file, components * (LANES * STATES_OF_LANE + PLAIN_STATES))
+    weighted = file.byte()
+    if weighted > 1:
+        raise SpecError("corrupt: weights of a prior")
+    n_weights = components * ROWS * LANES * weighted
+    weights = struct.unpack(f"{n_weights}b", file.take(n_weights))
+    if not file.at_end:
+        raise SpecError("corrupt: bytes behind a prior")
+    return JpegPrior(components, tables, states, weights)
+
+
 class CoefficientReader:
     """Reads the coefficients of one component (5J.5)."""
 
     def __init__(
-        self, arithmetic: ArithmeticDecoder, component: Component, before: Component | None
+        self,
+        arithmetic: ArithmeticDecoder,
+        component: Component,
+        before: Component | None,
+        start: "Start",
     ) -> None:
         self.arithmetic = arithmetic
         self.component = component
         self.before = before
-        self.plain: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [1 << 21, 0])
-        self.states: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [1 << 21, 0])
-        self.weights: dict[tuple[object, ...], list[int]] = defaultdict(
-            lambda: [FIRST_WEIGHT] * LANES
-        )
+        self.start = start
+        self.states: dict[tuple[Any, ...], list[int]] = {}
+        self.weights: dict[tuple[Any, ...], list[int]] = {}
 
     def read(self) -> None:
         """Read all blocks."""
@@ -268,6 +421,8 @@ class CoefficientReader:
         for row in range(self.component.block_rows):
             blocks.append([])
             for column in range(self.component.block_columns):
+                number = row * self.component.block_columns + column
+                self.pace = PACE + self.start.haste // (number + HASTE_BLOCKS)
                 block = Block()
                 around = self.around(row, column)
                 self.read_inner(block, around)
@@ -295,35 +450,49 @@ class CoefficientReader:
             n=at(row - 1, column),
             nw=at(row - 1, column - 1),
             ne=at(row - 1, column + 1),
+            ww=at(row, column - 2),
+            nn=at(row - 2, column),
             other=other,
             row=row,
             column=column,
             last_column=column == last,
         )
 
-    def decide_plain(self, *key: object) -> int:
+    def state(self, *key: Any) -> list[int]:
+        """Return the state of a table, a lane or not, and a place there."""
+        if key not in self.states:
+            self.states[key] = list(self.start.state(*key))
+        return self.states[key]
+
+    def row(self, *key: Any) -> list[int]:
+        """Return the weights of a row and a node."""
+        if key not in self.weights:
+            self.weights[key] = list(self.start.row(*key))
+        return self.weights[key]
+
+    def decide_plain(self, *key: Any) -> int:
         """Decode a plain decision."""
-        state = self.plain[key]
+        state = self.state(*key)
         bit = self.arithmetic.decide(min(max(state[0] >> 6, 32), 65504))
-        update_state(state, bit, 255)
+        move(state, bit)
         return bit
 
     def decide(self, mix: Mix, node: int) -> int:
         """Decode a mixed decision."""
         states = [
-            self.states[mix.table, lane, context, node] for lane, context in enumerate(mix.contexts)
+            self.state(mix.table, lane, context, node) for lane, context in enumerate(mix.contexts)
         ]
-        first, second = (self.weights[*row, node] for row in mix.rows)
+        first, second = (self.row(*row, node) for row in mix.rows)
         inputs = [stretch_table()[state[0] >> 10] for state in states]
         total = sum(i * (u + v) for i, u, v in zip(inputs, first, second, strict=True))
         squashed = squash(clip(total >> 16, 2047))
         bit = self.arithmetic.decide(min(max(squashed, 32), 65504))
-        error = ((65536 * bit - squashed) * 10) >> 6
+        error = ((65536 * bit - squashed) * self.pace) >> 6
         for weights in (first, second):
             for lane, i in enumerate(inputs):
                 weights[lane] = clip(weights[lane] + ((error * i + 8192) >> 14), WEIGHT_BOUND)
         for state in states:
-            update_state(state, bit, 255)
+            move(state, bit)
         return bit
 
     def read_count(self, bits: int, mix: Mix) -> int:
@@ -363,23 +532,21 @@ class CoefficientReader:
         if count > MOST_INNER:
             raise SpecError("corrupt: more than 49 inner coefficients")
         block.inner_count = left = count
-        total = 0
         for k, (u, v) in enumerate(INNER):
             if left == 0:
                 break
-            value = self.read_inner_coefficient(block, around, (k, u, v), left, total)
+            value = self.read_inner_coefficient(block, around, (k, u, v), left)
             block.coefficients[8 * u + v] = wrap(value)
-            total += abs(value)
             left -= value != 0
 
     def read_inner_coefficient(
-        self, block: Block, around: Around, place: tuple[int, int, int], left: int, total: int
+        self, block: Block, around: Around, place: tuple[int, int, int], left: int
     ) -> int:
         """Read an inner coefficient (step 2)."""
         k, u, v = place
         at = 8 * u + v
         a, b = around.w.size(u, v), around.n.size(u, v)
-        near = around.near(at)
+        near = around.near(at) + abs(around.ww.coefficients[at]) + abs(around.nn.coefficients[at])
         inside = beyond = 0
         if u > 1:
             inside += 2 * block.size(u - 1, v)
@@ -395,7 +562,7 @@ class CoefficientReader:
         share = min(8 * left // (49 - k), 7)
         level = grade(near)
         few = min(left, 8) + min(left >> 3, 6)
-        mean = grade(8 * total // (k + 1))
+        both = grade(near + 2 * inside)
         contexts = (
             15 * k + few,
             16 * k + level,
@@ -403,10 +570,10 @@ class CoefficientReader:
             16 * k + grade(inside),
             128 * (k >> 2) + 16 * share + level,
             32 * k + 4 * coarse(partner) + min(coarse(beyond + a + b), 3),
-            64 * grade(near + 2 * inside) + k,
-            64 * mean + 8 * share + (level >> 1),
+            64 * both + k,
+            64 * both + 8 * share + min(left, 7),
         )
-        magnitude = self.read_magnitude(at, Mix("I", contexts, (("at", at), ("level", level))))
+        magnitude = self.read_magnitude(at, Mix("I", contexts, (("at", at), ("level", few))))
         if magnitude == 0:
             return 0
         context = 3 * (sign(around.w.coefficients[at]) + 1) + sign(around.n.coefficients[at]) + 1
@@ -466,7 +633,7 @@ class CoefficientReader:
         place = k - 1 + 7 * side
         contexts = (
             736 + 8 * place + left,
-            784 + 16 * place + level,
+            784 + 64 * place + 8 * (level >> 1) + (block.inner_count >> 3),
             1764 + 16 * place + likely,
             784 + 64 * place + 8 * coarse(last) + coarse(diagonal),
             1664 + 8 * (16 * side + likely) + left,
@@ -749,6 +916,7 @@ def decode_jpeg(
     colour: bool,
     to_pixel: ToPixel,
     decode_gray: Callable[[bytes, int, int], Grid],
+    prior: JpegPrior | None = None,
 ) -> list[Grid]:
     """Decode a payload of coder 7 (5J.1).
 
@@ -761,15 +929,16 @@ def decode_jpeg(
         return decode_samples(file, height, width, colour, to_pixel, decode_gray)
     if number != 0:
         raise SpecError("corrupt: coder 7 of another number")
-    place = read_place(file, colour, height, width)
+    place = read_place(file, colour, height, width, prior.tables if prior else [])
     kinds = file.byte()
     if kinds >> (4 if colour else 1):
         raise SpecError("corrupt: kinds of corrections")
     code = file.take(file.varint()) if kinds else file.rest()
     arithmetic = ArithmeticDecoder(code)
     before = None
-    for component in place.components:
-        CoefficientReader(arithmetic, component, before).read()
+    for index, component in enumerate(place.components):
+        start = KnownStart(prior, index) if prior else Start()
+        CoefficientReader(arithmetic, component, before, start).read()
         make_fine(component)
         before = component
     arithmetic.finish()

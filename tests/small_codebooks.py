@@ -5,15 +5,16 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-from made_images import figure, images, noise
+from made_images import figure, images, made_past, noise
 
 import softcomp_codec
-from softcomp_codec import bilevel_coder, codebook_store
+from softcomp_codec import bilevel_coder, codebook_store, coefficient_coder
 from softcomp_codec.bilevel_coder import Context
 from softcomp_codec.bilevel_prior import BilevelPrior
 from softcomp_codec.bundled import MAGIC
 from softcomp_codec.codebook import Codebook, KindBook, built_in_part, rounded_states
 from softcomp_codec.codebook_store import BundledFile
+from softcomp_codec.coefficient_prior import CoefficientPrior
 from softcomp_codec.container import write_varint
 from softcomp_codec.context_prior import (
     COUNT_CLASSES,
@@ -39,6 +40,9 @@ QUICK = TrainingOptions(
 
 CHOOSING = TrainingOptions(max_side=6, n_candidates=400, max_shapes=200, train_priors=False)
 """Shapes where the indicator says that they pay."""
+
+ODD_TABLE = tuple(2 + at % 7 for at in range(64))
+"""A quantiser table that is none of libjpeg's."""
 
 GRAY = (8, 1, 0)
 """Images of one plane of 8 bits, without colour transform."""
@@ -167,6 +171,23 @@ def made_tiny_prior(size=(6, 5), *, seed=0, inverted=False, slot_bits=6):
         coefficients=(noise((height * width * N_TAPS,), 3000, seed) - 1000).astype(np.int16),
         log_odds=odds.astype(np.int8),
         weights=(noise((n_weights,), 40, seed) - 10).astype(np.int8),
+    )  # fmt: skip
+
+
+def made_coefficient_prior(n_components=3, *, seed=0, step=11, weights=True, pasts=None):
+    """A prior of pictures that were JPEGs once, of noise: every `step`-th state is known."""
+    used = np.zeros(coefficient_coder.n_states(n_components), np.uint8)
+    used[::step] = 1
+    n_known = int(used.sum())
+    if pasts is None:
+        past = made_past((1, 2) if n_components == 3 else None, (3, 5), 83)
+        pasts = (past, replace(past, tables=(ODD_TABLE,) * n_components))
+    n_weights = coefficient_coder.n_weights(n_components) if weights else 0
+    return CoefficientPrior(
+        n_components, pasts, 30, np.packbits(used),
+        (noise((n_known,), 127, seed) - 63).astype(np.int8),
+        noise((n_known,), len(COUNT_CLASSES), seed).astype(np.uint8),
+        (noise((n_weights,), 40, seed) - 20).astype(np.int8),
     )  # fmt: skip
 
 

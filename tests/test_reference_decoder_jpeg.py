@@ -4,6 +4,8 @@ import io
 import random
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +14,15 @@ import reference_decoder_jpeg as jpeg
 from made_images import noise
 from PIL import Image
 from reference_decoder_numbers import ArithmeticDecoder
+from small_codebooks import made_coefficient_prior
 from test_reference_decoder import outcome
 
 import softcomp_codec
+from softcomp_codec import coefficient_coder, coefficient_training
+from softcomp_codec.codebook import Codebook
+from softcomp_codec.coefficient_prior import CoefficientPrior
+from softcomp_codec.container import MODES
+from softcomp_codec.errors import ScfError
 
 write = reference.write_varint
 JPEG_PAST = 7
@@ -128,3 +136,67 @@ def test_random_codes(seed, monkeypatch):
     file += struct.pack("<I", zlib.crc32(described + samples)) + payload()
     assert outcome(lambda: reference.decode(file)) == expected
     assert outcome(lambda: softcomp_codec.decode(file)) == expected
+
+
+@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize("colour", [False, True])
+def test_pictures_with_a_codebook(colour, weights):
+    picture = decoded_picture(colour)
+    book = trained_book(colour, weights=weights)
+    file = softcomp_codec.encode(picture, codebook=book, coder="jpeg-past")
+    header = reference.read_header(file)
+    assert (header.coder, header.reference) == (JPEG_PAST, book.identifier[:8])
+    assert reference.decode(file, [book.to_bytes()]).samples == picture.tobytes()
+    with pytest.raises(reference.SpecError):
+        reference.decode(file)
+
+
+def trained_book(colour, *, weights):
+    """A codebook of this picture itself."""
+    picture = decoded_picture(colour)
+    with ThreadPoolExecutor(1) as pool:
+        (prior,) = coefficient_training.train_coefficient_priors(
+            [(picture, MODES[2 if colour else 1])] * 5, pool=pool,
+            progress=lambda *_: None, report={},
+        ).values()  # fmt: skip
+    assert len(prior.weights)
+    if not weights:
+        prior = replace(prior, weights=prior.weights[:0])
+    return Codebook({"name": "itself"}, {}, jpeg_pasts={prior.key: prior})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_codes_with_a_codebook(seed):
+    """The package's decoder and the plain one find the same, or that nothing fits."""
+    draw = random.Random(seed)
+    prior = made_coefficient_prior(3, seed=seed, step=5, weights=seed % 2 > 0)
+    plain = jpeg.read_jpeg_prior(prior.to_bytes())
+    assert plain.tables == [list(table) for table in prior.tables]
+    blocks = [
+        np.array([[draw.randrange(-3, 4) * (draw.random() < 0.2) for _ in range(64)]] * 6)
+        .reshape(2, 3, 64).astype(np.int16)
+        for _ in range(3)
+    ]  # fmt: skip
+    blocks[0][1, 1, :9] = (300, -70, 31, 15, -9, 6, 5, 90, -41)
+    steps = [tuple(range(1, 65)), prior.tables[0], prior.tables[0]]
+    code = coefficient_coder.encode_coefficients(blocks, steps, [(1, 1)] * 3, prior)
+    arithmetic = ArithmeticDecoder(code)
+    before = None
+    for index, table in enumerate(steps):
+        component = jpeg.Component(16, 24, 0, 0, list(table))
+        start = jpeg.KnownStart(plain, index)
+        jpeg.CoefficientReader(arithmetic, component, before, start).read()
+        found = [[block.coefficients for block in row] for row in component.blocks]
+        assert found == blocks[index].tolist()
+        before = component
+    arithmetic.finish()
+
+
+def test_priors_that_are_none():
+    data = made_coefficient_prior(1, step=1000).to_bytes()
+    assert jpeg.read_jpeg_prior(data).components == 1
+    for bad in (b"\2" + data[1:], data[:1] + b"\x11" + data[2:], data + b"\0", data[:-1], b""):
+        with pytest.raises(reference.SpecError):
+            jpeg.read_jpeg_prior(bad)
+        with pytest.raises(ScfError):
+            CoefficientPrior.from_bytes(bad)

@@ -157,6 +157,14 @@ def summary(book: Codebook) -> dict[str, Any]:
         },
         "few_colour": book.few_colour
         and {"pictures": len(book.few_colour.outlines), "pixels": book.few_colour.n_pixels},
+        "jpeg_pasts": {
+            prior.label: {
+                "parts": prior.part_names,
+                "known_states": len(prior.log_odds),
+                "pasts": len(prior.pasts),
+            }
+            for _, prior in sorted(book.jpeg_pasts.items())
+        },
     }
 
 
@@ -196,6 +204,10 @@ def facts(book: Codebook) -> list[tuple[str, str]]:
         pictures, pixels = few["pictures"], few["pixels"]
         text = f"{plural(pictures, 'picture')} of {n_bytes(pixels)} pixels"
         lines.append(("few-colour coder", text))
+    for label, known in described["jpeg_pasts"].items():
+        text = ", ".join(known["parts"]) + f" ({n_bytes(known['known_states'])} known)"
+        text += f", {plural(known['pasts'], 'usual JPEG')}"
+        lines.append((label, text))
     lines += indicator_lines.training_lines(record)
     lines += prior_lines(record)
     lines += tiny_lines(record)

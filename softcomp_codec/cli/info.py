@@ -156,13 +156,9 @@ def _details(path: Path, books: Sequence[Codebook]) -> dict[str, Any] | None:
         return _context_details(named, header, payload, path, books)
     if header.coder == container.FEW_COLOUR:
         return _few_colour_details(header, payload)
-    if header.coder == container.JPEG_PAST:
-        from .. import jpeg_past_coder
-
-        return jpeg_past_coder.describe_payload(payload, header)
     if header.coder == container.TINY:
         return {"code_bytes": len(payload), "adaptive": False}
-    if header.coder in (container.SHAPES, container.BILEVEL):
+    if header.coder in (container.SHAPES, container.BILEVEL, container.JPEG_PAST):
         return _details_by_codebook(named, header, payload, path, books)
     return None
 
@@ -185,6 +181,8 @@ def _details_by_codebook(
             return None
     if header.coder == container.BILEVEL:
         return _bilevel_details(header, payload, candidates[0])
+    if header.coder == container.JPEG_PAST:
+        return _jpeg_past_details(header, payload, candidates[0])
     return _shapes_details(header, payload, candidates)
 
 
@@ -195,6 +193,15 @@ def _bilevel_details(
 
     prior = book.bilevel_prior(header.height, header.width) if book else None
     return bilevel_coder.describe_payload(payload, header, prior)
+
+
+def _jpeg_past_details(
+    header: container.Header, payload: bytes, book: Codebook | None
+) -> dict[str, Any]:
+    from .. import jpeg_past_coder
+
+    prior = book.jpeg_past_prior(header.mode) if book else None
+    return jpeg_past_coder.describe_payload(payload, header, prior)
 
 
 def _shapes_details(

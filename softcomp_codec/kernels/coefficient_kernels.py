@@ -27,6 +27,13 @@ SIDE_NODES = 8
 N_SIDE_CONTEXTS = 1024
 """Contexts of the numbers of coefficients at the sides, of `SIDE_NODES` decisions."""
 
+CONTEXTS_AND_NODES = (
+    (N_CONTEXTS, N_NODES),
+    (N_COUNT_CONTEXTS, COUNT_NODES),
+    (N_SIDE_CONTEXTS, SIDE_NODES),
+)
+"""Of each table of contexts, in the order of their states within a lane."""
+
 N_LEVELS = 16
 
 # Where the states of each lane begin within a kind
@@ -46,6 +53,9 @@ ROWS_OF_KIND = _BY_SIDE + 2 * SIDE_NODES
 N_SIGNS = 81
 _LOW_BITS = 64 * N_SIGNS
 PLAIN_OF_KIND = _LOW_BITS + 64 * 17 * 16
+
+HASTE_BLOCKS = 64
+"""After so many blocks what is added to the weights' pace is half of that at the start."""
 
 MAX_WEIGHT = 1 << 19
 MAX_BITS = 16
@@ -111,13 +121,15 @@ def _put(chance, bit, interval, data, decoding):
 @inlined
 def _plain(bit, states, at, tables, interval, data, decoding):
     """Code one decision by one state (SPEC 5J.5)."""
-    _, _, rates, limit = tables
+    _, _, rates, limit, counts, n_mixed = tables
     state = np.int64(states[np.uint64(at)])
     chance = min(max(state >> 16, np.int64(32)), np.int64(65504))
     bit = _put(chance, bit, interval, data, decoding)
     chance22, count = state >> 10, state & 1023
     chance22 += (((4194303 * bit - chance22) >> 3) * np.int64(rates[np.uint64(count)])) >> 13
     states[np.uint64(at)] = np.uint32(chance22 << 10 | (count + np.int64(count < limit)))
+    if len(counts):
+        counts[2 * (n_mixed + at) + bit] += np.uint32(1)
     return bit
 
 
@@ -127,7 +139,7 @@ def _mixed(
 ):  # fmt: skip
     """Code one decision by the mixed states of eight contexts (SPEC 5J.5)."""
     inputs, seen, masks = mix
-    stretch, squash, rates, limit = tables
+    stretch, squash, rates, limit, counts, _ = tables
     step = np.uint64(node)
     one, two = first + step * _LANES, second + step * _LANES
     dot = np.int64(
@@ -140,6 +152,9 @@ def _mixed(
     error = np.int32((((bit << 16) - mixed) * pace) >> 6)
     train_lanes(weights, one, two, two, inputs, _U0, error, np.int32(MAX_WEIGHT))
     update_lanes(states, slots, _U0, step, seen, rates, np.int32(4194303 * bit), np.int32(limit))
+    if len(counts):
+        for lane in range(LANES):
+            counts[2 * np.int64(slots[lane] + step) + bit] += np.uint32(1)
     return bit
 
 
@@ -179,7 +194,7 @@ def _sign(value):
 @kernel
 def code_blocks(
     source, blocks, others, geometry, steps, order, edges, states, weights, plain, stretch, squash,
-    rates, interval, data, decoding,
+    rates, counts, interval, data, decoding,
 ):  # fmt: skip
     """Code all blocks of a component; returns (status, row of blocks) (SPEC 5J.5).
 
@@ -194,18 +209,23 @@ def code_blocks(
         The same of the component before, empty for the first.
     geometry : tuple of int
         Blocks down, blocks across, kind; blocks down and across of the component before; by which
-        power of two its blocks are finer, down and across; limit of counts; pace.
+        power of two its blocks are finer, down and across; limit of counts; pace of the weights,
+        and what is added to it at the start, times `HASTE_BLOCKS`.
     steps : ndarray, int64, (64,)
         Quantiser steps.
     order : ndarray, int64, (49,)
         The inner coefficients in their order.
     edges : ndarray, int64, (8,)
         What a coefficient's cosine is at the block's edge, in 8192ths of the first.
+    counts : ndarray, uint32
+        How often each state met a 0 and a 1, of all mixed and then all plain ones; empty where
+        that is not asked.
     """
     (
-        n_down, n_across, kind, other_down, other_across, finer_down, finer_across, limit, pace,
+        n_down, n_across, kind, other_down, other_across, finer_down, finer_across, limit,
+        last_pace, haste,
     ) = geometry  # fmt: skip
-    tables = (stretch, squash, rates, limit)
+    tables = (stretch, squash, rates, limit, counts, np.int64(len(states)))
     mix = (
         np.zeros(2 * LANES, np.int32),
         np.zeros(2 * LANES, np.uint32),
@@ -232,11 +252,13 @@ def code_blocks(
                 return (status.TRUNCATED if decoding else status.FULL), i
             here = np.int64((i + 1) * stride + (j + 1) * 64)
             west, north = here - 64, here - stride
+            beyond_north = north - stride if i > 0 else north
             other = np.int64(0)
             if has_other:
                 above = min(i << finer_down, other_down - 1) + 1
                 beside = min(j << finer_across, other_across - 1) + 1
                 other = np.int64((above * (other_across + 2) + beside) * 64)
+            pace = last_pace + haste // (i * n_across + j + HASTE_BLOCKS)
             # ---- How many inner coefficients there are
             count, n_other = np.int64(0), np.int64(0)
             for k in range(49):
@@ -272,7 +294,7 @@ def code_blocks(
                 return status.SAMPLE_OUT_OF_RANGE, i
             n_inner[line, j + 1] = count
             # ---- Inner coefficients
-            left, total = count, np.int64(0)
+            left = count
             for k in range(49):
                 if left == 0:
                     break
@@ -283,6 +305,8 @@ def code_blocks(
                 near = (
                     3 * (a + b) + abs(np.int64(blocks[north - 64 + at]))
                     + abs(np.int64(blocks[north + 64 + at]))
+                    + abs(np.int64(blocks[west - 64 + at]))
+                    + abs(np.int64(blocks[beyond_north + at]))
                 )  # fmt: skip
                 inside, beyond = np.int64(0), np.int64(0)
                 if u > 1:
@@ -299,7 +323,7 @@ def code_blocks(
                 share = min(8 * left // (49 - k), np.int64(7))
                 level = _level(near)
                 few = min(left, np.int64(8)) + min(left >> 3, np.int64(6))
-                mean = _level(8 * total // (k + 1))
+                around = _level(near + 2 * inside)
                 slots[0] = bases[0] + (k * 15 + few) * N_NODES
                 slots[1] = bases[1] + (k * 16 + level) * N_NODES
                 slots[2] = (
@@ -314,12 +338,10 @@ def code_blocks(
                     + (k * 32 + _grade(partner) * 4 + min(_grade(beyond + a + b), np.int64(3)))
                     * N_NODES
                 )
-                slots[6] = bases[6] + (_level(near + 2 * inside) * 64 + k) * N_NODES
-                slots[7] = (
-                    bases[7] + (mean * 64 + share * 8 + min(level >> 1, np.int64(7))) * N_NODES
-                )
+                slots[6] = bases[6] + (around * 64 + k) * N_NODES
+                slots[7] = bases[7] + (around * 64 + share * 8 + min(left, np.int64(7))) * N_NODES
                 first = np.uint64((rows + _BY_COEFFICIENT + at * N_NODES) * LANES)
-                second = np.uint64((rows + _BY_LEVEL + level * N_NODES) * LANES)
+                second = np.uint64((rows + _BY_LEVEL + few * N_NODES) * LANES)
                 size = _code_magnitude(
                     abs(value), at, plain_at, slots, states, weights, first, second, plain, mix,
                     tables, pace, interval, data, decoding,
@@ -327,7 +349,6 @@ def code_blocks(
                 if size == 0:
                     continue
                 left -= 1
-                total += size
                 sign = (_sign(blocks[west + at]) + 1) * 3 + _sign(blocks[north + at]) + 1
                 if has_other:
                     sign = sign * 3 + _sign(others[other + at]) + 1
@@ -376,7 +397,7 @@ def code_blocks(
                     node = node << 1 | bit
                 count = node & 7
                 n_side[side, line, j + 1] = count
-                left, total = count, np.int64(0)
+                left = count
                 for k in range(7, 0, -1):
                     if left == 0:
                         break
@@ -404,7 +425,10 @@ def code_blocks(
                     partner = abs(np.int64(others[other + at])) if has_other else diagonal
                     place = np.int64(k - 1 + 7 * side)
                     slots[0] = bases[0] + (736 + place * 8 + left) * N_NODES
-                    slots[1] = bases[1] + (49 * 16 + place * 16 + level) * N_NODES
+                    slots[1] = (
+                        bases[1]
+                        + (49 * 16 + place * 64 + (level >> 1) * 8 + (inner >> 3)) * N_NODES
+                    )
                     slots[2] = bases[2] + (49 * 36 + place * 16 + likely) * N_NODES
                     slots[3] = (
                         bases[3]

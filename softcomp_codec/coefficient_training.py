@@ -1,0 +1,248 @@
+"""Training the prior of pictures that were JPEGs once: usual pasts, states, weights, what pays.
+
+Counts are integer sums over pictures, and weights are taught by one picture after the other in
+the order of their content, so that neither the pictures' order nor the number of threads changes a
+prior. Each part is measured by coding pictures that did not teach it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import coefficient_coder, jpeg_past_coder
+from .coefficient_prior import (
+    MAX_PASTS,
+    CoefficientPrior,
+    by_nodes,
+    label_of,
+    stored_weights,
+)
+from .context_prior import COUNT_CLASSES, LARGEST_LOG_ODDS, LOG_ODDS_SHIFT
+from .context_tables import tables
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from numpy.typing import NDArray
+
+    from .container import Mode
+    from .jpeg_recovery import Recovered
+
+    Images = Sequence[tuple[NDArray[Any], Mode]]
+
+Progress = Callable[[str, int, int], None]
+
+COUNT_CAPS = (4, 10, 24, 60, 160)
+"""Confidence in the trained states that training tries: small for sets that vary."""
+
+TRIAL_CAP = 24
+"""Of the states beside which the weights are first trained."""
+
+FEWEST_USES = 6
+"""States met less often stay neutral."""
+
+TRAINING_SAMPLES = 48_000_000
+MAX_IMAGES = 512
+"""Samples and images from which a prior is trained at most."""
+
+EFFORT = 5
+"""With which coefficients are looked for."""
+
+N_PROBES = 8
+"""So many images are looked at first; where none of them was a JPEG the set has no such past."""
+
+FEWEST_FOUND = 4
+FOUND_SHARE = 4
+"""At least one image of so many must have been a JPEG."""
+
+HELD_OUT_SHARE = 4
+"""One image of so many does not teach the first prior, on which the parts are tried."""
+
+TAUGHT_SHARE = 3
+MOST_TAUGHT = 12
+"""One image of so many teaches weights, and no states beside them; at most so many."""
+
+
+def train_coefficient_priors(
+    images: Images, *, pool: Executor, progress: Progress, report: dict[str, Any]
+) -> dict[int, CoefficientPrior]:
+    """Train a prior for gray and one for colour pictures, where enough of them were JPEGs once.
+
+    Parameters
+    ----------
+    images : sequence of (ndarray, Mode)
+        In the order of their content; of all modes.
+    pool : Executor
+    progress : callable
+        Called with (stage, done, total).
+    report : dict
+        What was measured, by the priors' labels; filled in.
+    """
+    priors = {}
+    for n_components in (1, 3):
+        suitable = [
+            (array, mode)
+            for array, mode in images
+            if mode.kind is not None
+            and mode.bits_per_sample == 8
+            and mode.n_planes == n_components
+            and jpeg_past_coder.may_win(*array.shape[:2])
+        ]
+        prior = _Trainer(n_components, pool, progress).prior(suitable, report)
+        if prior is not None:
+            priors[n_components] = prior
+    return priors
+
+
+class _Trainer:
+    """Trains one prior."""
+
+    def __init__(self, n_components: int, pool: Executor, progress: Progress) -> None:
+        self._n_components = n_components
+        self._pool = pool
+        self._progress = progress
+
+    def prior(self, images: Images, report: dict[str, Any]) -> CoefficientPrior | None:
+        """Return the prior with the parts that pay, None where none does."""
+        label = label_of(self._n_components)
+        pictures = self._recovered(images)
+        if len(pictures) < FEWEST_FOUND:
+            return None
+        self._progress(f"{label}: states", 1, 3)
+        kept = [each for i, each in enumerate(pictures) if (i + 1) % HELD_OUT_SHARE]
+        held_out = pictures[HELD_OUT_SHARE - 1 :: HELD_OUT_SHARE]
+        tried = {"untrained": self._cost(None, held_out)}
+        counts = self._count(kept)
+        weights = self._weights(kept, counts, TRIAL_CAP)
+        trials = {}
+        for cap in COUNT_CAPS:
+            with_states = self._with_states(counts, cap)
+            trials[f"states_{cap}"] = with_states, False
+            trials[f"states_{cap}_weights"] = replace(with_states, weights=weights), True
+        tried |= {name: self._cost(prior, held_out) for name, (prior, _) in trials.items()}
+        cheapest = min(trials, key=lambda name: tried[name])
+        chosen, has_weights = trials[cheapest]
+        final: CoefficientPrior | None = None
+        if 1000 * tried[cheapest] < 995 * tried["untrained"]:
+            self._progress(f"{label}: all images", 2, 3)
+            counts = self._count(pictures)
+            final = self._with_states(counts, chosen.count_cap)
+            if has_weights:
+                taught = self._weights(pictures, counts, chosen.count_cap)
+                final = replace(final, weights=taught)
+            final = replace(final, pasts=_usual_pasts(pictures))
+        self._progress(f"{label}: all images", 3, 3)
+        report[label] = {
+            "held_out_images": len(held_out),
+            "training_images": len(pictures),
+            "bytes": tried,
+            "chosen_bytes": tried[cheapest if final else "untrained"],
+            "parts": final.part_names if final else [],
+        }
+        return final
+
+    def _recovered(self, images: Images) -> list[Recovered]:
+        """Return the coefficients of images that were JPEGs; nothing of sets with few of them."""
+        n_samples = sum(array.size for array, _ in images)
+        step = max(-(-n_samples // TRAINING_SAMPLES), -(-len(images) // MAX_IMAGES), 1)
+        images = images[::step]
+        if len(images) < FEWEST_FOUND:
+            return []
+        label = label_of(self._n_components)
+        self._progress(f"{label}: coefficients", 0, 3)
+        apart = -(-len(images) // N_PROBES)
+        found = self._look_for(images, range(0, len(images), apart))
+        if not any(found.values()):
+            return []
+        found |= self._look_for(images, [at for at in range(len(images)) if at not in found])
+        pictures = [each for at in range(len(images)) if (each := found[at]) is not None]
+        return pictures if FOUND_SHARE * len(pictures) >= len(images) else []
+
+    def _look_for(self, images: Images, places: Sequence[int]) -> dict[int, Recovered | None]:
+        def find(at: int) -> Recovered | None:
+            from .jpeg_recovery import Recovered
+
+            found = jpeg_past_coder.recover_past(*images[at], EFFORT)
+            return replace(found, boxes=[]) if isinstance(found, Recovered) else None
+
+        return dict(zip(places, self._pool.map(find, places), strict=True))
+
+    def _cost(self, prior: CoefficientPrior | None, pictures: Sequence[Recovered]) -> int:
+        """Return the bytes of pictures' coefficients, each coded from a prior."""
+        return sum(self._pool.map(lambda each: _n_bytes(each, prior), pictures))
+
+    def _count(self, pictures: Sequence[Recovered]) -> NDArray[np.int64]:
+        """Return how often each state met a 0 and a 1, (2, states) in the order of a prior."""
+        n_states = coefficient_coder.n_states(self._n_components)
+
+        def count(picture: Recovered) -> NDArray[np.uint32]:
+            counts: NDArray[np.uint32] = np.zeros(2 * n_states, np.uint32)
+            _n_bytes(picture, None, counts)
+            return counts
+
+        total = np.zeros(2 * n_states, np.int64)
+        for start in range(0, len(pictures), _CHUNK):  # some megabytes each
+            for counts in self._pool.map(count, pictures[start : start + _CHUNK]):
+                total += counts
+        ordered = [by_nodes(total[bit::2], self._n_components) for bit in (0, 1)]
+        return np.stack(ordered)
+
+    def _with_states(self, counts: NDArray[np.int64], cap: int) -> CoefficientPrior:
+        zeros, ones = counts
+        known = zeros + ones >= FEWEST_USES
+        zeros, ones = zeros[known], ones[known]
+        chances = (5 * ones + 2) * 4096 // (5 * (ones + zeros) + 4)
+        odds = (tables().stretch[chances] + (1 << (LOG_ODDS_SHIFT - 1))) >> LOG_ODDS_SHIFT
+        highest = COUNT_CLASSES[int(np.searchsorted(COUNT_CLASSES, cap))]
+        told_apart = np.minimum(zeros + ones, highest)
+        classes = np.searchsorted(COUNT_CLASSES, told_apart, side="right") - 1
+        return CoefficientPrior(
+            self._n_components,
+            pasts=(),
+            count_cap=cap,
+            used=np.packbits(known),
+            log_odds=np.clip(odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS).astype(np.int8),
+            count_classes=classes.astype(np.uint8),
+        )
+
+    def _weights(
+        self, pictures: Sequence[Recovered], counts: NDArray[np.int64], cap: int
+    ) -> NDArray[np.int8]:
+        """Return weights from a few pictures, which start with what the others teach."""
+        chosen = pictures[:: max(TAUGHT_SHARE, -(-len(pictures) // MOST_TAUGHT))]
+        prior = self._with_states(counts - self._count(chosen), cap)
+        weights: NDArray[np.int32] = np.full(
+            coefficient_coder.n_weights(self._n_components),
+            coefficient_coder.START_WEIGHT,
+            np.int32,
+        )
+        for picture in chosen:
+            _n_bytes(picture, prior, weights=weights)
+        return stored_weights(weights)
+
+
+_CHUNK = 16
+
+
+def _n_bytes(
+    picture: Recovered,
+    prior: CoefficientPrior | None,
+    counts: NDArray[np.uint32] | None = None,
+    weights: NDArray[np.int32] | None = None,
+) -> int:
+    """Return the bytes of a picture's coefficients."""
+    past = picture.past
+    code = coefficient_coder.encode_coefficients(
+        picture.coefficients, past.tables, past.all_sampling, prior, counts, weights
+    )
+    return sum(each.nbytes for each in picture.coefficients) if code is None else len(code)
+
+
+def _usual_pasts(pictures: Sequence[Recovered]) -> tuple[Any, ...]:
+    """Return the most frequent pasts; of equally frequent ones those of earlier pictures."""
+    return tuple(past for past, _ in Counter(each.past for each in pictures).most_common(MAX_PASTS))
