@@ -22,10 +22,10 @@ def write_past(past: Past, known: Sequence[Table] = ()) -> bytes:
     return bytes([flags, *past.phase]) + quantiser_tables.write_tables(past.tables, known)
 
 
-def read_past(reader: ByteReader, n_planes: int, known: Sequence[Table] | None = ()) -> Past:
+def read_past(reader: ByteReader, n_planes: int, known: Sequence[Table] = ()) -> Past:
     """Read SPEC 5J.2 of a picture of `n_planes`.
 
-    `known` are the tables of the codebook; with None they are not needed, and are empty.
+    `known` are the tables of the codebook.
 
     Raises
     ------

@@ -20,8 +20,8 @@ LUMA, CHROMA = 0, 1
 
 _EXPLICIT, _AS_BEFORE = 0xFE, 0xFF
 _N_QUALITIES = 100
-_FIRST_KNOWN, MAX_KNOWN = 200, 50
-"""Numbers of the codebook's tables."""
+_FIRST_KNOWN = 200
+"""Number of the first of the codebook's tables, of which there are at most 48 (SPEC 6.9)."""
 
 MAX_STEP = 65535
 
@@ -95,11 +95,11 @@ def write_tables(tables: tuple[Table, ...], known: Sequence[Table] = ()) -> byte
 
 
 def read_tables(
-    reader: ByteReader, n_components: int, known: Sequence[Table] | None = ()
+    reader: ByteReader, n_components: int, known: Sequence[Table] = ()
 ) -> tuple[Table, ...]:
     """Read the table of each component (SPEC 5J.2).
 
-    `known` are the codebook's; with None its tables are empty here.
+    `known` are the codebook's.
     """
     tables: list[Table] = []
     for index in range(n_components):
@@ -114,13 +114,11 @@ def read_tables(
         elif number < 2 * _N_QUALITIES:
             kind, quality = divmod(number, _N_QUALITIES)
             tables.append(libjpeg_table(kind, quality + 1))
-        elif known is None and number < _FIRST_KNOWN + MAX_KNOWN:
-            tables.append(())
-        elif known and number < _FIRST_KNOWN + len(known):
+        elif number < _FIRST_KNOWN + len(known):
             tables.append(known[number - _FIRST_KNOWN])
         else:
             raise CorruptStreamError(
                 f"{reader.what}: quantiser table {number} of component {index}; the codebook has "
-                f"{len(known or ())}"
+                f"{len(known)}"
             )
     return tuple(tables)
