@@ -344,7 +344,7 @@ def _looks_dense(stacks: Sequence[Numbers], group: list[int], kind: str) -> bool
 
 
 def _common_step(numbers: NDArray[np.uint64], lowest: int) -> int:
-    step = int(np.gcd.reduce(numbers - np.uint64(lowest)))
+    step = int(np.gcd.reduce(numbers.reshape(-1) - np.uint64(lowest)))
     return step if 1 <= step <= MAX_STEP else 1
 
 

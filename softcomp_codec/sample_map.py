@@ -55,7 +55,7 @@ _PLANE_BITS = (1, 8, 16)
 _UNCOLOURED = 0b100
 
 BAND_SAMPLES = 1 << 20
-"""Samples are restored about so many at a time."""
+"""Samples of a component are restored about so many at a time."""
 
 
 def natural_type(sample_type: str) -> bool:
@@ -378,6 +378,14 @@ class SampleMap:
             if level < len(sizes)
         ]
 
+    @cached_property
+    def _planes_of(self) -> dict[int, list[int]]:
+        """The planes of each component that has any, from the most significant on."""
+        found: dict[int, list[int]] = {}
+        for index, (component, _) in enumerate(self._places):
+            found.setdefault(component, []).append(index)
+        return found
+
     @property
     def n_planes(self) -> int:
         """Number of coded planes."""
@@ -478,30 +486,31 @@ class SampleMap:
         kind = type_of(self.mode)
         stack = array.reshape(*array.shape[:2], -1)
         target = dtype_of(self.coded)
-        n_rows = max(1, BAND_SAMPLES // (stack.shape[1] * stack.shape[2]))
         out = np.empty((*array.shape[:2], self.n_planes), target)
-        for top in range(0, array.shape[0], n_rows):
-            band = slice(top, top + n_rows)
-            numbers = {
-                component: self._places_of(to_unsigned(stack[band, :, component], kind), component)
-                for component, sizes in enumerate(self._sizes)
-                if sizes
-            }
-            for index, (component, level) in enumerate(self._places):
-                below = sum(self._sizes[component][level + 1 :])
-                places = numbers[component]
-                mask = places.dtype.type((1 << self._sizes[component][level]) - 1)
-                out[band, :, index] = (places >> places.dtype.type(below)) & mask
+        last, table = None, None
+        for component, indices in self._planes_of.items():
+            each, sizes = self.components[component], self._sizes[component]
+            if each is not last:
+                last, table = each, self._table_of(each)
+            for band in _bands(*array.shape[:2]):
+                numbers = to_unsigned(stack[band, :, component], kind)
+                places = self._places_of(numbers, each, table)
+                below = sum(sizes)
+                for index, size in zip(indices, sizes, strict=True):
+                    below -= size
+                    mask = places.dtype.type((1 << size) - 1)
+                    out[band, :, index] = (places >> places.dtype.type(below)) & mask
         return out if self.coded.channel_axis else out[:, :, 0]
 
-    def _places_of(self, numbers: NDArray[Any], component: int) -> NDArray[Any]:
+    def _places_of(
+        self, numbers: NDArray[Any], each: Mapping, table: NDArray[Any] | None
+    ) -> NDArray[Any]:
         """Return the places of a component's numbers, as unsigned integers as wide or wider."""
         import numpy as np
 
-        each, kind = self.components[component], type_of(self.mode)
+        kind = type_of(self.mode)
         if each.form == PLAIN:
             return numbers
-        table = self._table_of(each)
         if table is not None:
             from .sample_forms import to_unsigned
 
@@ -549,7 +558,7 @@ class SampleMap:
             if each.ladder:
                 return on_ladder(np.array(each.listed, np.int64), kind, each.ladder, each.scale)
             return from_unsigned(np.array(each.listed, unsigned_type(kind)), kind)
-        if not each.ladder or each.n_bits > MAX_LIST.bit_length() - 1:
+        if each.form != LINE or not each.ladder or each.n_bits > MAX_LIST.bit_length() - 1:
             return None
         places = np.arange(self._n_places(each), dtype=np.int64)
         return on_ladder(places * each.step + each.number, kind, each.ladder, each.scale)
@@ -583,25 +592,21 @@ class SampleMap:
         from .planes import dtype_of
 
         target = dtype_of(self.mode)
-        tables = {id(each): self._table_of(each) for _, each in self.mappings if each.form >= LINE}
         planes = coded.reshape(*coded.shape[:2], -1)
         if planes.dtype == np.bool_:
             planes = planes.view(np.uint8)
         out = np.empty((*coded.shape[:2], self.mode.n_planes), target)
-        n_rows = max(1, BAND_SAMPLES // (out.shape[1] * out.shape[2]))
-        where: dict[int, list[int]] = {}
-        for index, (component, _) in enumerate(self._places):
-            where.setdefault(component, []).append(index)
-        for top in range(0, len(out), n_rows):
-            band = slice(top, top + n_rows)
-            for component, each in enumerate(self.components):
+        last, table = None, None
+        for component, each in enumerate(self.components):
+            if each is not last:
+                last, table = each, self._table_of(each)
+            for band in _bands(*coded.shape[:2]):
                 if each.form == COPY:
                     out[band, :, component] = out[band, :, each.number]
                 elif each.form == CONSTANT:
                     out[band, :, component] = self._constant(each)
                 else:
-                    levels = [planes[band, :, index] for index in where[component]]
-                    table = tables.get(id(each))
+                    levels = [planes[band, :, index] for index in self._planes_of[component]]
                     out[band, :, component] = self._restored(
                         each, self._sizes[component], levels, table, strict
                     )
@@ -654,6 +659,12 @@ def _parse(data: bytes, mode: Mode) -> SampleMap:
         return SampleMap._read(ByteReader(data, "segment sample map"), mode)
     except TruncatedStreamError as error:  # the segment is whole, its content is not
         raise CorruptStreamError(str(error)) from error
+
+
+def _bands(height: int, width: int) -> list[slice]:
+    """Return some rows after the other, of about `BAND_SAMPLES` samples of a component."""
+    n_rows = max(1, BAND_SAMPLES // width)
+    return [slice(top, top + n_rows) for top in range(0, height, n_rows)]
 
 
 def _at(table: NDArray[Any], places: NDArray[Any], strict: bool) -> NDArray[Any]:

@@ -164,6 +164,8 @@ def train(
     ------
     ValueError
         No images, images from which nothing is learned, or an option that cannot be.
+    TypeError
+        Images of samples that codebooks are not for.
     """
     if not 1 <= len(name) <= 64 or not name.isprintable():
         raise ValueError(f"codebook name {name!r}, expected 1 to 64 printable characters")
@@ -302,7 +304,7 @@ class _Sample:
         shown = as_picture(image)
         array, mode, palette = coded_picture(shown, SampleMap.natural(shown.mode))[:3]
         if mode.identifier not in container.MODES:
-            raise ValueError(
+            raise TypeError(
                 f"cannot train on {shown.mode.name} images: codebooks are for samples of 1, 8 or "
                 "16 bits and up to four components"
             )

@@ -350,6 +350,27 @@ def test_encode_a_big_endian_tiff(tmp_path):
     assert pixels(tmp_path / "again.tif") == pixels(source)
 
 
+@pytest.mark.parametrize("mode", ["CMYK", "LAB", "PA", "I", "F", "I;16B", "YCbCr"])
+def test_encode_and_decode_further_modes(mode, tmp_path):
+    source = tmp_path / "source.tif"
+    blank = Image.new(mode, (9, 7))
+    samples = bytes(index * 7 % 251 for index in range(len(blank.tobytes())))
+    image = Image.frombytes(mode, (9, 7), samples)
+    if mode == "PA":
+        image.putpalette(bytes(range(99)))
+    image.save(source)
+    expected = pixels(source)
+    assert expected[0] == mode
+    run("encode", source, "--verify")
+    coded = tmp_path / "source.scf"
+    assert pixels(coded) == expected
+    assert f"Pillow's mode {mode}" in run("info", coded)
+    run("decode", coded, "-o", tmp_path / "again.tif")
+    assert pixels(tmp_path / "again.tif") == expected
+    run("decode", coded, "-o", tmp_path / "again.npy")
+    assert np.array_equal(np.load(tmp_path / "again.npy"), np.asarray(Image.open(source)))
+
+
 def test_encode_pages_of_a_deep_tiff(tmp_path):
     pages = [Image.fromarray(DEEP + np.uint16(page)) for page in range(3)]
     source = tmp_path / "pages.tif"

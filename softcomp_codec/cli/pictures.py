@@ -204,8 +204,8 @@ def write_picture(
     if (alike := _like_pillow(mode)) is None:
         raise OSError(f"Pillow cannot write {mode.name} to {name}; use npy")
     frames = [pillow_image(array, alike) for array in arrays]
-    if alike.pillow_mode == "I;16B" and name == "TIFF":
-        options = {}  # behind a compressor the order of bytes is the machine's
+    if alike.pillow_mode in ("I;16B", "YCbCr") and name == "TIFF":
+        options = {}  # from behind a compressor they come as I;16 and RGB
     if palette is not None:
         options = {**options, **_add_palette(frames, palette, name)}
     if facts and not drop_metadata:
