@@ -59,6 +59,7 @@ def drawn_picture() -> Array:
 def made_files(n_files: int, seed: int, pictures: list[Array]) -> Iterator[Made]:
     """Yield files of every kind, by chance."""
     draw = np.random.default_rng(seed)
+    pictures = [np.pad(each, ((0, 200), (0, 400), (0, 0)), "reflect") for each in pictures]
     for number in range(n_files):
         layout = LAYOUTS[number % len(LAYOUTS)]
         coding = CODINGS[number // len(LAYOUTS) % len(CODINGS)]
@@ -78,7 +79,6 @@ def made_files(n_files: int, seed: int, pictures: list[Array]) -> Iterator[Made]
 
 def _content(draw: np.random.Generator, pictures: list[Array], height: int, width: int) -> Array:
     picture = pictures[int(draw.integers(len(pictures)))]
-    picture = np.pad(picture, ((0, 200), (0, 400), (0, 0)), "reflect")
     top = int(draw.integers(picture.shape[0] - height))
     left = int(draw.integers(picture.shape[1] - width))
     part = picture[top : top + height, left : left + width].astype(np.int64)

@@ -17,6 +17,9 @@ _OPEN, _MANY_OPEN = 3, 16
 _MOST_OPEN_STEPS = 80
 """Longer searches of blocks with intervals gain nothing."""
 
+_MOST_VAIN_STEPS = 16
+"""Nor do they after so many steps, or a third of all, that have gained nothing."""
+
 _FARTHEST = 5300
 """Rounding noise of a coefficient is hardly ever larger than 1.3, unless few are not 0."""
 
@@ -101,14 +104,16 @@ def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found
             offsets[k] = (total >> 1) - (now[k] * table[k] << BASIS_BITS)
         waits[:] = -1
         farthest = _FARTHEST
-        least = np.int64(1) << 60
+        least, last_gain = np.int64(1) << 60, 0
         most_steps = min(n_steps, _MOST_OPEN_STEPS) if wide else n_steps
         for step in range(most_steps + 1):
             outside = _measure(now, table, scratch, block, fine, first, last, values)
             if outside < least:
-                least = outside
+                least, last_gain = outside, step
                 best[:] = now
             if outside == 0 or step == most_steps:
+                break
+            if wide and step - last_gain >= max(_MOST_VAIN_STEPS, most_steps // 3):
                 break
             chosen, lowest = np.int64(-1), np.int64(1) << 60
             for k in range(64):

@@ -36,15 +36,21 @@ def score_steps(coefficients, nothing, little, gains, likelihoods, worst, scores
     n_steps = scores.shape[1]
     sizes = np.empty(coefficients.shape[0], np.int32)
     for k in range(64):
-        n = 0
+        n = n_large = largest = 0
         for i in range(coefficients.shape[0]):
             size = np.int32(abs(coefficients[i, k]))
             if size >= nothing:
                 sizes[n] = size
                 n += 1
+                n_large += size >= little
+                largest = max(largest, size)
         scores[k, 0] = scores[k, 1] = 0
         for step in range(2, n_steps):
             whole = np.int32(step << BASIS_BITS)
+            if whole >= 2 * largest:
+                # none is nearer to the step than to 0, and what is not little is not near 0
+                scores[k, step] = worst * n_large
+                continue
             total = np.int64(0)
             for i in range(n):
                 size = sizes[i]
