@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .codebook import Codebook
     from .container import Header, Mode, Payload
+    from .context_coder import Priors
     from .jpeg_recovery import Recovered, Unsampled
     from .palettes import Palette
     from .tiles import Box, Tile
@@ -48,7 +49,10 @@ GOOD_SHARE = 4
 """A prior that makes a tiny bilevel image so many times smaller needs no comparison."""
 
 PRIOR_EFFORT = 5
-"""The effort whose contexts a prior knows; in tiny images more contexts may cost more bits."""
+"""The effort whose contexts every prior knows; in tiny images more contexts may cost more bits."""
+
+PRIOR_PIXELS = 1 << 18
+"""In images of up to so many pixels they may do so beside a prior that has no weights for them."""
 
 
 class Picture(NamedTuple):
@@ -168,9 +172,15 @@ def _context_prior(book: Codebook, mode: Mode, _height: int, _width: int) -> Pri
     return book.context_priors(mode)
 
 
+def _knows_weights(priors: Priors, effort: int) -> bool:
+    """Whether priors, if there are any, have the weights of an effort above `PRIOR_EFFORT`."""
+    return not priors or (effort == 9 and all(each.has_full_weights for each in priors.values()))
+
+
 def _encode_context(picture: Picture, effort: int, prior: Prior) -> Encoded | None:
-    tiny = picture.n_pixels <= TINY_PIXELS
-    efforts = {effort, PRIOR_EFFORT} if tiny and effort > PRIOR_EFFORT else {effort}
+    limit = TINY_PIXELS if _knows_weights(prior or {}, effort) else PRIOR_PIXELS
+    fewer = effort > PRIOR_EFFORT and picture.n_pixels <= limit
+    efforts = {effort, PRIOR_EFFORT} if fewer else {effort}
     tried = [
         context_coder.encode_payload(picture.array, picture.mode, effort=e, priors=prior)
         for e in efforts

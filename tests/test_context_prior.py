@@ -386,6 +386,21 @@ def test_every_effort(mode, effort):
     assert np.array_equal(softcomp_codec.decode(data, codebooks=[trained(mode)]), array)
 
 
+@pytest.mark.parametrize("side", [60, 200])
+@pytest.mark.parametrize("effort", [6, 8, 9])
+def test_more_effort_makes_no_file_larger(side, effort):
+    """Not even beside a prior that knows 7 contexts alone, as those of before."""
+    (prior,) = trained("gray8").priors.values()
+    first = {name: getattr(prior, name) for name in ARRAYS[:6]}
+    old = prior_book(ContextPrior(*GRAY, count_cap=prior.count_cap, **first))
+    array = picture("gray8", 119, side)
+    sizes = [
+        len(softcomp_codec.encode(array, codebook=old, effort=each, coder="context"))
+        for each in (5, effort)
+    ]
+    assert sizes[1] <= sizes[0]
+
+
 def test_a_prior_that_is_wrong_is_left_out():
     """A prior of noise makes no file larger, nor the reference to it."""
     bad = prior_book(made_prior(n_known=100_000), made_prior((8, 3, 3), n_known=100_000))
