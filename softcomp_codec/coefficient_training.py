@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 
-COUNT_CAPS = (4, 10, 24, 60, 160)
+COUNT_CAPS = (12, 48, 160, 255)
 """Confidence in the trained states that training tries: small for sets that vary."""
 
-TRIAL_CAP = 24
+TRIAL_CAP = 160
 """Of the states beside which the weights are first trained."""
 
-FEWEST_USES = 6
+FEWEST_USES = 3
 """States met less often stay neutral."""
 
 TRAINING_SAMPLES = 48_000_000
