@@ -195,6 +195,7 @@ def describe_payload(payload: bytes, header: Header) -> dict[str, Any]:
         "grid": {"rows": past.phase[0], "columns": past.phase[1]},
         "qualities": [quantiser_tables.quality_of(table) for table in past.tables],
         "tables": [list(table) for table in past.tables],
+        "prior": len(header.codebook_reference) > 0,
         "coefficient_bytes": n_bytes,
         "correction_bytes": max(0, len(payload) - reader.offset - n_bytes),
     }

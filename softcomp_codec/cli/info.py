@@ -354,6 +354,7 @@ def _jpeg_past_lines(details: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("JPEG past", f"{details['subsampling']}, libjpeg's quality of each component {qualities}"),
         ("grid", f"first block {grid['rows']} rows above and {grid['columns']} columns before"),
+        ("models at the start", "the codebook's" if details["prior"] else "neutral"),
         ("coefficients", f"{n_bytes(details['coefficient_bytes'])} bytes"),
         ("corrections", f"{n_bytes(details['correction_bytes'])} bytes"),
     ]
