@@ -46,7 +46,10 @@ NEUTRAL = 1 << 31
 
 COUNT_LIMIT = 255
 PACE, HASTE = 14, 6000
-"""Of the weights: for ever, and at the start of a component, where no codebook teaches them."""
+"""Of the weights: for ever, and what is added at the start of a component."""
+
+PACE_OF_KNOWN = 8
+"""Of weights that a codebook teaches, from the start."""
 
 START_WEIGHT = 6500
 
@@ -98,7 +101,7 @@ class _Model:
         self.weights = np.full(n_weights(n_kinds), START_WEIGHT, np.int32)
         if weights is not None:
             self.weights[:] = weights
-        self._haste = HASTE if weights is None else 0
+        self._paces = (PACE, HASTE) if weights is None else (PACE_OF_KNOWN, 0)
         self._counts = np.zeros(0, np.uint32) if counts is None else counts
         self.blocks = [_with_margin(shape) for shape in shapes]
 
@@ -117,7 +120,7 @@ class _Model:
             others, other = self.blocks[index - 1].reshape(-1), self._shapes[index - 1]
             pairs = zip(self._sampling[index], self._sampling[index - 1], strict=True)
             finer = [ours // theirs - 1 for ours, theirs in pairs]
-        geometry = (*self._shapes[index], index, *other, *finer, COUNT_LIMIT, PACE, self._haste)
+        geometry = (*self._shapes[index], index, *other, *finer, COUNT_LIMIT, *self._paces)
         shared = tables()
         result, row = kernels.code_blocks(
             source.reshape(-1), self.blocks[index].reshape(-1), others, geometry,

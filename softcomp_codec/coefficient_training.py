@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 
-COUNT_CAPS = (4, 10, 24, 60, 160)
+COUNT_CAPS = (12, 48, 160, 255)
 """Confidence in the trained states that training tries: small for sets that vary."""
 
-TRIAL_CAP = 24
+TRIAL_CAP = 160
 """Of the states beside which the weights are first trained."""
 
-FEWEST_USES = 6
-"""States met less often stay neutral."""
+FEWEST_USES = 2
+"""States that a picture meets less often on average stay neutral."""
 
 TRAINING_SAMPLES = 48_000_000
 MAX_IMAGES = 512
@@ -121,7 +121,7 @@ class _Trainer:
         weights = self._weights(kept, counts, TRIAL_CAP)
         trials = {}
         for cap in COUNT_CAPS:
-            with_states = self._with_states(counts, cap)
+            with_states = self._with_states(counts, len(kept), cap)
             trials[f"states_{cap}"] = with_states, False
             trials[f"states_{cap}_weights"] = replace(with_states, weights=weights), True
         tried |= {name: self._cost(prior, held_out) for name, (prior, _) in trials.items()}
@@ -131,7 +131,7 @@ class _Trainer:
         if 1000 * tried[cheapest] < 995 * tried["untrained"]:
             self._progress(f"{label}: all images", 2, 3)
             counts = self._count(pictures)
-            final = self._with_states(counts, chosen.count_cap)
+            final = self._with_states(counts, len(pictures), chosen.count_cap)
             if has_weights:
                 taught = self._weights(pictures, counts, chosen.count_cap)
                 final = replace(final, weights=taught)
@@ -192,9 +192,12 @@ class _Trainer:
         ordered = [by_nodes(total[bit::2], self._n_components) for bit in (0, 1)]
         return np.stack(ordered)
 
-    def _with_states(self, counts: NDArray[np.int64], cap: int) -> CoefficientPrior:
+    def _with_states(
+        self, counts: NDArray[np.int64], n_pictures: int, cap: int
+    ) -> CoefficientPrior:
+        """Return the prior of what some pictures' states met."""
         zeros, ones = counts
-        known = zeros + ones >= FEWEST_USES
+        known = zeros + ones >= FEWEST_USES * n_pictures
         zeros, ones = zeros[known], ones[known]
         chances = (5 * ones + 2) * 4096 // (5 * (ones + zeros) + 4)
         odds = (tables().stretch[chances] + (1 << (LOG_ODDS_SHIFT - 1))) >> LOG_ODDS_SHIFT
@@ -215,7 +218,8 @@ class _Trainer:
     ) -> NDArray[np.int8]:
         """Return weights from a few pictures, which start with what the others teach."""
         chosen = pictures[:: max(TAUGHT_SHARE, -(-len(pictures) // MOST_TAUGHT))]
-        prior = self._with_states(counts - self._count(chosen), cap)
+        n_others = len(pictures) - len(chosen)
+        prior = self._with_states(counts - self._count(chosen), n_others, cap)
         weights: NDArray[np.int32] = np.full(
             coefficient_coder.n_weights(self._n_components),
             coefficient_coder.START_WEIGHT,

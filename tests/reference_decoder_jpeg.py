@@ -40,6 +40,7 @@ LANES = 8
 MOST_INNER = 49
 FIRST_WEIGHT = 6500
 PACE, HASTE, HASTE_BLOCKS = 14, 6000, 64
+PACE_OF_KNOWN = 8
 WEIGHT_BOUND = 1 << 19
 MOST_BITS = 16
 UNARY_STATES = 12
@@ -282,7 +283,7 @@ def move(state: list[int], bit: int) -> None:
 class Start:
     """Where the models of a component start without a codebook."""
 
-    haste = HASTE
+    pace, haste = PACE, HASTE
 
     def state(self, *_key: Any) -> tuple[int, int]:
         """Return Q and n of a state."""
@@ -317,7 +318,8 @@ class KnownStart(Start):
     def __init__(self, prior: JpegPrior, component: int) -> None:
         self.prior = prior
         self.component = component
-        self.haste = 0 if prior.weights else HASTE
+        if prior.weights:
+            self.pace, self.haste = PACE_OF_KNOWN, 0
 
     def state(self, *key: Any) -> tuple[int, int]:
         """Return Q and n of a state."""
@@ -422,7 +424,7 @@ class CoefficientReader:
             blocks.append([])
             for column in range(self.component.block_columns):
                 number = row * self.component.block_columns + column
-                self.pace = PACE + self.start.haste // (number + HASTE_BLOCKS)
+                self.pace = self.start.pace + self.start.haste // (number + HASTE_BLOCKS)
                 block = Block()
                 around = self.around(row, column)
                 self.read_inner(block, around)

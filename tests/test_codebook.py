@@ -355,7 +355,7 @@ CANONICAL = "it is not in its canonical form"
         (section(1, RECORD) * 2 + section(2, part(GRAY)), CorruptStreamError, CANONICAL),
         (serialised(part(GRAY), part(GRAY)), CorruptStreamError, CANONICAL),
         (serialised(RGB, part(GRAY)), CorruptStreamError, CANONICAL),
-        (PLAIN + section(8, b""), UnsupportedStreamError, "critical section 8 is unknown"),
+        (PLAIN + section(9, b""), UnsupportedStreamError, "critical section 9 is unknown"),
         (PLAIN + section(0, b""), UnsupportedStreamError, "critical section 0 is unknown"),
         (PLAIN + section(0x7F, b"x"), UnsupportedStreamError, "critical section 127 is unknown"),
         (PLAIN + section(0x80, b""), CorruptStreamError, "section 128 is reserved"),

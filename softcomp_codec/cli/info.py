@@ -391,6 +391,7 @@ def _jpeg_past_lines(details: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         *lines,
         ("exact blocks", f"{exact}; pixels {100 * details['exact_pixels']:.2f} %"),
+        ("models at the start", "the codebook's" if details["prior"] else "neutral"),
         ("coefficients", f"{n_bytes(details['coefficient_bytes'])} bytes"),
         ("corrections", f"{n_bytes(details['correction_bytes'])} bytes"),
     ]
