@@ -272,7 +272,7 @@ def describe_payload(
             for table, kind in zip(past.tables, kinds, strict=False)
         ],
         "tables": [list(table) for table in past.tables],
-        "prior": len(header.codebook_reference) > 0,
+        "prior": prior is not None,
         "exact_blocks": [round(share, 4) for share in codes.exact_blocks],
         "exact_pixels": round(codes.exact_pixels, 4),
         "coefficient_bytes": n_coefficients,

@@ -130,7 +130,8 @@ def test_training_pays_and_is_reported(colour):
     assert header.coder == container.JPEG_PAST
     assert header.codebook_reference == book.identifier[:8]
     assert np.array_equal(softcomp_codec.decode(data, codebooks=[book]), array)
-    assert jpeg_past_coder.describe_payload(container.read_file(data)[1], header)["prior"]
+    payload = container.read_file(data)[1]
+    assert jpeg_past_coder.describe_payload(payload, header, prior)["prior"]
     assert 100 * len(data) < 95 * len(softcomp_codec.encode(array, codebook=None))
     with pytest.raises(CodebookNotFoundError):
         softcomp_codec.decode(data)
