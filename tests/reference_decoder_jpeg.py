@@ -15,6 +15,7 @@ from reference_decoder_numbers import (
     SpecError,
     State,
     clip,
+    read_count_cap,
     read_known_states,
     squash,
     stretch_table,
@@ -389,7 +390,8 @@ def read_jpeg_prior(content: bytes) -> JpegPrior:
         for table in steps:
             if table not in libjpegs and table not in tables:
                 tables.append(table)
-    states = read_known_states(file, components * (LANES * STATES_OF_LANE + PLAIN_STATES))
+    cap = read_count_cap(file)
+    states = read_known_states(file, components * (LANES * STATES_OF_LANE + PLAIN_STATES), cap)
     weighted = file.byte()
     if weighted > 1:
         raise SpecError("corrupt: weights of a prior")
