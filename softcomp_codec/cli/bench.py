@@ -128,6 +128,8 @@ def bench(
 
 def _in_colours(frame: Image.Image) -> Image.Image:
     """Return a palette image as RGB or RGBA, which every codec can hold, others as they are."""
+    if frame.mode == "PA":
+        return frame.convert("RGBA")
     if frame.mode != "P":
         return frame
     return frame.convert("RGBA" if frame.has_transparency_data else "RGB")
