@@ -164,12 +164,14 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="only the first of each set")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
-    warm, _ = through_jpeg(Image.effect_noise((64, 64), 30).convert("RGB"), quality=80)
-    for effort in arguments.efforts:
-        softcomp_codec.decode(softcomp_codec.encode(warm, codebook=None, effort=effort))
     rows: dict[str, Row] = {}
     for each in arguments.sets:
         for name, picture, jpeg in pictures(each, arguments.data, arguments.images):
+            if name not in rows:  # loads and compiles what such pictures need
+                for effort in arguments.efforts:
+                    softcomp_codec.decode(
+                        softcomp_codec.encode(picture, codebook=None, effort=effort)
+                    )
             measure(picture, jpeg, arguments.efforts, rows.setdefault(name, Row()))
     text = report(rows, arguments.efforts)
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -244,9 +244,7 @@ def code_as_past(
     if found is None:
         return None, False
     settles = all(coder in (CONTEXT, FEW_COLOUR, JPEG_PAST) for coder in coders)
-    settles = settles and jpeg_past_coder.is_far_smaller(
-        picture.array, picture.mode, found[0], repeats=FEW_COLOUR in coders
-    )
+    settles = settles and jpeg_past_coder.is_far_smaller(picture.array, picture.mode, found[0])
     return (found[0], JPEG_PAST, found[1]), settles
 
 

@@ -45,9 +45,12 @@ SMALLEST_PIXELS = 1 << 12
 LARGEST_PIXELS = 1 << 24
 """The search takes some 60 bytes a pixel."""
 
-FAR_SMALLER, FAR_SMALLER_THAN_REPEATS = 60, 20
+FAR_SMALLER, FAR_SMALLER_THAN_FLAT = 60, 20
 """Percent of the estimate of `is_far_smaller` below which nothing else is as small; of pictures
-that may repeat themselves, such as charts."""
+most of whose samples lie in flat parts, such as charts."""
+
+FLAT_SHARE = 55
+"""Percent of the samples that make a picture such a one."""
 
 TRIAL_BLOCKS = 400
 """Luma blocks on which priors are compared."""
@@ -84,16 +87,18 @@ def may_win(height: int, width: int) -> bool:
     return large_enough and SMALLEST_PIXELS <= height * width <= LARGEST_PIXELS
 
 
-def is_far_smaller(array: NDArray[Any], mode: Mode, payload: bytes, *, repeats: bool) -> bool:
+def is_far_smaller(array: NDArray[Any], mode: Mode, payload: bytes) -> bool:
     """Whether no coder of pixels can come near a payload, by an estimate from some of the rows.
 
     The estimate is what MED's residuals in YCbCr take by their own statistics. Coders of pixels
-    take at least a given part of that, which is less where a picture may repeat itself (DECISIONS).
+    take at least a given part of that, which is less where a picture is mostly flat (DECISIONS).
     """
     picture = np.ascontiguousarray(array).reshape(*array.shape[:2], mode.n_planes)
     shape = mode.n_planes, estimation_kernels.N_LEVELS, estimation_kernels.N_RESIDUALS
-    n_bits = int(estimation_kernels.simple_bits(picture, np.zeros(shape, np.int64)))
-    percent = FAR_SMALLER_THAN_REPEATS if repeats else FAR_SMALLER
+    counts = np.zeros(shape, np.int64)
+    n_bits = int(estimation_kernels.simple_bits(picture, counts))
+    is_flat = 100 * int(counts[:, 0].sum()) > FLAT_SHARE * int(counts.sum())
+    percent = FAR_SMALLER_THAN_FLAT if is_flat else FAR_SMALLER
     return 8 * 256 * 100 * len(payload) <= percent * n_bits
 
 
