@@ -39,6 +39,7 @@ from small_codebooks import (  # noqa: E402
     bilevel_book,
     codebook_file,
     made_bilevel_prior,
+    made_coefficient_prior,
     made_full_prior,
     made_prior,
     made_tiny_prior,
@@ -162,6 +163,9 @@ def prior_books():
             name="vectors-priors",
         ),
         "prior-full": prior_book(made_full_prior(GRAY, seed=8, n_known=2000), name="vectors-full"),
+        "prior-jpegs": Codebook(
+            {"name": "vectors-jpegs"}, {}, jpeg_pasts={1: made_coefficient_prior(1, step=61)}
+        ),
     }  # fmt: skip
 
 
@@ -439,8 +443,9 @@ def few_colour_files():
 
 
 def jpeg_past_files():
-    """Decoded JPEGs of every subsampling, whole or cut out, some touched up afterwards."""
+    """Decoded JPEGs of every subsampling, whole or cut out, some touched up, one by a prior."""
     files = {}
+    book = prior_books()["prior-jpegs"]
     for n, (sampling, phase, quality, touched) in enumerate(
         (
             (None, (0, 0), 90, False),
@@ -450,10 +455,14 @@ def jpeg_past_files():
             ((2, 1), (12, 2), 85, True),
             ((2, 2), (0, 0), 90, False),
             ((2, 2), (15, 4), 30, True),
+            (None, (2, 3), 0, True),
         )
     ):
         height, width = 37 + n, 46 - n
-        past = made_past(sampling, phase, quality, upsampling=n == 6)
+        prior = None if quality else book.jpeg_pasts[1]
+        past = made_past(sampling, phase, quality or 50, upsampling=n == 6)
+        if prior:
+            past = replace(past, tables=prior.tables)
         picture, coefficients = decoded_jpeg(past, height, width, seed=n)
         if touched:
             picture[5:9, 4:20] = 255 - picture[5:9, 4:20]
@@ -461,11 +470,11 @@ def jpeg_past_files():
             (np.zeros(shape, np.int32), np.full(shape, 255, np.int32))
             for shape in (past.component_shape(i, height, width) for i in range(past.n_components))
         ]
-        payload = jpeg_past_coder.write_payload(
-            picture, Recovered(past, coefficients, boxes, (1.0,) * past.n_components)
-        )
-        data = file_of(picture, payload, coder=container.JPEG_PAST)
+        recovered = Recovered(past, coefficients, boxes, (1.0,) * past.n_components)
+        payload = jpeg_past_coder.write_payload(picture, recovered, prior)
+        data = file_of(picture, payload, coder=container.JPEG_PAST, book=book if prior else None)
         label = "gray" if sampling is None else f"{4 // sampling[1]}{sampling[0]}"
+        label += "-prior" * bool(prior)
         files[f"jpeg-past-{n}-{label}"] = data, [picture]
     return files
 
