@@ -1,6 +1,7 @@
 """A short run of the benchmark that looks for leaks."""
 
 import importlib.util
+import mmap
 import sys
 from pathlib import Path
 
@@ -25,9 +26,11 @@ def test_nothing_leaks(capsys):
 def test_a_leak_is_noticed(tmp_path):
     kept = []
 
-    def leaking(index):
+    def leaking(_index):
         kept.append((tmp_path / "x").open("wb"))
-        kept.append(b"x" * (1_000_000 + index))
+        memory = mmap.mmap(-1, 1_000_000)  # never what the process has had already
+        memory.write(b"x" * len(memory))
+        kept.append(memory)
 
     n_bytes, n_files = leaks.measure(leaking, 50)
     for each in kept[::2]:

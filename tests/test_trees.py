@@ -598,7 +598,15 @@ def test_file_systems_without_hard_links(code, tmp_path, monkeypatch):
 # ---- Interruptions -------------------------------------------------------------------------------
 
 
-def test_ctrl_c_finishes_what_was_begun(tmp_path):
+@pytest.fixture
+def ctrl_c():
+    """The usual handler of Ctrl-C, which a shell takes from what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_finishes_what_was_begun(ctrl_c):
     started = threading.Event()
 
     def work(number):
@@ -609,14 +617,13 @@ def test_ctrl_c_finishes_what_was_begun(tmp_path):
         return number
 
     seen = []
-    handler = signal.getsignal(signal.SIGINT)
     results = batch.run_all(range(10_000), work, threads=1, label="x")
     with pytest.raises(KeyboardInterrupt):
         seen.extend(results)
     assert started.is_set()
     assert seen[:3] == [(0, 0), (1, 1), (2, 2)]
     assert len(seen) < 10_000
-    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.getsignal(signal.SIGINT) is ctrl_c
 
 
 @posix
@@ -627,7 +634,8 @@ def test_an_interrupted_command_says_what_is_done(number, tmp_path):
     for index in range(40):
         gray(index, (40, 40)).save(folder / f"{index:02}.png")
     code = (
-        "import sys, threading, time\n"
+        "import signal, sys, threading, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from softcomp_codec.cli import encode as e\n"
         "real = e.encode_file\n"
         "def slow(*a, **k):\n"
