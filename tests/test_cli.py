@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from file_builder import file_of
 from made_images import decoded_jpeg, figure, made_past, noise
-from PIL import Image, features
+from PIL import Image, PngImagePlugin, features
 from small_codebooks import tiny_codebook
 
 import softcomp_codec
@@ -519,6 +519,19 @@ def test_decode_arrays_that_pillow_cannot_hold(tmp_path):
     assert np.array_equal(again, array)
     run("decode", path)
     assert pixels(tmp_path / "a.png") == ("L", (4, 3), array.tobytes())
+
+
+def test_decode_keeps_gamma_and_chromaticity(tmp_path):
+    colours = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add(b"gAMA", struct.pack(">I", 45_455))
+    chunks.add(b"cHRM", struct.pack(">8I", *(round(100_000 * value) for value in colours)))
+    Image.new("RGB", (9, 7), (1, 2, 3)).save(tmp_path / "a.png", pnginfo=chunks)
+    run("encode", tmp_path / "a.png", "--verify")
+    run("decode", tmp_path / "a.scf", "-o", tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as again:
+        assert again.info["gamma"] == 0.45455
+        assert again.info["chromaticity"] == pytest.approx(colours, abs=1e-9)
 
 
 def test_decode_parts_of_pictures(tmp_path):

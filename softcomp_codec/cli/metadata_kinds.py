@@ -17,6 +17,9 @@ TRANSPARENCY = "transparent colour"
 DPI_STEP = 0.0128
 """Half a dot a metre, in dots an inch: PNG keeps whole dots a metre."""
 
+COLOUR_STEP = 0.000005 + 1e-12
+"""Half a unit of gamma and chromaticity as PNG keeps them."""
+
 _KINDS = {
     "exif": "EXIF",
     "icc_profile": "ICC profile",
@@ -104,11 +107,11 @@ def _same(key: str, before: Any, after: Any) -> bool:
         return _exif_block(before) == _exif_block(after) or _tells_as_much(after, before)
     if key in ("dpi", "chromaticity"):
         return len(before) == len(after) and all(
-            abs(float(one) - float(other)) <= DPI_STEP
+            abs(float(one) - float(other)) <= (DPI_STEP if key == "dpi" else COLOUR_STEP)
             for one, other in zip(before, after, strict=True)
         )
     if key == "gamma":
-        return abs(float(before) - float(after)) < 1e-5
+        return abs(float(before) - float(after)) <= COLOUR_STEP
     if key in ("xmp", XMP_TEXT, "comment"):
         return _as_bytes(before) == _as_bytes(after)
     return bool(before == after)

@@ -302,6 +302,10 @@ def _png_chunks(facts: dict[str, Any]) -> PngImagePlugin.PngInfo:
     chunks = PngImagePlugin.PngInfo()
     if "gamma" in facts:
         chunks.add(b"gAMA", round(facts["gamma"] * 100_000).to_bytes(4, "big"))
+    if "chromaticity" in facts:
+        values = [round(value * 100_000) for value in facts["chromaticity"]]
+        if len(values) == 8 and all(0 <= value < 1 << 31 for value in values):
+            chunks.add(b"cHRM", b"".join(value.to_bytes(4, "big") for value in values))
     if "xmp" in facts:
         xmp = facts["xmp"]
         text = xmp if isinstance(xmp, str) else bytes(xmp).decode("utf-8", "surrogateescape")
