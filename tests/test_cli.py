@@ -23,12 +23,13 @@ from small_codebooks import tiny_codebook
 import softcomp_codec
 from softcomp_codec import codebook_store, container, jpeg_past_coder, training
 from softcomp_codec.jpeg_recovery import Recovered
+from softcomp_codec.metadata import Metadata
 from softcomp_codec.samples import list_samples
 
 typer_testing = pytest.importorskip("typer.testing")
 pytest.importorskip("rich")
 
-from softcomp_codec.cli import codebook_files, console, demo  # noqa: E402
+from softcomp_codec.cli import codebook_files, console, deep_png, demo, pictures  # noqa: E402
 from softcomp_codec.cli.__main__ import main  # noqa: E402
 from softcomp_codec.cli.app import build_app  # noqa: E402
 
@@ -267,7 +268,8 @@ def test_encode_options_reach_the_file(digit, book_file):
     assert softcomp_codec.read_header(target.read_bytes()).codebook_reference == b""
 
 
-def test_encode_refuses_what_it_cannot_keep_and_goes_on(digit, tmp_path):
+def test_encode_refuses_what_it_cannot_keep_and_goes_on(digit, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)  # it would read the deep ones
     folder = digit.parent
     gray = Image.new("L", (4, 4), 7)
     gray.convert("CMYK").save(folder / "cmyk.tif")
@@ -398,7 +400,10 @@ def test_encode_pages_of_a_deep_tiff(tmp_path):
         (ALPHA, ".ppm", "PPM would keep it as mode RGB, it is RGBA"),
     ],
 )  # fmt: skip
-def test_decode_refuses_formats_that_cannot_hold_the_mode(array, suffix, message, tmp_path):
+def test_decode_refuses_formats_that_cannot_hold_the_mode(
+    array, suffix, message, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(deep_png, "find_spec", lambda name: None)  # imagecodecs writes more
     path = tmp_path / "a.scf"
     path.write_bytes(softcomp_codec.encode(array))
     assert message in run("decode", path, "-o", tmp_path / f"a{suffix}", code=1)
@@ -519,6 +524,40 @@ def test_decode_arrays_that_pillow_cannot_hold(tmp_path):
     assert np.array_equal(again, array)
     run("decode", path)
     assert pixels(tmp_path / "a.png") == ("L", (4, 3), array.tobytes())
+
+
+@pytest.mark.parametrize("n_planes", [2, 3, 4])
+def test_deep_png_survives_with_what_it_tells(n_planes, tmp_path):
+    pytest.importorskip("imagecodecs", reason="needs imagecodecs: pip install '.[bench]'")
+    write_deep_png(tmp_path / "plain.png", n_planes)
+    samples = np.arange(16 * n_planes, dtype=np.uint16).reshape(4, 4, n_planes) * 1021
+    facts = {"dpi": (300, 300), "icc_profile": b"profile", "gamma": 0.45455, "Title": "deep"}
+    data = deep_png.write_deep_png(samples, pictures.save_options([facts], "PNG"))
+    (tmp_path / "told.png").write_bytes(data)
+    run("encode", tmp_path / "plain.png", tmp_path / "told.png", "-o", tmp_path / "out", "--verify")
+    plain = softcomp_codec.decode((tmp_path / "out" / "plain.scf").read_bytes())
+    assert (
+        plain.tobytes()
+        == np.frombuffer(bytes(range(4 * n_planes)) * 2, ">u2").astype(np.uint16).tobytes()
+    )
+    told = (tmp_path / "out" / "told.scf").read_bytes()
+    assert np.array_equal(softcomp_codec.decode(told), samples)
+    run("decode", tmp_path / "out", "-o", tmp_path / "back")
+    with Image.open(tmp_path / "back" / "told.png") as again:
+        array = deep_png.read_deep_png(tmp_path / "back" / "told.png", again)
+        again.load()
+        assert array.dtype == np.uint16
+        assert np.array_equal(array, samples)
+        assert (again.info["icc_profile"], again.info["Title"]) == (b"profile", "deep")
+        assert again.info["gamma"] == 0.45455
+    assert "cannot keep its" in run(
+        "decode", tmp_path / "out" / "told.scf", "-o", tmp_path / "a.npy", code=1
+    )
+    run("decode", tmp_path / "out" / "told.scf", "-o", tmp_path / "a.npy", "--drop-metadata")
+    run("pack", tmp_path / "told.png", "-o", tmp_path / "set.scf")
+    run("encode", tmp_path / "told.png", "-o", tmp_path / "bare.scf", "--drop-metadata")
+    bare = softcomp_codec.read_header((tmp_path / "bare.scf").read_bytes())
+    assert not Metadata.from_header(bare)
 
 
 def test_decode_keeps_gamma_and_chromaticity(tmp_path):

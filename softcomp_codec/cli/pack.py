@@ -251,7 +251,7 @@ def read(item: Item, options: Options) -> Read:
     if is_set_file(item.path):
         raise OSError("it is a set itself: unpack it first")
     source = read_source(item.path)
-    bare = source.is_arrays and not source.untold
+    bare = source.is_arrays and not (source.untold or source.told)
     if bare or (not source.is_arrays and len(source.frames) == 1 and not _tells(source)):
         return Read(source.frames, b"", sum(_raw_size(frame) for frame in source.frames))
     chosen = {

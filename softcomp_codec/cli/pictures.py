@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..container import PILLOW_MODES, array_mode
 from ..sample_map import type_of
+from .deep_png import write_deep_png, writes_deep_png
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,6 +138,8 @@ def lossless_suffix(name: str) -> str | None:
 
 def default_suffix(header: Header) -> str:
     """Return the suffix of the first of PNG, TIFF and NPY that holds the pictures of a file."""
+    if header.n_frames == 1 and writes_deep_png(header.mode):
+        return ".png"
     alike = _like_pillow(header.mode)
     mode = None if alike is None else alike.pillow_mode
     if mode is None or header.n_frames > MAX_PAGES:
@@ -151,7 +154,10 @@ def facts_of_frames(file: Path | BytesIO, header: Header) -> list[dict[str, Any]
     from PIL import Image
 
     if header.mode.pillow_mode is None:
-        return [{} for _ in range(header.n_frames)]
+        from ..metadata import Metadata
+
+        metadata = Metadata.from_header(header)
+        return [metadata.info(index) for index in range(header.n_frames)]
     facts: list[dict[str, Any]] = []
     with Image.open(file, formats=["SCF"]) as image:
         for index in range(header.n_frames):
@@ -201,6 +207,8 @@ def write_picture(
         return stream.getvalue()
     if arrays[1:] and name not in ("TIFF", "PNG"):
         raise OSError(f"it holds {len(arrays)} frames, which {name} cannot keep; use tif or npy")
+    if name == "PNG" and not arrays[1:] and writes_deep_png(mode):
+        return _write_deep(arrays[0], facts, drop_metadata=drop_metadata)
     if (alike := _like_pillow(mode)) is None:
         raise OSError(f"Pillow cannot write {mode.name} to {name}; use npy")
     frames = [pillow_image(array, alike) for array in arrays]
@@ -217,6 +225,23 @@ def write_picture(
     frames[0].save(stream, name, **options)
     _compare(stream, frames, name, palette, facts, drop_metadata=drop_metadata)
     return stream.getvalue()
+
+
+def _write_deep(
+    array: NDArray[Any], facts: Sequence[dict[str, Any]], *, drop_metadata: bool
+) -> bytes:
+    """Return the PNG of samples that Pillow does not write, with what is told besides."""
+    from PIL import Image
+
+    from .metadata_kinds import facts_of
+
+    told = facts if facts and not drop_metadata else [{}]
+    data = write_deep_png(array, save_options(told, "PNG"))
+    with Image.open(BytesIO(data)) as again:
+        found = facts_of(again)
+    if facts:
+        _check_facts(facts, [found], "PNG", None, drop_metadata=drop_metadata)
+    return data
 
 
 def _compare(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ScfError
 from ..idx_files import is_idx_file, read_idx_file
+from ..metadata import Metadata
+from .deep_png import read_deep_png
 from .metadata_kinds import TRANSPARENCY, facts_of, lost_kinds, without_metadata
 from .pictures import SCF_SUFFIX, picture_suffixes, refusal_of
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 ARRAY_SUFFIX = ".npy"
 IMAGEIO_SUFFIXES = frozenset((".dcm", ".lsm"))
 """Pictures that imageio reads and Pillow does not."""
+
+NEEDS_IMAGECODECS = " (with imagecodecs it is read: pip install 'softcomp-codec[bench]')"
 
 UNTOLD = "what its format tells besides"
 """Metadata of files that imageio read, which it gives in other forms or not at all."""
@@ -51,12 +55,15 @@ class Source:
         The format, where the file may hold more than its pixels: data of a lossy codec.
     untold : tuple of str
         Kinds of metadata that cannot be kept in any case.
+    told : dict
+        What the file tells besides the samples of an array.
     """
 
     frames: list[Any]
     facts: list[dict[str, Any]] = field(default_factory=list)
     lossy_format: str | None = None
     untold: tuple[str, ...] = ()
+    told: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_arrays(self) -> bool:
@@ -166,7 +173,10 @@ def _by_pillow(path: Path) -> Source:
             lossy = _lossy_format(image, path)
             for frame in ImageSequence.Iterator(image):
                 if refusal := refusal_of(frame):
-                    raise OSError(refusal)
+                    if (array := read_deep_png(path, image)) is not None:
+                        image.load()
+                        return Source([array], told=facts_of(image))
+                    raise OSError(refusal + (NEEDS_IMAGECODECS if image.format == "PNG" else ""))
                 frames.append(frame.copy())
                 facts.append(facts_of(frame))  # once it is loaded: PNG may tell at the end
             return Source(frames, facts, lossy)
@@ -221,9 +231,11 @@ def encode_source(
     if source.is_arrays:
         from ..encoder import encode_frames
 
-        lost: tuple[str, ...] = source.untold
+        told = Metadata.from_info({} if drop_metadata else source.told)
+        data = encode_frames(source.frames, metadata=told, **options)
+        lost: tuple[str, ...] = (*source.untold, *_lost_of_array(data, source))
         _refuse_loss(lost, drop_metadata=drop_metadata)
-        return encode_frames(source.frames, **options), lost
+        return data, lost
     data = _encode_images(source, source.facts, options)
     lost = _lost_in(data, source)
     _refuse_loss(lost, drop_metadata=drop_metadata)
@@ -235,6 +247,14 @@ def encode_source(
             if TRANSPARENCY in _lost_in(data, source):
                 raise OSError(f"its {TRANSPARENCY} cannot be kept")
     return data, lost
+
+
+def _lost_of_array(data: bytes, source: Source) -> tuple[str, ...]:
+    """Return the kinds of metadata of an array that an encoded file does not tell."""
+    from ..container import read_header
+
+    found = Metadata.from_header(read_header(data)).info()
+    return lost_kinds(source.told, found, is_palette=False, n_frames=1)
 
 
 def _encode_images(
@@ -298,7 +318,9 @@ def differences(data: bytes, source: Source, dropped: Sequence[str] = ()) -> str
         The file cannot be decoded.
     """
     if source.is_arrays:
-        return _array_differences(data, source.frames)
+        lost = set(_lost_of_array(data, source)) - set(dropped)
+        different = f"{' and '.join(sorted(lost))} differ" if lost else None
+        return _array_differences(data, source.frames) or different
     from PIL import Image
 
     from ..container import read_header
