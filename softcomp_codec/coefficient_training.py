@@ -7,9 +7,10 @@ prior. Each part is measured by coding pictures that did not teach it.
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,18 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 
+
+@dataclass
+class Found:
+    """The coefficients of an image, and what `_count` has seen of them, compressed."""
+
+    recovered: Recovered
+    counts: bytes = b""
+
+
+Known = dict[int, Found | None]
+"""What was found of images, by the identity of their arrays, which the caller keeps."""
+
 COUNT_CAPS = (12, 48, 160, 255)
 """Confidence in the trained states that training tries: small for sets that vary."""
 
@@ -63,13 +76,22 @@ FOUND_SHARE = 4
 HELD_OUT_SHARE = 4
 """One image of so many does not teach the first prior, on which the parts are tried."""
 
+MOSTLY_FOUND = 90
+"""Percent of the images that must have been JPEGs for the others not to matter."""
+
 TAUGHT_SHARE = 3
 MOST_TAUGHT = 12
 """One image of so many teaches weights, and no states beside them; at most so many."""
 
 
 def train_coefficient_priors(
-    images: Images, *, pool: Executor, progress: Progress, report: dict[str, Any]
+    images: Images,
+    *,
+    pool: Executor,
+    progress: Progress,
+    report: dict[str, Any],
+    known: Known | None = None,
+    trial: tuple[dict[int, CoefficientPrior], dict[str, dict[str, Any]]] | None = None,
 ) -> dict[int, CoefficientPrior]:
     """Train a prior for gray and one for colour pictures, where enough of them were JPEGs once.
 
@@ -82,35 +104,62 @@ def train_coefficient_priors(
         Called with (stage, done, total).
     report : dict
         What was measured, by the priors' labels; filled in.
+    known : dict, optional
+        What was found of images, looked at and filled in: each is searched once.
+    trial : (dict, dict), optional
+        Priors and report of a training on most of these images: the parts that paid there are
+        trained, and nothing is measured again.
     """
     priors = {}
+    known = {} if known is None else known
     for n_components in (1, 3):
-        suitable = [
-            (array, mode)
-            for array, mode in images
-            if mode.kind is not None
-            and mode.bits_per_sample == 8
-            and mode.n_planes == n_components
-            and jpeg_past_coder.may_win(*array.shape[:2])
-        ]
-        prior = _Trainer(n_components, pool, progress).prior(suitable, report)
+        suitable = [image for image in images if _n_components(*image) == n_components]
+        trainer = _Trainer(n_components, pool, progress, known)
+        label = label_of(n_components)
+        if trial is not None and label in trial[1]:
+            other = trial[0].get(n_components)
+            prior = trainer.prior_like(other, trial[1][label], suitable, report)
+        else:
+            prior = trainer.prior(suitable, report)
         if prior is not None:
             priors[n_components] = prior
     return priors
 
 
+def without_served(images: Images, report: dict[str, Any]) -> Images:
+    """Return the images for which the coders of pixels matter.
+
+    Where almost all images of a kind were JPEGs, as the report says, all are coded as such.
+    """
+    served = set()
+    for n_components in (1, 3):
+        entry = report.get(label_of(n_components))
+        if entry is None or not entry["parts"]:
+            continue
+        if 100 * entry["training_images"] >= MOSTLY_FOUND * entry["searched_images"]:
+            served.add(n_components)
+    return [image for image in images if _n_components(*image) not in served]
+
+
+def _n_components(array: NDArray[Any], mode: Mode) -> int:
+    """Return the components that an image would have had as a JPEG, 0 of others."""
+    suits = mode.kind is not None and mode.bits_per_sample == 8
+    return mode.n_planes if suits and jpeg_past_coder.may_win(*array.shape[:2]) else 0
+
+
 class _Trainer:
     """Trains one prior."""
 
-    def __init__(self, n_components: int, pool: Executor, progress: Progress) -> None:
+    def __init__(self, n_components: int, pool: Executor, progress: Progress, known: Known) -> None:
         self._n_components = n_components
         self._pool = pool
         self._progress = progress
+        self._known = known
 
     def prior(self, images: Images, report: dict[str, Any]) -> CoefficientPrior | None:
         """Return the prior with the parts that pay, None where none does."""
         label = label_of(self._n_components)
-        pictures = self._recovered(images)
+        pictures, n_searched = self._recovered(images)
         if len(pictures) < FEWEST_FOUND:
             return None
         self._progress(f"{label}: states", 1, 3)
@@ -119,70 +168,109 @@ class _Trainer:
         tried = {"untrained": self._cost(None, held_out)}
         counts = self._count(kept)
         weights = self._weights(kept, counts, TRIAL_CAP)
-        trials = {}
-        for cap in COUNT_CAPS:
-            with_states = self._with_states(counts, len(kept), cap)
-            trials[f"states_{cap}"] = with_states, False
-            trials[f"states_{cap}_weights"] = replace(with_states, weights=weights), True
-        tried |= {name: self._cost(prior, held_out) for name, (prior, _) in trials.items()}
-        cheapest = min(trials, key=lambda name: tried[name])
-        chosen, has_weights = trials[cheapest]
+        by_cap = {cap: self._with_states(counts, len(kept), cap) for cap in COUNT_CAPS}
+        for cap, with_states in by_cap.items():
+            with_weights = replace(with_states, weights=weights)
+            tried[f"states_{cap}_weights"] = self._cost(with_weights, held_out)
+        cap = min(COUNT_CAPS, key=lambda cap: tried[f"states_{cap}_weights"])
+        tried[f"states_{cap}"] = self._cost(by_cap[cap], held_out)
+        cheapest = min(f"states_{cap}_weights", f"states_{cap}", key=lambda name: tried[name])
         final: CoefficientPrior | None = None
         if 1000 * tried[cheapest] < 995 * tried["untrained"]:
             self._progress(f"{label}: all images", 2, 3)
-            counts = self._count(pictures)
-            final = self._with_states(counts, len(pictures), chosen.count_cap)
-            if has_weights:
-                taught = self._weights(pictures, counts, chosen.count_cap)
-                final = replace(final, weights=taught)
-            final = replace(final, pasts=_usual_pasts(pictures))
+            final = self._all_images(pictures, cap, has_weights=cheapest.endswith("_weights"))
         self._progress(f"{label}: all images", 3, 3)
         report[label] = {
             "held_out_images": len(held_out),
             "training_images": len(pictures),
+            "searched_images": n_searched,
             "bytes": tried,
             "chosen_bytes": tried[cheapest if final else "untrained"],
             "parts": final.part_names if final else [],
         }
         return final
 
-    def _recovered(self, images: Images) -> list[Recovered]:
-        """Return the coefficients of images that were JPEGs; nothing of sets with few of them."""
+    def prior_like(
+        self,
+        other: CoefficientPrior | None,
+        measured: dict[str, Any],
+        images: Images,
+        report: dict[str, Any],
+    ) -> CoefficientPrior | None:
+        """Return the prior with the parts of another, which was `measured`; None without one."""
+        label = label_of(self._n_components)
+        pictures, n_searched = self._recovered(images)
+        counted = {"training_images": len(pictures), "searched_images": n_searched}
+        report[label] = measured | counted
+        if other is None or len(pictures) < FEWEST_FOUND:
+            report[label]["parts"] = []
+            return None
+        self._progress(f"{label}: all images", 1, 2)
+        final = self._all_images(pictures, other.count_cap, has_weights=len(other.weights) > 0)
+        self._progress(f"{label}: all images", 2, 2)
+        report[label]["parts"] = final.part_names
+        return final
+
+    def _all_images(
+        self, pictures: Sequence[Found], cap: int, *, has_weights: bool
+    ) -> CoefficientPrior:
+        """Return the prior that all pictures teach."""
+        counts = self._count(pictures)
+        final = self._with_states(counts, len(pictures), cap)
+        if has_weights:
+            final = replace(final, weights=self._weights(pictures, counts, cap))
+        return replace(final, pasts=_usual_pasts(pictures))
+
+    def _recovered(self, images: Images) -> tuple[list[Found], int]:
+        """Return the coefficients of images that were JPEGs, and how many images were searched.
+
+        Nothing of sets with few of them.
+        """
         n_samples = sum(array.size for array, _ in images)
         step = max(-(-n_samples // TRAINING_SAMPLES), -(-len(images) // MAX_IMAGES), 1)
         images = images[::step]
         if len(images) < FEWEST_FOUND:
-            return []
+            return [], 0
         label = label_of(self._n_components)
         self._progress(f"{label}: coefficients", 0, 3)
         apart = -(-len(images) // N_PROBES)
         found = self._look_for(images, range(0, len(images), apart))
         if not any(found.values()):
-            return []
+            return [], len(found)
         found |= self._look_for(images, [at for at in range(len(images)) if at not in found])
         pictures = [each for at in range(len(images)) if (each := found[at]) is not None]
-        return pictures if FOUND_SHARE * len(pictures) >= len(images) else []
+        if FOUND_SHARE * len(pictures) < len(images):
+            pictures = []
+        return pictures, len(images)
 
-    def _look_for(self, images: Images, places: Sequence[int]) -> dict[int, Recovered | None]:
-        def find(at: int) -> Recovered | None:
+    def _look_for(self, images: Images, places: Sequence[int]) -> dict[int, Found | None]:
+        def find(at: int) -> Found | None:
             from .jpeg_recovery import Recovered
 
-            found = jpeg_past_coder.recover_past(*images[at], EFFORT)
-            return replace(found, boxes=[]) if isinstance(found, Recovered) else None
+            array, mode = images[at]
+            if id(array) not in self._known:
+                found = jpeg_past_coder.recover_past(array, mode, EFFORT)
+                self._known[id(array)] = (
+                    Found(replace(found, boxes=[])) if isinstance(found, Recovered) else None
+                )
+            return self._known[id(array)]
 
         return dict(zip(places, self._pool.map(find, places), strict=True))
 
-    def _cost(self, prior: CoefficientPrior | None, pictures: Sequence[Recovered]) -> int:
+    def _cost(self, prior: CoefficientPrior | None, pictures: Sequence[Found]) -> int:
         """Return the bytes of pictures' coefficients, each coded from a prior."""
         return sum(self._pool.map(lambda each: _n_bytes(each, prior), pictures))
 
-    def _count(self, pictures: Sequence[Recovered]) -> NDArray[np.int64]:
+    def _count(self, pictures: Sequence[Found]) -> NDArray[np.int64]:
         """Return how often each state met a 0 and a 1, (2, states) in the order of a prior."""
         n_states = coefficient_coder.n_states(self._n_components)
 
-        def count(picture: Recovered) -> NDArray[np.uint32]:
+        def count(picture: Found) -> NDArray[np.uint32]:
             counts: NDArray[np.uint32] = np.zeros(2 * n_states, np.uint32)
+            if picture.counts:
+                return np.frombuffer(zlib.decompress(picture.counts), np.uint32)
             _n_bytes(picture, None, counts)
+            picture.counts = zlib.compress(counts.tobytes(), 1)  # some 30 times smaller
             return counts
 
         total = np.zeros(2 * n_states, np.int64)
@@ -214,7 +302,7 @@ class _Trainer:
         )
 
     def _weights(
-        self, pictures: Sequence[Recovered], counts: NDArray[np.int64], cap: int
+        self, pictures: Sequence[Found], counts: NDArray[np.int64], cap: int
     ) -> NDArray[np.int8]:
         """Return weights from a few pictures, which start with what the others teach."""
         chosen = pictures[:: max(TAUGHT_SHARE, -(-len(pictures) // MOST_TAUGHT))]
@@ -234,19 +322,21 @@ _CHUNK = 16
 
 
 def _n_bytes(
-    picture: Recovered,
+    picture: Found,
     prior: CoefficientPrior | None,
     counts: NDArray[np.uint32] | None = None,
     weights: NDArray[np.int32] | None = None,
 ) -> int:
     """Return the bytes of a picture's coefficients."""
-    past = picture.past
+    past, coefficients = picture.recovered.past, picture.recovered.coefficients
     code = coefficient_coder.encode_coefficients(
-        picture.coefficients, past.tables, past.all_sampling, prior, counts, weights
+        coefficients, past.tables, past.all_sampling, prior, counts, weights
     )
-    return sum(each.nbytes for each in picture.coefficients) if code is None else len(code)
+    return sum(each.nbytes for each in coefficients) if code is None else len(code)
 
 
-def _usual_pasts(pictures: Sequence[Recovered]) -> tuple[Any, ...]:
+def _usual_pasts(pictures: Sequence[Found]) -> tuple[Any, ...]:
     """Return the most frequent pasts; of equally frequent ones those of earlier pictures."""
-    return tuple(past for past, _ in Counter(each.past for each in pictures).most_common(MAX_PASTS))
+    return tuple(
+        past for past, _ in Counter(each.recovered.past for each in pictures).most_common(MAX_PASTS)
+    )

@@ -128,6 +128,7 @@ def train_priors(
     workers: int,
     progress: Progress,
     report: dict[str, dict[str, Any]],
+    trial: tuple[dict[Key, ContextPrior], dict[str, dict[str, Any]]] | None = None,
 ) -> dict[Key, ContextPrior]:
     """Train a prior for each mode and colour transform that is frequent among images.
 
@@ -141,6 +142,9 @@ def train_priors(
     progress : callable
     report : dict
         What was measured, by the priors' labels; filled in.
+    trial : (dict, dict), optional
+        Priors and report of a training on most of these images: the parts that paid there are
+        trained, and nothing is measured again.
     """
     suitable = [image for image in images if image[1].bits_per_sample > 1]
     transforms = pool.map(_transform_of, suitable)
@@ -157,7 +161,12 @@ def train_priors(
         if len(arrays) < 2 or RARE_SHARE * len(arrays) < of_mode:
             continue
         pictures = _pictures(arrays, modes[key], key[2], pool)
-        prior = _PriorTrainer(key, pictures, pool, workers, progress).prior(report)
+        trainer = _PriorTrainer(key, pictures, pool, workers, progress)
+        label = ContextPrior(*key).label
+        if trial is not None and label in trial[1]:
+            prior = trainer.prior_like(trial[0].get(key), trial[1][label], report)
+        else:
+            prior = trainer.prior(report)
         if prior is not None:
             priors[key] = prior
     return priors
@@ -245,12 +254,18 @@ class _PriorTrainer:
         trials = {}
         for cap in COUNT_CAPS:
             with_states = self._with_states(best, counts, cap)
-            trials[f"states_{cap}"] = with_states
-            if weights is not None:
+            if weights is None:
+                trials[f"states_{cap}"] = with_states
+            else:
                 trials[f"states_{cap}_weights"] = replace(with_states, weights=weights)
         costs = {name: self._cost(prior, held_out) for name, prior in trials.items()}
-        tried |= costs
         cheapest = min(costs, key=lambda name: costs[name])
+        if weights is not None:
+            alone = cheapest.removesuffix("_weights")
+            trials[alone] = replace(trials[cheapest], weights=self._empty.weights)
+            costs[alone] = self._cost(trials[alone], held_out)
+            cheapest = min(costs, key=lambda name: costs[name])
+        tried |= costs
         if 1000 * costs[cheapest] < 999 * lowest:
             best, lowest = trials[cheapest], costs[cheapest]
         self._progress(f"{label}: 15 contexts", 2, 4)
@@ -270,6 +285,26 @@ class _PriorTrainer:
             "parts": final.part_names,
         }
         return final if final.part_names else None
+
+    def prior_like(
+        self,
+        other: ContextPrior | None,
+        measured: dict[str, Any],
+        report: dict[str, dict[str, Any]],
+    ) -> ContextPrior | None:
+        """Return the prior with the parts of another, which was `measured`; None without one."""
+        label = self._empty.label
+        report[label] = measured | {"training_images": len(self._pictures)}
+        if other is None:
+            return None
+        self._progress(f"{label}: predictor", 0, 2)
+        final = self._all_images(other, self._sum_products(self._pictures))
+        self._progress(f"{label}: 15 contexts", 1, 2)
+        if other.has_full_weights:
+            final = self._later_of(final, self._pictures, other)
+        self._progress(f"{label}: 15 contexts", 2, 2)
+        report[label]["parts"] = final.part_names
+        return final
 
     def _predictor_of(self, prior: ContextPrior) -> ContextPrior:
         return replace(self._empty, least_squares=prior.least_squares, filters=prior.filters)

@@ -102,7 +102,7 @@ class PlaneTrainer:
             above = self._predict(name, images, NO_PREDICTOR, sample_range)
         largest = sample_range[1] - sample_range[0]
         low_bits = self._choose_low_bits(name, above, predicted, sample_bits, largest, entry)
-        full_states = self._states(f"{name}: whole samples", predicted, sample_bits, N_ENERGIES)
+        full_states = self._states(f"{name}: whole samples", predicted, sample_bits, N_ENERGIES)[1]
         low_states = full_states
         shape_book, cell_value = self._no_shapes(), 0
         if low_bits != sample_bits:
@@ -128,7 +128,9 @@ class PlaneTrainer:
         if sample_range[1] - sample_range[0] == 1:
             return MED
         trial = spread(images, SAMPLE_CELLS)
-        costs = [untrained_bytes(trial, predictor, sample_range) for predictor in (MED, GAP)]
+        costs = [
+            untrained_bytes(trial, predictor, sample_range, self.pool) for predictor in (MED, GAP)
+        ]
         entry["predictor_bytes"] = {"MED": costs[0], "GAP": costs[1]}
         return MED if costs[0] <= costs[1] else GAP
 
@@ -161,11 +163,11 @@ class PlaneTrainer:
         taught, coded = _parted(above, period)
         taught_whole, coded_whole = _parted(predicted, period)
         stage = f"{name}: choosing layers"
-        states = self._states(stage, taught_whole, sample_bits, N_ENERGIES)
+        cap, states = self._states(stage, taught_whole, sample_bits, N_ENERGIES)
         whole_bits = [8 * coded_bytes(image, sample_bits, states) for image in coded_whole]
         splits = {
             low_bits: self._try_split(
-                stage, taught, coded, low_bits, largest >> low_bits, whole_bits
+                stage, taught, coded, low_bits, largest >> low_bits, whole_bits, cap
             )
             for low_bits in self._splits(sample_bits)
         }
@@ -183,14 +185,16 @@ class PlaneTrainer:
         low_bits: int,
         largest: int,
         whole_bits: list[int],
+        cap: int,
     ) -> SplitTrial:
-        """Train shapes and states on some images; return what they cost on others."""
+        """Train shapes and states up to count `cap`; return what other images cost with them."""
         high = [layers.shape_layer(image, low_bits) for image in taught]
         book, cell_value = self._shapes(stage, high, largest, {})
         low_layer_bits = [0] * len(coded)
         if low_bits:
-            states = self._low_states(stage, taught, low_bits)
-            low_layer_bits = [8 * coded_bytes(image, low_bits, states) for image in coded]
+            states = _states_of(self._count(taught, low_bits, N_CONTEXTS), cap)
+            code = partial(coded_bytes, low_bits=low_bits, states=states)
+            low_layer_bits = [8 * n for n in self.map(f"{stage}: low layer", code, coded)]
         placed = self._placed(
             stage, [layers.shape_layer(image, low_bits) for image in coded], book, cell_value
         )
@@ -212,24 +216,37 @@ class PlaneTrainer:
     def _low_states(self, name: str, above: list[Layer], low_bits: int) -> States:
         if low_bits == 0:
             return neutral_states(0, N_CONTEXTS)
-        return self._states(f"{name}: low layer", above, low_bits, N_CONTEXTS)
+        return self._states(f"{name}: low layer", above, low_bits, N_CONTEXTS)[1]
 
-    def _states(self, stage: str, mapped: list[Layer], low_bits: int, n_contexts: int) -> States:
+    def _count(self, mapped: list[Layer], low_bits: int, n_contexts: int) -> NDArray[np.int64]:
+        """Return how often each state met a 0 and a 1."""
+
+        def count(layers: list[Layer]) -> NDArray[np.int64]:
+            counts: NDArray[np.int64] = np.zeros((n_contexts, 1 << low_bits, 2), np.int64)
+            for layer in layers:
+                entropy_kernels.count_low_layer(layer, low_bits, counts)
+            return counts
+
+        shares = [mapped[start :: self.workers] for start in range(self.workers)]
+        total: NDArray[np.int64] = np.sum(list(self.pool.map(count, shares)), axis=0)
+        return total
+
+    def _states(
+        self, stage: str, mapped: list[Layer], low_bits: int, n_contexts: int
+    ) -> tuple[int, States]:
         """Count all images; choose how far to trust the counts by coding some images."""
-        counts = np.zeros((n_contexts, 1 << low_bits, 2), np.int64)
-        for layer in mapped:
-            entropy_kernels.count_low_layer(layer, low_bits, counts)
+        counts = self._count(mapped, low_bits, n_contexts)
         trial = spread(mapped, SAMPLE_CELLS)
-        best: tuple[int, States] | None = None
+        best: tuple[int, int, States] | None = None
         for cap in COUNT_CAPS:
             states = _states_of(counts, cap)
             cost = sum(
                 self.map(stage, partial(coded_bytes, low_bits=low_bits, states=states), trial)
             )
             if best is None or cost < best[0]:
-                best = (cost, states)
+                best = (cost, cap, states)
         assert best is not None
-        return best[1]
+        return best[1:]
 
     @staticmethod
     def _no_shapes() -> ShapeSet:
@@ -379,12 +396,15 @@ def _states_of(counts: NDArray[np.int64], cap: int) -> States:
     return rounded_states(states.astype(np.uint32))
 
 
-def untrained_bytes(images: Sequence[Plane], predictor: int, sample_range: tuple[int, int]) -> int:
+def untrained_bytes(
+    images: Sequence[Plane], predictor: int, sample_range: tuple[int, int], pool: Executor
+) -> int:
     """Return the bytes of planes that are coded without codebook and shapes."""
     low_bits = (sample_range[1] - sample_range[0]).bit_length()
     states = neutral_states(low_bits, N_ENERGIES)
-    total = 0
-    for plane in images:
+
+    def n_bytes(plane: Plane) -> int:
         mapped = residuals.map_residuals(plane, predictor, sample_range)
-        total += coded_bytes(mapped, low_bits, states)
-    return total
+        return coded_bytes(mapped, low_bits, states)
+
+    return sum(pool.map(n_bytes, images))

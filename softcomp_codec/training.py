@@ -7,7 +7,7 @@ images give the same codebook ID whatever their order, and however many threads 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from . import container, planes
 from .bilevel_training import train_bilevel_priors
 from .codebook import KIND_NAMES, Codebook, KindBook, kind_of
-from .coefficient_training import train_coefficient_priors
+from .coders import TINY_PIXELS
+from .coefficient_training import train_coefficient_priors, without_served
 from .context_training import train_priors
 from .encoder import as_picture, encode_many
 from .few_colour_training import train_few_colour_prior
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from .bilevel_prior import BilevelPrior
     from .coefficient_prior import CoefficientPrior
+    from .coefficient_training import Known
     from .container import Mode
     from .context_prior import ContextPrior, Key
     from .encoder import ImageLike
@@ -60,7 +62,7 @@ class Parts(TypedDict, total=False):
     jpeg_pasts: dict[int, CoefficientPrior]
 
 
-TRAINER_VERSION = 5
+TRAINER_VERSION = 6
 
 FEWEST_TO_HOLD_OUT = 2
 """Sets of fewer images are not reported on."""
@@ -183,8 +185,12 @@ def train(
     )
     if not samples:
         raise ValueError("no images to train on")
+    known: Known = {}
+    trial: tuple[Parts, Reports] | None = None
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        train_parts = partial(_train_parts, options, pool, max(1, workers), progress or _silent)
+        train_parts = partial(
+            _train_parts, options, pool, max(1, workers), progress or _silent, known=known
+        )
         record: dict[str, Any] = {
             "name": name,
             "images": len(samples),
@@ -200,11 +206,13 @@ def train(
         held_out = samples[step - 1 :: step] if step else []
         if held_out and len(samples) >= FEWEST_TO_HOLD_OUT:
             kept = [sample for i, sample in enumerate(samples) if (i + 1) % step]
-            parts, _ = train_parts(kept, "held-out trial: ")
+            small = [s.mode.kind for s in held_out if s.n_pixels <= TINY_PIXELS]
+            tiny = [kind for kind in small if kind is not None]
+            trial = train_parts(kept, "held-out trial: ", kinds_of_shapes=tiny)
             record["report"] = _report(
-                Codebook(record, **parts), held_out, workers, progress or _silent
+                Codebook(record, **trial[0]), held_out, workers, progress or _silent
             )
-        parts, reports = train_parts(samples, "")
+        parts, reports = train_parts(samples, "", trial=trial)
         record |= {name: report for name, report in reports.items() if report}
         if not any(parts.values()):
             raise ValueError(
@@ -221,8 +229,16 @@ def _train_parts(
     progress: Progress,
     samples: list[_Sample],
     prefix: str,
+    *,
+    known: Known,
+    kinds_of_shapes: Container[int | None] | None = None,
+    trial: tuple[Parts, Reports] | None = None,
 ) -> tuple[Parts, Reports]:
-    """Return (default parts, reference parts, priors), and what was measured, for the record."""
+    """Return (default parts, reference parts, priors), and what was measured, for the record.
+
+    `known`: JPEG pasts found. `kinds_of_shapes`: of images that are to have shapes, None of all.
+    `trial`: what most of the images gave; large priors get the parts that paid there.
+    """
 
     def report(stage: str, done: int, total: int) -> None:
         progress(prefix + stage, done, total)
@@ -231,7 +247,8 @@ def _train_parts(
         trainer = _Trainer(options, pool, workers, report)
         parts = {}
         if options.train_shapes:
-            parts = trainer.parts([sample for sample in samples if sample.mode.kind is not None])
+            kinds = KIND_NAMES if kinds_of_shapes is None else kinds_of_shapes
+            parts = trainer.parts([sample for sample in samples if sample.mode.kind in kinds])
         measured: dict[str, dict[str, Any]] = {}
         measured_tiny: dict[str, dict[str, Any]] = {}
         priors: dict[Key, ContextPrior] = {}
@@ -253,11 +270,13 @@ def _train_parts(
                 (size,) = tiny
                 images = [(a, mode) for a, mode in images if not _is_tiny(a, mode, size)]
             jpeg_pasts = train_coefficient_priors(
-                images, pool=pool, progress=report, report=measured
-            )
+                images, pool=pool, progress=report, report=measured, known=known,
+                trial=trial and (trial[0]["jpeg_pasts"], trial[1]["priors"]),
+            )  # fmt: skip
             priors = train_priors(
-                images, pool=pool, workers=workers, progress=report, report=measured
-            )
+                without_served(images, measured), pool=pool, workers=workers, progress=report,
+                report=measured, trial=trial and (trial[0]["priors"], trial[1]["priors"]),
+            )  # fmt: skip
             bilevel_priors = train_bilevel_priors(
                 images, pool=pool, workers=workers, progress=report, report=measured
             )
@@ -298,6 +317,10 @@ class _Sample:
     mode: Mode
     digest: bytes
     palette: Palette | None = None
+
+    @property
+    def n_pixels(self) -> int:
+        return int(self.array.shape[0] * self.array.shape[1])
 
     @classmethod
     def of(cls, image: ImageLike, *, any_mode: bool) -> _Sample:
@@ -400,13 +423,14 @@ class _Trainer:
         if mode.n_planes != 3:
             return planes.NO_TRANSFORM
         trial = components[:: spread_step([image[0] for image in components], SAMPLE_CELLS // 3)]
+        pool = self._planes.pool
         costs = []
         for transform in planes.SHAPES_TRANSFORMS:
             ranges = planes.plane_ranges(mode, transform)
             coded = [planes.transform_colours(image, transform) for image in trial]
             costs.append(
                 sum(
-                    untrained_bytes([image[i] for image in coded], MED, sample_range)
+                    untrained_bytes([image[i] for image in coded], MED, sample_range, pool)
                     for i, sample_range in enumerate(ranges)
                 )
             )

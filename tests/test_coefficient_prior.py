@@ -183,6 +183,39 @@ def test_order_threads_and_views_do_not_matter():
     assert again.identifier == trained().identifier
 
 
+def test_images_coded_by_their_past_teach_no_other_prior():
+    assert not trained().priors
+    assert not trained(colour=False).priors
+    mixed = [picture_of(seed, colour=False) for seed in range(8)]
+    mixed += [slope(80, 96, seed) for seed in range(4)]
+    book = softcomp_codec.train(mixed, name="mixed", holdout=0, options=PRIORS_ONLY)
+    assert book.jpeg_pasts
+    assert "gray8" in book.record["priors"]
+
+
+def test_parts_of_the_trial_are_trained_again(monkeypatch):
+    """The images held out teach the final prior too; each image is searched once."""
+    n_searched = []
+    recover_past = jpeg_past_coder.recover_past
+
+    def counting(*arguments):
+        n_searched.append(1)
+        return recover_past(*arguments)
+
+    monkeypatch.setattr(jpeg_past_coder, "recover_past", counting)
+    images = [picture_of(seed) for seed in range(12)]
+    book = softcomp_codec.train(images, name="once", holdout=0.25, options=PRIORS_ONLY)
+    encodings = 2 * book.record["report"]["images"]  # with and without the codebook
+    assert len(n_searched) == len(images) + encodings
+    (prior,) = book.jpeg_pasts.values()
+    (without_report,) = trained().jpeg_pasts.values()
+    entry = book.record["priors"][prior.label]
+    assert entry["parts"] == prior.part_names
+    assert entry["training_images"] == entry["searched_images"] == 12
+    assert np.array_equal(prior.used, without_report.used)
+    assert np.array_equal(prior.log_odds, without_report.log_odds)
+
+
 def test_sets_without_pasts_teach_nothing():
     with ThreadPoolExecutor(1) as pool:
 

@@ -552,6 +552,19 @@ def test_record():
     assert prior.has_full_weights
 
 
+def test_parts_of_the_trial_are_trained_again():
+    """The images held out teach the final prior too; what paid is measured once."""
+    pictures = [picture("gray8", seed) for seed in range(8)]
+    book = softcomp_codec.train(pictures, name="x", holdout=0.25, options=PRIORS_ONLY)
+    (prior,), (without_report,) = book.priors.values(), trained("gray8").priors.values()
+    entry = book.record["priors"]["gray8"]
+    assert entry["training_images"] == 8
+    assert entry["held_out_images"] == 1
+    assert entry["parts"] == prior.part_names
+    assert np.array_equal(prior.least_squares, without_report.least_squares)
+    assert np.array_equal(prior.used, without_report.used)
+
+
 def test_nothing_learned():
     random = [noise((20, 20), 1 << 16, seed).astype(np.uint16) for seed in range(4)]
     with pytest.raises(ValueError, match="teach nothing"):
