@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import product
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -59,21 +61,37 @@ def warmup(progress: Callable[[str, int, int], None] | None = None) -> float:
     """
     start = perf_counter()
     tell = progress or _silent
-    images = list(_tiny_images())
-    stages = len(images) + 2
-    tell("shapes", 0, stages)
-    _warm_shapes()
-    for done, array in enumerate(images, 1):
-        mode = planes.mode_of_array(array)
-        tell(f"{mode.name} images", done, stages)
-        for book in _books_for(mode):
-            _warm_coder(array, mode, book)
-    _warm_jpeg_past()
-    tell("training", stages - 1, stages)
-    training.train(images[:1], name="warmup", holdout=0)
-    _warm_tiny(images[1])
-    tell("done", stages, stages)
+    stages = _stages()
+    for done, (name, compile_all) in enumerate(stages):
+        tell(name, done, len(stages))
+        compile_all()
+    tell("done", len(stages), len(stages))
     return perf_counter() - start
+
+
+def warm_backwards() -> None:
+    """Do what `warmup` does, the last stage first.
+
+    A second process that begins at the other end leaves in the cache what the first one has not
+    come to.
+    """
+    for _, compile_all in reversed(_stages()):
+        compile_all()
+
+
+def _stages() -> list[tuple[str, Callable[[], object]]]:
+    """Return what there is to compile, by name."""
+    images = list(_tiny_images())
+    stages: list[tuple[str, Callable[[], object]]] = [("shapes", _warm_shapes)]
+    for array in images:
+        mode = planes.mode_of_array(array)
+        for effort in (1, 5, 9):
+            stages.append((f"{mode.name} images", partial(_warm_context, array, mode, effort)))
+        stages.append((f"{mode.name} images", partial(_warm_others, array, mode)))
+    stages.append(("JPEG pasts", _warm_jpeg_past))
+    stages.append(("training", partial(training.train, images[:1], name="warmup", holdout=0)))
+    stages.append(("tiny images", partial(_warm_tiny, images[1])))
+    return stages
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -97,13 +115,16 @@ def _books_for(mode: Mode) -> Iterator[Codebook | None]:
     yield from [book for book in books if mode.kind in book.parts][:1]
 
 
-def _warm_coder(array: NDArray[Any], mode: Mode, book: Codebook | None) -> None:
-    """Code an image, whether or not the coder pays."""
-    for effort in (1, 5, 9):
-        context = context_coder.encode_payload(array, mode, effort=effort)
-        if context is not None:
-            header = Header(mode, _SIDE, _SIDE, container.CONTEXT, b"", 0)
-            _check(np.array_equal(context_coder.decode_payload(context, header)[0], array))
+def _warm_context(array: NDArray[Any], mode: Mode, effort: int) -> None:
+    """Code an image by contexts, whether or not that pays."""
+    context = context_coder.encode_payload(array, mode, effort=effort)
+    if context is not None:
+        header = Header(mode, _SIDE, _SIDE, container.CONTEXT, b"", 0)
+        _check(np.array_equal(context_coder.decode_payload(context, header)[0], array))
+
+
+def _warm_others(array: NDArray[Any], mode: Mode) -> None:
+    """Code an image in all other ways, whether or not they pay."""
     if mode.bits_per_sample == 1:
         payload = bilevel_coder.encode_payload(array)
         assert payload is not None
@@ -120,7 +141,7 @@ def _warm_coder(array: NDArray[Any], mode: Mode, book: Codebook | None) -> None:
         _check(np.array_equal(few_colour_coder.decode_payload(few, header)[0], array // 64))
     if mode.kind is None:
         return
-    for effort in (1, 9):
+    for book, effort in product(_books_for(mode), (1, 9)):
         payload = shapes_coder.encode_payload(array, mode, book, effort=effort)
         header = Header(mode, _SIDE, _SIDE, container.SHAPES, b"", 0)
         restored, _ = shapes_coder.decode_payload(payload, header, book)

@@ -3,6 +3,7 @@
 import naive
 import numpy as np
 import pytest
+from helpers_of_kernels import standing_alone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,12 @@ from softcomp_codec import golomb, huffman
 from softcomp_codec.bitstream import BitReader, BitWriter
 from softcomp_codec.errors import CorruptStreamError, TruncatedStreamError
 from softcomp_codec.kernels import bit_kernels
+
+read_codeword = standing_alone(bit_kernels.read_codeword)
+write_golomb = standing_alone(bit_kernels.write_golomb)
+golomb_length = standing_alone(bit_kernels.golomb_length)
+read_golomb = standing_alone(bit_kernels.read_golomb)
+gap_symbol = standing_alone(bit_kernels.gap_symbol)
 
 
 def packed(bits):
@@ -133,7 +140,7 @@ def test_canonical_codewords(lengths, words):
     assert [format(w, f"0{n}b") for w, n in zip(found, lengths, strict=True)] == words.split()
     table = huffman.decode_table(lengths)
     for symbol, word in enumerate(words.split()):
-        assert bit_kernels.read_codeword(as_array("110" + word), 3, *table) == (
+        assert read_codeword(as_array("110" + word), 3, *table) == (
             symbol,
             3 + len(word),
         )
@@ -214,20 +221,20 @@ def test_huffman_round_trip(counts, data):
     bits = "".join(words[symbol] for symbol in symbols)
     stream, position, table = as_array(bits), 0, huffman.decode_table(lengths)
     for symbol in symbols:
-        found, position = bit_kernels.read_codeword(stream, position, *table)
+        found, position = read_codeword(stream, position, *table)
         assert found == symbol
     assert position == len(bits)
 
 
 def test_codewords_that_do_not_exist():
     table = huffman.decode_table(np.array([2, 2], np.uint8))  # 00 and 01
-    assert bit_kernels.read_codeword(as_array("01" + "1" * 30), 2, *table)[0] == -2
-    assert bit_kernels.read_codeword(as_array("10" + "0" * 22), 0, *table)[0] == -2
-    assert bit_kernels.read_codeword(as_array("11111111 11111111"), 0, *table) == (-1, 16)
-    assert bit_kernels.read_codeword(np.zeros(0, np.uint8), 0, *table) == (-1, 0)
+    assert read_codeword(as_array("01" + "1" * 30), 2, *table)[0] == -2
+    assert read_codeword(as_array("10" + "0" * 22), 0, *table)[0] == -2
+    assert read_codeword(as_array("11111111 11111111"), 0, *table) == (-1, 16)
+    assert read_codeword(np.zeros(0, np.uint8), 0, *table) == (-1, 0)
     longest = huffman.decode_table(np.array([24], np.uint8))
-    assert bit_kernels.read_codeword(as_array("0" * 24), 0, *longest) == (0, 24)
-    assert bit_kernels.read_codeword(as_array("0" * 16), 0, *longest) == (-1, 16)
+    assert read_codeword(as_array("0" * 24), 0, *longest) == (0, 24)
+    assert read_codeword(as_array("0" * 16), 0, *longest) == (-1, 16)
 
 
 # --- Golomb -------------------------------------------------------------------------------------
@@ -264,11 +271,11 @@ GOLOMB = [
 def test_golomb_codewords(parameter, value, bits):
     n_bits = len(bits.replace(" ", ""))
     buffer = np.zeros(8, np.uint8)
-    assert bit_kernels.write_golomb(buffer, 5, value, parameter) == 5 + n_bits
+    assert write_golomb(buffer, 5, value, parameter) == 5 + n_bits
     assert shown(buffer, 5 + n_bits) == "00000" + bits.replace(" ", "")
-    assert bit_kernels.golomb_length(value, parameter) == n_bits
+    assert golomb_length(value, parameter) == n_bits
     assert naive.golomb(value, parameter) == bits.replace(" ", "")
-    assert bit_kernels.read_golomb(as_array("11111" + bits + "1"), 5, parameter) == (
+    assert read_golomb(as_array("11111" + bits + "1"), 5, parameter) == (
         value,
         5 + n_bits,
     )
@@ -277,18 +284,18 @@ def test_golomb_codewords(parameter, value, bits):
 @given(st.integers(1, golomb.MAX_PARAMETER), st.integers(0, 5000))
 def test_golomb_round_trip_and_truncation(parameter, value):
     bits = naive.golomb(value, parameter)
-    assert bit_kernels.golomb_length(value, parameter) == len(bits)
+    assert golomb_length(value, parameter) == len(bits)
     buffer = np.zeros(len(bits) // 8 + 1, np.uint8)
-    assert bit_kernels.write_golomb(buffer, 0, value, parameter) == len(bits)
+    assert write_golomb(buffer, 0, value, parameter) == len(bits)
     assert shown(buffer, len(bits)) == bits
-    assert bit_kernels.read_golomb(buffer, 0, parameter) == (value, len(bits))
+    assert read_golomb(buffer, 0, parameter) == (value, len(bits))
     lead = -len(bits) % 8 + 1  # the last bit of the codeword is the first one missing
     cut = as_array("0" * lead + bits[:-1])
-    assert bit_kernels.read_golomb(cut, lead, parameter)[0] == -1
+    assert read_golomb(cut, lead, parameter)[0] == -1
 
 
 def test_golomb_of_ones_only_is_truncated():
-    assert bit_kernels.read_golomb(np.full(9, 0xFF, np.uint8), 0, 3) == (-1, 72)
+    assert read_golomb(np.full(9, 0xFF, np.uint8), 0, 3) == (-1, 72)
 
 
 @given(st.lists(st.integers(0, 3000), max_size=40))
@@ -321,4 +328,4 @@ def test_parameters_fit_their_field():
     ],
 )
 def test_symbols_of_gaps(gap, symbol, n_extra):
-    assert bit_kernels.gap_symbol(np.int64(gap)) == (symbol, n_extra)
+    assert gap_symbol(np.int64(gap)) == (symbol, n_extra)

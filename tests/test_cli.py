@@ -9,6 +9,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,14 @@ from softcomp_codec.samples import list_samples
 typer_testing = pytest.importorskip("typer.testing")
 pytest.importorskip("rich")
 
-from softcomp_codec.cli import codebook_files, console, deep_png, demo, pictures  # noqa: E402
+from softcomp_codec.cli import (  # noqa: E402
+    codebook_files,
+    console,
+    deep_png,
+    demo,
+    pictures,
+    warmup,
+)
 from softcomp_codec.cli.__main__ import main  # noqa: E402
 from softcomp_codec.cli.app import build_app  # noqa: E402
 
@@ -1089,6 +1097,35 @@ def test_demo_fails_if_a_pixel_differs(library, monkeypatch):
 def test_the_first_run_says_that_it_compiles(monkeypatch, tmp_path):
     monkeypatch.setattr("softcomp_codec.kernels.jit.has_compiled_kernels", lambda: False)
     assert "scf: compiling kernels, once" in run("warmup")
+
+
+@compiled
+@pytest.mark.parametrize("code", ["raise SystemExit(3)", "import time; time.sleep(99)", "print(1)"])
+def test_the_second_process_may_end_as_it_likes(code, capfd):
+    begun = time.monotonic()
+    with warmup.helping(code, wanted=True):
+        pass
+    assert time.monotonic() - begun < 30
+    assert capfd.readouterr() == ("", "")
+
+
+@compiled
+def test_there_is_no_second_process_unless_it_helps(monkeypatch):
+    monkeypatch.setattr(warmup.subprocess, "Popen", None)
+    with warmup.helping("", wanted=False):
+        pass
+    monkeypatch.setattr(warmup.os, "cpu_count", lambda: 1)
+    with warmup.helping("", wanted=True):
+        pass
+    monkeypatch.setattr(warmup.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("softcomp_codec.kernels.jit.cache_folder", lambda: None)
+    with warmup.helping("", wanted=True):
+        pass
+
+
+@compiled
+def test_the_samples_backwards():
+    demo.code_backwards()
 
 
 # ---- What is printed -----------------------------------------------------------------------------

@@ -145,6 +145,87 @@ def test_settings_of_numba_have_caches_of_their_own(tmp_path):
     assert run(code, SOFTCOMP_NUMBA_CACHE="0").strip() == "None"
 
 
+HELPERS = """
+import gc
+from softcomp_codec.kernels.jit import inlined, kernel
+
+@inlined
+def helper(value, limit):
+    return min(value, limit)
+
+@kernel
+def caller(value):
+    return helper(value, 3) + helper(value, 5)
+
+for _ in range(2):
+    try:
+        helper(1, 2)
+        raise AssertionError("called")
+    except TypeError as error:
+        assert "helper" in str(error)
+    assert caller(4) == 7
+assert len(helper.signatures) == 1, helper.signatures
+assert gc.isenabled()
+
+@kernel
+def wrong(value):
+    return value.nothing_of_the_kind
+
+gc.disable()
+for compiled in (caller, wrong):
+    try:
+        compiled(2.5)
+    except Exception:
+        assert compiled is wrong
+    assert not gc.isenabled()
+gc.enable()
+try:
+    wrong(1)
+except Exception:
+    pass
+assert gc.isenabled()
+print("works")
+"""
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="nothing is compiled")
+def test_helpers_have_no_entry_and_the_collector_is_left_as_it_was(tmp_path):
+    script = tmp_path / "helpers.py"  # Numba wants a file
+    script.write_text(HELPERS, encoding="utf-8")
+    code = f"import runpy; runpy.run_path({str(script)!r})"
+    assert run(code, SOFTCOMP_NUMBA_CACHE="0").strip() == "works"
+
+
+ALLOCATION = """
+import numpy as np
+from softcomp_codec.kernels.allocation import empty_array, zero_array
+from softcomp_codec.kernels.jit import kernel
+
+@kernel
+def made(n, other):
+    one, two = zero_array(n, np.uint16), zero_array((n, 3), other.dtype)
+    three = empty_array((2, n, n), np.int64)
+    for i in range(n):
+        three[1, i, i] = i
+    return one, two, three
+
+for n in (0, 1, 5):
+    one, two, three = made(n, np.ones(2, np.int16))
+    assert (one.shape, one.dtype, one.any()) == ((n,), np.uint16, False)
+    assert (two.shape, two.dtype, two.any()) == ((n, 3), np.int16, False)
+    assert (three.shape, three.dtype) == ((2, n, n), np.int64)
+    assert three.flags.c_contiguous and three[1].trace() == n * (n - 1) // 2
+print("works")
+"""
+
+
+def test_arrays_that_kernels_make(tmp_path):
+    script = tmp_path / "allocation.py"
+    script.write_text(ALLOCATION, encoding="utf-8")
+    code = f"import runpy; runpy.run_path({str(script)!r})"
+    assert run(code, SOFTCOMP_NUMBA_CACHE="0").strip() == "works"
+
+
 # --- nowhere to write ---------------------------------------------------------------------------
 
 NO_RIGHTS = """

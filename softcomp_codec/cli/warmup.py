@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
 from .console import note, progress, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BACKWARDS = "from softcomp_codec.warming import warm_backwards; warm_backwards()"
 
 
 def warmup() -> None:
@@ -19,8 +30,35 @@ def compile_kernels() -> float:
     from ..warming import warmup as warm_up
 
     first = note_compiling()
-    with progress("compiling kernels" if first else "loading kernels") as move:
+    label = "compiling kernels" if first else "loading kernels"
+    with helping(_BACKWARDS, wanted=first), progress(label) as move:
         return warm_up(move)
+
+
+@contextmanager
+def helping(code: str, *, wanted: bool) -> Iterator[None]:
+    """Run a second process meanwhile, which compiles what this one has not come to.
+
+    What it has compiled is found in the cache; nothing depends on it, however it ends.
+    """
+    from ..kernels.jit import cache_folder
+
+    process = None
+    alone = not sys.executable or getattr(sys, "frozen", False) or (os.cpu_count() or 1) < 2
+    if wanted and not alone and cache_folder() is not None:
+        with suppress(OSError):
+            process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+    try:
+        yield
+    finally:
+        if process is not None:
+            process.kill()
+            process.wait()
 
 
 def note_compiling() -> bool:

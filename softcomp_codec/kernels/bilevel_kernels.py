@@ -7,6 +7,7 @@ since Numba then leaves out the test for negative ones.
 import numpy as np
 
 from . import status
+from .allocation import zero_array
 from .entropy_kernels import VIRTUAL_BYTES
 from .jit import inlined, kernel
 from .lanes import LANES, mix_three, train_three, update_lanes
@@ -176,12 +177,12 @@ def code_bilevel(
     counting = len(counts) > 0
     states_move, weights_move = adapting & ADAPT_STATES, adapting & ADAPT_WEIGHTS
     two = n_contexts >= LANES
-    inputs = np.zeros(2 * LANES, np.int32)
-    seen = np.zeros(2 * LANES, np.uint32)
-    masks = np.zeros(4 * LANES, np.int32)
+    inputs = zero_array(2 * LANES, np.int32)
+    seen = zero_array(2 * LANES, np.uint32)
+    masks = zero_array(4 * LANES, np.int32)
     masks[:n_contexts] = -1
     masks[2 * LANES + n_contexts] = 256
-    slots = np.zeros(2 * LANES, np.uint64)
+    slots = zero_array(2 * LANES, np.uint64)
     eight = np.uint64(LANES)
     lanes = np.uint64(2 * LANES if two else LANES)
     trust_start, reach_start = np.uint64(N_NEAR) * lanes, np.uint64(N_NEAR + N_TRUST) * lanes

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .allocation import empty_array
 from .jit import inlined, kernel
 from .jpeg_kernels import FINE_BITS, invert_block
 
@@ -63,19 +64,19 @@ def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found
     slots : ndarray, int64, (2,)
         First block and the one after the last.
     """
-    moves = np.empty((128, 64), np.int32)
+    moves = empty_array((128, 64), np.int32)
     for k in range(64):
         for s in range(64):
             moves[k, s] = basis[k, s] * np.int32(min(table[k], 2048))
             moves[64 + k, s] = -moves[k, s]
-    first, last = np.empty(64, np.int32), np.empty(64, np.int32)
-    values = np.empty(64, np.int32)
-    best, now = np.empty(64, np.int64), np.empty(64, np.int64)
-    offsets = np.empty(64, np.int64)
-    waits = np.empty(64, np.int64)
-    scratch = np.empty(64, np.int64)
-    block = np.empty(64, np.int16)
-    fine = np.empty((8, 8), np.int32)
+    first, last = empty_array(64, np.int32), empty_array(64, np.int32)
+    values = empty_array(64, np.int32)
+    best, now = empty_array(64, np.int64), empty_array(64, np.int64)
+    offsets = empty_array(64, np.int64)
+    waits = empty_array(64, np.int64)
+    scratch = empty_array(64, np.int64)
+    block = empty_array(64, np.int16)
+    fine = empty_array((8, 8), np.int32)
     for n in range(slots[0], slots[1]):
         if not todo[n]:
             continue
@@ -102,7 +103,8 @@ def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found
                 size = (abs(total) + (5 * whole >> 4)) // whole
                 now[k] = size if total > 0 else -size
             offsets[k] = (total >> 1) - (now[k] * table[k] << BASIS_BITS)
-        waits[:] = -1
+        for k in range(64):
+            waits[k] = -1
         farthest = _FARTHEST
         least, last_gain = np.int64(1) << 60, 0
         most_steps = min(n_steps, _MOST_OPEN_STEPS) if wide else n_steps
@@ -110,7 +112,8 @@ def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found
             outside = _measure(now, table, scratch, block, fine, first, last, values)
             if outside < least:
                 least, last_gain = outside, step
-                best[:] = now
+                for k in range(64):
+                    best[k] = now[k]
             if outside == 0 or step == most_steps:
                 break
             if wide and step - last_gain >= max(_MOST_VAIN_STEPS, most_steps // 3):

@@ -7,6 +7,7 @@ with a margin of empty blocks above and at both sides, so that every block has n
 import numpy as np
 
 from . import status
+from .allocation import zero_array
 from .entropy_kernels import _TOP, VIRTUAL_BYTES
 from .jit import inlined, kernel
 from .lanes import LANES, mix_lanes, train_lanes, update_lanes
@@ -227,22 +228,22 @@ def code_blocks(
     ) = geometry  # fmt: skip
     tables = (stretch, squash, rates, limit, counts, np.int64(len(states)))
     mix = (
-        np.zeros(2 * LANES, np.int32),
-        np.zeros(2 * LANES, np.uint32),
-        np.zeros(4 * LANES, np.int32),
+        zero_array(2 * LANES, np.int32),
+        zero_array(2 * LANES, np.uint32),
+        zero_array(4 * LANES, np.int32),
     )
     for lane in range(LANES):
         mix[2][lane] = -1
-    slots = np.zeros(LANES, np.uint64)
-    bases = np.zeros(LANES, np.int64)
+    slots = zero_array(LANES, np.uint64)
+    bases = zero_array(LANES, np.int64)
     for lane in range(LANES):
         bases[lane] = kind * STATES_OF_KIND + lane * STATES_OF_LANE
     rows = np.int64(kind * ROWS_OF_KIND)
     plain_at = np.int64(kind * PLAIN_OF_KIND)
     stride = np.int64(64 * (n_across + 2))
-    n_inner = np.zeros((2, n_across + 2), np.int64)
-    n_side = np.zeros((2, 2, n_across + 2), np.int64)
-    rests = np.zeros((2, n_across + 2), np.int64)
+    n_inner = zero_array((2, n_across + 2), np.int64)
+    n_side = zero_array((2, 2, n_across + 2), np.int64)
+    rests = zero_array((2, n_across + 2), np.int64)
     slack = -VIRTUAL_BYTES if decoding else WORST_BYTES
     has_other = len(others) > 0
     for i in range(n_down):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import status
+from .allocation import zero_array
 from .entropy_kernels import VIRTUAL_BYTES
 from .jit import inlined, kernel
 from .lanes import (
@@ -123,26 +124,29 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
         counting = len(counts) > 0
         nodes = np.uint64(n_nodes)
         set_rows = len(biases) // N_TEXTURES
-        taps = np.zeros(N_TAPS, x.dtype)
-        subs = np.zeros(8, x.dtype)
-        averages = np.zeros(8, x.dtype)
-        fast = filters[0, kind].copy()
-        slow = filters[1, kind].copy()
-        inputs = np.zeros(2 * LANES, np.int32)
+        taps = zero_array(N_TAPS, x.dtype)
+        subs = zero_array(8, x.dtype)
+        averages = zero_array(8, x.dtype)
+        fast, slow = zero_array(N_TAPS, x.dtype), zero_array(N_TAPS, x.dtype)
+        for k in range(N_TAPS):
+            fast[k], slow[k] = filters[0, kind, k], filters[1, kind, k]
+        inputs = zero_array(2 * LANES, np.int32)
         n_subs = 7 if least else N_SUBS
         short = max(scale - 2, np.int64(0))
-        covariance = np.zeros(N_TAPS * N_TAPS, np.int64)
-        cross = np.zeros(N_TAPS, np.int64)
-        coefficients = np.zeros(N_TAPS, np.int64)
+        covariance = zero_array(N_TAPS * N_TAPS, np.int64)
+        cross = zero_array(N_TAPS, np.int64)
+        coefficients = zero_array(N_TAPS, np.int64)
         coefficients[0], coefficients[2] = 6553, 1638
-        wide = np.zeros(N_TAPS, np.int64)
+        wide = zero_array(N_TAPS, np.int64)
         turn = np.uint64(0)
-        narrow = np.zeros(N_TAPS, np.int32)
+        narrow = zero_array(N_TAPS, np.int32)
         span_limit = np.int64(highest - lowest) * 16
         n_used = np.uint64(18 if plane == 0 else 17 if plane == 1 else 21)
-        slots = np.full(2 * LANES, np.uint64(offsets[n_contexts]) * nodes)
-        seen = np.zeros(2 * LANES, np.uint32)
-        masks = np.zeros(4 * LANES, np.int32)
+        slots = zero_array(2 * LANES, np.uint64)
+        for k in range(2 * LANES):
+            slots[k] = np.uint64(offsets[n_contexts]) * nodes
+        seen = zero_array(2 * LANES, np.uint32)
+        masks = zero_array(4 * LANES, np.int32)
         masks[:n_contexts] = -1
         masks[2 * LANES + n_contexts] = 256
         eight = np.uint64(LANES)

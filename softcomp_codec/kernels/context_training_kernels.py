@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .allocation import zero_array
 from .context_kernels import MARGIN, MARGIN_ROWS, N_TAPS
 from .jit import kernel
 
@@ -23,7 +24,7 @@ def sum_products(samples, residuals, geometry, levels, sums, n_samples):
     x1 = samples[max(plane - 1, 0) * area : (max(plane - 1, 0) + 1) * area]
     x2 = samples[max(plane - 2, 0) * area : (max(plane - 2, 0) + 1) * area]
     r = residuals[plane * area : (plane + 1) * area]
-    taps = np.zeros(SIDE, np.int64)
+    taps = zero_array(SIDE, np.int64)
     flat = sums.reshape(-1)
     for row in range(n_rows):
         at = (row + MARGIN_ROWS) * stride + MARGIN

@@ -7,6 +7,7 @@ Each kernel codes and decodes, by the adaptive binary arithmetic coder of SPEC 4
 import numpy as np
 
 from . import status
+from .allocation import zero_array
 from .entropy_kernels import _TOP, VIRTUAL_BYTES, _byte, _probability, _split, _updated
 from .jit import inlined, kernel
 from .jpeg_kernels import FINE_BITS
@@ -190,7 +191,7 @@ def code_pixels(predicted, differences, cells, states, interval, data, decoding)
     (status, row)
     """
     n_rows, n_columns = predicted.shape[0], predicted.shape[1]
-    found = np.zeros(3, np.int64)
+    found = zero_array(3, np.int64)
     for i in range(cells.shape[0]):
         for j in range(cells.shape[1]):
             if _is_over(interval, data, decoding, 8 * 8 * 3 * 24 * WORST_BITS):

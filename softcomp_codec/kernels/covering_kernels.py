@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .allocation import empty_array, zero_array
 from .jit import inlined, kernel
 from .shape_kernels import add_prefix_row, window_hash
 
@@ -101,16 +102,16 @@ def cover_layer(
     `placed` and `locations` (raster positions), not sorted; returns the number of placements.
     """
     n_rows, n_columns = layer.shape
-    filled = np.zeros((n_rows + 1, n_columns + 1), np.int32)
+    filled = zero_array((n_rows + 1, n_columns + 1), np.int32)
     _count_filled(layer, filled)
     n_left = np.int64(filled[n_rows, n_columns])
-    prefix = np.zeros((n_rows + 1, n_columns + 1), np.uint64)
+    prefix = zero_array((n_rows + 1, n_columns + 1), np.uint64)
     for row in range(n_rows):
         add_prefix_row(layer, row, powers, prefix)
-    covered = np.zeros((n_rows, n_columns), np.uint8)
+    covered = zero_array((n_rows, n_columns), np.uint8)
     room = max(layer.size, _LEAST_ROOM)  # one shape's windows always fit
-    found, places = np.empty(room, np.int32), np.empty(room, np.int32)
-    sorted_places = np.empty(room, np.int32)
+    found, places = empty_array(room, np.int32), empty_array(room, np.int32)
+    sorted_places = empty_array(room, np.int32)
     n_placed = 0
     first, step = 0, len(heights)
     while first < len(heights) and n_left > 0:
@@ -122,7 +123,7 @@ def cover_layer(
         if n_found < 0:
             step = max((last - first) >> 2, 1)
             continue
-        ends = np.zeros(last - first + 1, np.int64)
+        ends = zero_array(last - first + 1, np.int64)
         for index in range(n_found):
             ends[found[index] - first + 1] += 1
         for index in range(last - first):
@@ -165,7 +166,7 @@ def mark_contained(
         if not searched[shape] or n_rows * n_columns == 1:
             continue
         layer = cells[offsets[shape] : offsets[shape + 1]].reshape(n_rows, n_columns)
-        prefix = np.zeros((n_rows + 1, n_columns + 1), np.uint64)
+        prefix = zero_array((n_rows + 1, n_columns + 1), np.uint64)
         for row in range(n_rows):
             add_prefix_row(layer, row, powers, prefix)
         for height in range(1, n_rows + 1):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .allocation import empty_array, zero_array
 from .jit import inlined, kernel
 from .residual_kernels import _med
 
@@ -34,7 +35,7 @@ def score_steps(coefficients, nothing, little, gains, likelihoods, worst, scores
     scores : ndarray, int64, (64, largest step + 1)
     """
     n_steps = scores.shape[1]
-    sizes = np.empty(coefficients.shape[0], np.int32)
+    sizes = empty_array(coefficients.shape[0], np.int32)
     for k in range(64):
         n = n_large = largest = 0
         for i in range(coefficients.shape[0]):
@@ -85,18 +86,17 @@ def count_zeros(plane, top, left, n_blocks, cosines, limit, counts):
     """
     side = 8 * (n_blocks + 1)
     # lines[u, y, x]: frequency u of the 8 samples from column x on
-    lines = np.zeros((8, side, side), np.int32)
+    lines = zero_array((8, side, side), np.int32)
     for y in range(side):
         line = plane[top + y, left : left + side]
         for u in range(8):
             _transform_places(line, cosines[u], lines[u, y])
-    hits = np.zeros((8, 8 * n_blocks), np.int32)
-    columns = cosines >> (ROW_BITS - COLUMN_BITS)
+    hits = zero_array((8, 8 * n_blocks), np.int32)
     for down in range(8 * n_blocks):
         for u in range(8):
             for v in range(8):
                 if u or v:
-                    _count_places(lines[u, down : down + 8], columns[v], limit, hits[down & 7])
+                    _count_places(lines[u, down : down + 8], cosines[v], limit, hits[down & 7])
     counts[:] = 0
     for row in range(8):
         for x in range(8 * n_blocks):
@@ -118,8 +118,9 @@ def _transform_places(line, cosines, out):
 @inlined
 def _count_places(lines, cosines, limit, hits):
     """Count where one frequency of 8 lines is nearly 0."""
-    c0, c1, c2, c3 = cosines[0], cosines[1], cosines[2], cosines[3]
-    c4, c5, c6, c7 = cosines[4], cosines[5], cosines[6], cosines[7]
+    less = ROW_BITS - COLUMN_BITS
+    c0, c1, c2, c3 = cosines[0] >> less, cosines[1] >> less, cosines[2] >> less, cosines[3] >> less
+    c4, c5, c6, c7 = cosines[4] >> less, cosines[5] >> less, cosines[6] >> less, cosines[7] >> less
     most = np.int32(limit)
     for x in range(len(hits)):
         total = (
@@ -137,7 +138,7 @@ def transform_blocks(samples, cosines, out):
     (n, 64).
     """
     half = np.int64(1) << 10
-    rows = np.empty((8, 8), np.int64)
+    rows = empty_array((8, 8), np.int64)
     for n in range(samples.shape[0]):
         for y in range(8):
             for u in range(8):
@@ -207,8 +208,8 @@ def simple_bits(picture, counts):
         Of the whole picture, from some of its rows; in 256ths.
     """
     n_rows, n_columns, n_components = picture.shape
-    above = np.empty((n_components, n_columns), np.int32)
-    line = np.empty((n_components, n_columns), np.int32)
+    above = empty_array((n_components, n_columns), np.int32)
+    line = empty_array((n_components, n_columns), np.int32)
     n_seen = np.int64(0)
     for row in range(1, n_rows, _SAMPLED_ROWS):
         _convert_row(picture, row - 1, above)

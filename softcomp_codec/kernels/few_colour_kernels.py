@@ -7,6 +7,7 @@ Encoder and decoder are one kernel: whatever must agree is computed once. A pixe
 import numpy as np
 
 from . import status
+from .allocation import zero_array
 from .entropy_kernels import VIRTUAL_BYTES
 from .jit import inlined, kernel
 
@@ -166,17 +167,17 @@ def code_pixels(
     start, n_rows, n_columns, n_values, n_contexts, n_value_contexts, table_bits, limit = geometry
     stride = np.uint64(n_columns + 2 * MARGIN)
     tables = (stretch, squash, rates)
-    slots = np.zeros(MAX_INPUTS, np.uint64)
-    candidate_ranks = np.zeros(MAX_CANDIDATES + 1, np.int64)
-    inputs = np.zeros(MAX_INPUTS, np.int64)
-    control = np.zeros(2, np.int64)
+    slots = zero_array(MAX_INPUTS, np.uint64)
+    candidate_ranks = zero_array(MAX_CANDIDATES + 1, np.int64)
+    inputs = zero_array(MAX_INPUTS, np.int64)
+    control = zero_array(2, np.int64)
     control[0] = limit
-    contexts = np.zeros(MAX_PIXEL_CONTEXTS, np.uint64)
-    candidates = np.zeros(MAX_CANDIDATES + 1, np.uint64)
-    rank_contexts = np.zeros(MAX_PIXEL_CONTEXTS, np.uint64)
-    value_contexts = np.zeros(MAX_VALUE_CONTEXTS, np.uint64)
-    near = np.zeros(4, np.int64)
-    residuals = np.zeros(4, np.int64)
+    contexts = zero_array(MAX_PIXEL_CONTEXTS, np.uint64)
+    candidates = zero_array(MAX_CANDIDATES + 1, np.uint64)
+    rank_contexts = zero_array(MAX_PIXEL_CONTEXTS, np.uint64)
+    value_contexts = zero_array(MAX_VALUE_CONTEXTS, np.uint64)
+    near = zero_array(4, np.int64)
+    residuals = zero_array(4, np.int64)
     mask = np.uint64((1 << table_bits) - 1)
     match_mask = np.uint64(len(matches) // 2 - 1)
     guess_mask = np.uint64(len(guesses) - 1)

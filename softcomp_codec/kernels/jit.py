@@ -6,8 +6,10 @@ after a hash of every kernel source, so stale code cannot be found. Where no fol
 the kernels compile in every process instead of failing.
 """
 
+import gc
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
@@ -16,8 +18,9 @@ from typing import Any
 
 from numba import __version__ as numba_version
 from numba import njit
-from numba.core import caching
+from numba.core import caching, types
 from numba.core import config as numba_config
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from platformdirs import user_cache_path
 
 config: Any = numba_config
@@ -123,9 +126,67 @@ def _make_cache(py_func: Callable[..., Any]) -> Any:
     return made
 
 
+class _CollectorRests:
+    """Keeps the collector of cyclic garbage from running; nestable, on any number of threads.
+
+    What compiling allocates stays alive until its end: searching it takes a sixth of the time.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._was_on = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._n_inside:
+                self._was_on = gc.isenabled()
+                gc.disable()
+            self._n_inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if not self._n_inside and self._was_on:
+                gc.enable()
+
+
+_collector_rests = _CollectorRests()
+
+
+_LEFT_OUT = ("InlineClosureLikes", "NopythonRewrites")
+
+
+class _Pipeline(CompilerBase):
+    """Numba's passes without those that search for what no kernel has.
+
+    Closures and generators to inline, and arithmetic on whole arrays.
+    """
+
+    def define_pipelines(self) -> list[Any]:
+        """Return the passes in order."""
+        manager: Any = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        manager.passes = [each for each in manager.passes if each[0].__name__ not in _LEFT_OUT]
+        manager._finalized = False
+        manager.finalize()
+        return [manager]
+
+    def compile_extra(self, func: Callable[..., Any]) -> Any:
+        """Compile a function, and what it calls."""
+        with _collector_rests:
+            return super().compile_extra(func)
+
+
+def _compiled(py_func: Callable[..., Any], **options: Any) -> Any:
+    decorator: Any = njit
+    return decorator(
+        nogil=True, error_model="numpy", no_cfunc_wrapper=True, pipeline_class=_Pipeline, **options
+    )(py_func)
+
+
 def kernel(py_func: Callable[..., Any]) -> Any:
     """Compile a kernel at its first call; the decorator of every public kernel."""
-    dispatcher: Any = njit(nogil=True, error_model="numpy")(py_func)
+    dispatcher: Any = _compiled(py_func)
     if cache_folder() is not None and not config.DISABLE_JIT:
         try:
             dispatcher._cache = _make_cache(py_func)
@@ -135,5 +196,25 @@ def kernel(py_func: Callable[..., Any]) -> Any:
 
 
 def inlined(py_func: Callable[..., Any]) -> Any:
-    """Compile a helper into the kernels that call it."""
-    return njit(nogil=True, error_model="numpy")(py_func)
+    """Compile a helper into the kernels that call it, and for nobody else.
+
+    It has no entry from Python, which would take twice the helper's own time to compile, and is
+    compiled for the types of its arguments alone, not once more for each constant.
+    """
+    dispatcher: Any = _compiled(py_func, no_cpython_wrapper=True)
+    if config.DISABLE_JIT:
+        return dispatcher
+    template_for = dispatcher.get_call_template
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        plain = {name: types.unliteral(each) for name, each in kws.items()}
+        return template_for(tuple(types.unliteral(each) for each in args), plain)
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise TypeError(f"{py_func.__name__} can only be called by kernels")
+
+    dispatcher.get_call_template = get_call_template
+    # without an entry, a call would jump to address 0
+    dispatcher._insert = lambda *_, **__: None
+    dispatcher._compile_for_args = refuse
+    return dispatcher

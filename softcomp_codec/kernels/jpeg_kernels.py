@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .allocation import empty_array
 from .jit import inlined, kernel
 from .lattice_kernels import BLUE_OF_CB, GREEN_OF_CB, GREEN_OF_CR, RED_OF_CR
 
@@ -82,7 +83,7 @@ def invert_blocks(coefficients, steps, fine):
     """
     n_down, n_across = coefficients.shape[0], coefficients.shape[1]
     flat = coefficients.reshape(-1)
-    scratch = np.empty(64, np.int64)
+    scratch = empty_array(64, np.int64)
     for i in range(n_down):
         for j in range(n_across):
             invert_block(flat, 64 * (i * n_across + j), steps, scratch, fine, 8 * i, 8 * j)
@@ -113,7 +114,7 @@ def upsample(plane, rows_by, columns_by, fancy, top, left, out):
     out : ndarray, (H, W)
     """
     n_rows, n_columns = plane.shape
-    sums = np.empty(n_columns, np.int64)
+    sums = empty_array(n_columns, np.int64)
     both = 2 if rows_by == 2 and columns_by == 2 else 0
     for y in range(out.shape[0]):
         place = y + top

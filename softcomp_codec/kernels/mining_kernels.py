@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .allocation import zero_array
 from .jit import inlined, kernel
 from .shape_kernels import add_prefix_row, window_hash
 
@@ -38,11 +39,11 @@ def mine_windows(
     be more than `room`.
     """
     n_rows, n_columns = layer.shape
-    row_runs = np.zeros((n_rows, n_columns, max_width + 1), np.int16)
-    column_runs = np.zeros((n_columns, n_rows, max_height + 1), np.int16)
+    row_runs = zero_array((n_rows, n_columns, max_width + 1), np.int16)
+    column_runs = zero_array((n_columns, n_rows, max_height + 1), np.int16)
     _dense_row_runs(layer, max_height, max_width, row_runs)
     _dense_row_runs(layer.T, max_width, max_height, column_runs)
-    prefix = np.zeros((n_rows + 1, n_columns + 1), np.uint64)
+    prefix = zero_array((n_rows + 1, n_columns + 1), np.uint64)
     for row in range(n_rows):
         add_prefix_row(layer, row, powers, prefix)
     bucket_mask = np.uint64(len(buckets) - 1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .allocation import empty_array
 from .jit import inlined, kernel
 from .lattice_kernels import FIRST_CB, FIRST_CR, _chroma_range, _clipped_triple, _is_clipped, _luma
 
@@ -125,9 +126,9 @@ def narrow_lines(lowest, highest, vertical, phase, first_line, low, high, scale,
     n_lines = lowest.shape[1] if vertical else lowest.shape[0]
     n_seen = lowest.shape[0] if vertical else lowest.shape[1]
     n = low.shape[0] if vertical else low.shape[1]
-    least, most = np.empty((n_seen, LINES), np.int16), np.empty((n_seen, LINES), np.int16)
-    group_low, group_high = np.empty((n, LINES), np.int16), np.empty((n, LINES), np.int16)
-    new = np.empty(4 * LINES, np.int16)
+    least, most = empty_array((n_seen, LINES), np.int16), empty_array((n_seen, LINES), np.int16)
+    group_low, group_high = empty_array((n, LINES), np.int16), empty_array((n, LINES), np.int16)
+    new = empty_array(4 * LINES, np.int16)
     n_against = np.int64(0)
     for start in range(0, n_lines, LINES):
         n_here = min(LINES, n_lines - start)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import status
+from .allocation import zero_array
 from .bit_kernels import (
     golomb_length,
     read_codeword,
@@ -140,8 +141,8 @@ def _learn(sample, feedback, state):
 @kernel
 def map_published(plane, predictor, lowest, highest, mapped):
     """Fill `mapped` (uint16) with the mapped residuals of `plane` (int32) (SPEC 5R.5)."""
-    feedback = np.zeros((_N_FEEDBACK, 2), np.int64)
-    state = np.zeros(3, np.int64)
+    feedback = zero_array((_N_FEEDBACK, 2), np.int64)
+    state = zero_array(3, np.int64)
     low, high = np.int64(lowest), np.int64(highest)
     for row in range(plane.shape[0]):
         for column in range(plane.shape[1]):
@@ -160,8 +161,8 @@ def unmap_published(mapped, predictor, lowest, highest, plane, n_rows):
 
     Returns (status, raster position).
     """
-    feedback = np.zeros((_N_FEEDBACK, 2), np.int64)
-    state = np.zeros(3, np.int64)
+    feedback = zero_array((_N_FEEDBACK, 2), np.int64)
+    state = zero_array(3, np.int64)
     low, high = np.int64(lowest), np.int64(highest)
     for row in range(n_rows):
         for column in range(plane.shape[1]):
@@ -213,7 +214,7 @@ def read_shapes(
     `n_wanted` does. Returns (status, new bit position, number of placements, last location).
     """
     n_rows, n_columns = layer.shape
-    covered = np.zeros((n_rows, n_columns), np.uint8)
+    covered = zero_array((n_rows, n_columns), np.uint8)
     n_placed = np.int64(0)
     while True:
         shape, position = read_codeword(data, position, shape_code[0], shape_code[1], shape_code[2])

@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import status
+from .allocation import zero_array
 from .jit import inlined, kernel
 
 NO_PREDICTOR, MED, GAP = 0, 1, 2
@@ -136,8 +137,8 @@ def _learn(sample, predictor, feedback, state):
 @kernel
 def map_residuals(plane, predictor, lowest, highest, mapped):
     """Fill `mapped` (uint16) with the mapped residuals of `plane` (int32) (SPEC 5.6)."""
-    feedback = np.zeros((_GAP_CONTEXTS, 2), np.int64)
-    state = np.zeros(3, np.int64)
+    feedback = zero_array((_GAP_CONTEXTS, 2), np.int64)
+    state = zero_array(3, np.int64)
     low, high = np.int64(lowest), np.int64(highest)
     for row in range(plane.shape[0]):
         for column in range(plane.shape[1]):
@@ -160,8 +161,8 @@ def unmap_residuals(mapped, predictor, lowest, highest, plane, n_rows):
 
     Only the first `n_rows` rows are done. Returns (status, raster position).
     """
-    feedback = np.zeros((_GAP_CONTEXTS, 2), np.int64)
-    state = np.zeros(3, np.int64)
+    feedback = zero_array((_GAP_CONTEXTS, 2), np.int64)
+    state = zero_array(3, np.int64)
     low, high = np.int64(lowest), np.int64(highest)
     for row in range(n_rows):
         for column in range(plane.shape[1]):

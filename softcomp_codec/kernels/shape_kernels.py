@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import status
+from .allocation import zero_array
 from .bit_kernels import (
     GAP_DIRECT,
     gap_symbol,
@@ -73,7 +74,7 @@ def index_shapes(heights, widths, offsets, cells, powers, keys, shape_ids):
     for shape in range(len(heights)):
         height, width = heights[shape], widths[shape]
         window = cells[offsets[shape] : offsets[shape + 1]].reshape(height, width)
-        prefix = np.zeros((height + 1, width + 1), np.uint64)
+        prefix = zero_array((height + 1, width + 1), np.uint64)
         for row in range(height):
             add_prefix_row(window, row, powers, prefix)
         key = window_hash(prefix, 0, 0, height, width, powers)
@@ -125,8 +126,8 @@ def match_shapes(
     max_height = np.int64(1)
     for index in range(len(classes)):
         max_height = max(max_height, np.int64(classes[index, 0]))
-    prefix = np.zeros((max_height + 1, n_columns + 1), np.uint64)
-    covered = np.zeros((n_rows, n_columns), np.uint8)
+    prefix = zero_array((max_height + 1, n_columns + 1), np.uint64)
+    covered = zero_array((n_rows, n_columns), np.uint8)
     mask = np.uint64(len(keys) - 1)
     n_placed = 0
     gap = 0
@@ -260,7 +261,7 @@ def read_placements(
     position, number of placements).
     """
     n_rows, n_columns = layer.shape
-    covered = np.zeros((n_rows, n_columns), np.uint8)
+    covered = zero_array((n_rows, n_columns), np.uint8)
     end = len(heights)
     cursor = np.int64(0)
     n_placed = 0

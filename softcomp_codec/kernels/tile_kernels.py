@@ -3,6 +3,7 @@
 import numpy as np
 
 from . import status
+from .allocation import zero_array
 from .bit_kernels import read_codeword, write_bits
 from .jit import inlined, kernel
 
@@ -102,7 +103,7 @@ def read_rest(data, position, height, width, code, low_layer):
 @inlined
 def _start_model(weights):
     """Return binary indexed sums of the weights: entry i ends at symbol i - 1 (SPEC 5R.7)."""
-    sums = np.zeros(len(weights) + 1, np.int64)
+    sums = zero_array(len(weights) + 1, np.int64)
     for symbol in range(len(weights)):
         sums[symbol + 1] += weights[symbol]
         above = symbol + 1 + ((symbol + 1) & -(symbol + 1))

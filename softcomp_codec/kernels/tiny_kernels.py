@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import status
+from .allocation import zero_array
 from .entropy_kernels import VIRTUAL_BYTES, _n_final_bytes
 from .jit import inlined, kernel
 
@@ -102,10 +103,10 @@ def _make_code_image(training: bool) -> Any:
         learning = training and purpose == LEARNING
         stride = np.uint64(n_columns + 2 * MARGIN)
         area = (n_rows + MARGIN_ROWS) * (n_columns + 2 * MARGIN)
-        x = np.zeros(area, np.int64)
-        r = np.zeros(area, np.int64)
-        slots = np.zeros(LANES, np.uint64)
-        inputs = np.zeros(LANES, np.int32)
+        x = zero_array(area, np.int64)
+        r = zero_array(area, np.int64)
+        slots = zero_array(LANES, np.uint64)
+        inputs = zero_array(LANES, np.int32)
         inputs[N_CONTEXTS] = CONSTANT_INPUT
         second_set = np.uint64(N_ENERGY_ROWS * N_NODES * LANES)
         low, high, code, position = np.int64(0), np.int64(_TOP), np.int64(0), np.int64(0)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .allocation import zero_array
 from .jit import kernel
 from .tiny_kernels import MARGIN, MARGIN_ROWS, N_TAPS
 
@@ -17,8 +18,8 @@ def sum_products(images, inverted, tap_rows, tap_columns, sums):
     The last one of a position's taps is its sample; of each pair only the first order is summed.
     """
     n_images, n_rows, n_columns = images.shape
-    x = np.zeros((n_rows + MARGIN_ROWS, n_columns + 2 * MARGIN), np.int64)
-    taps = np.zeros(N_TAPS + 1, np.int64)
+    x = zero_array((n_rows + MARGIN_ROWS, n_columns + 2 * MARGIN), np.int64)
+    taps = zero_array(N_TAPS + 1, np.int64)
     n_near = len(tap_rows)
     for index in range(n_images):
         for row in range(n_rows):
