@@ -38,8 +38,24 @@ def _measure(now, table, scratch, block, fine, first, last, values):
     return outside
 
 
+@inlined
+def _outside(values, moves, row, first, last):
+    """Return the sum of what lies outside the intervals after a step, in 256ths.
+
+    Casts keep vectors of 32 bits.
+    """
+    total = np.int32(0)
+    for s in range(64):
+        value = np.int32(values[s] + moves[row, s])
+        out = max(np.int32(first[s] - value), np.int32(value - last[s]))
+        total = np.int32(total + np.int32(max(out, np.int32(0)) >> 4))
+    return np.int64(total)
+
+
 @kernel
-def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found, exact, slots):
+def search_blocks(
+    centre, low, high, table, basis, n_steps, largest, todo, keep, found, exact, slots
+):
     """Find quantised coefficients whose samples lie within their intervals, block by block.
 
     Rounded coefficients first; then steps of 1 that lower the sum of what lies outside, none taken
@@ -58,6 +74,8 @@ def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found
     largest : int
         Coefficients of larger quantiser steps are certain where all intervals are narrow.
     todo : ndarray, bool, (n,)
+    keep : bool
+        Whether to begin with `found` where that is nearer; else it is filled anew.
     found : ndarray, int16, (n, 64)
     exact : ndarray, bool, (n,)
     slots : ndarray, int64, (2,)
@@ -71,7 +89,8 @@ def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found
     first, last = np.empty(64, np.int32), np.empty(64, np.int32)
     values = np.empty(64, np.int32)
     best, now = np.empty(64, np.int64), np.empty(64, np.int64)
-    offsets = np.empty(64, np.int64)
+    rounded = np.empty(64, np.int64)
+    totals, offsets = np.empty(64, np.int64), np.empty(64, np.int64)
     waits = np.empty(64, np.int64)
     scratch = np.empty(64, np.int64)
     block = np.empty(64, np.int16)
@@ -96,23 +115,31 @@ def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found
             for s in range(64):
                 total += np.int64(basis[k, s]) * (centre[n, s] - 256)
             whole = 2 * table[k] << BASIS_BITS
-            now[k] = (total + (whole >> 1)) // whole
+            rounded[k] = (total + (whole >> 1)) // whole
             if n_open > _MANY_OPEN and k > 0:
                 # what open samples are taken for is rough; zeros are likelier
                 size = (abs(total) + (5 * whole >> 4)) // whole
-                now[k] = size if total > 0 else -size
-            offsets[k] = (total >> 1) - (now[k] * table[k] << BASIS_BITS)
+                rounded[k] = size if total > 0 else -size
+            totals[k] = total >> 1
+            now[k] = found[n, k] if keep else rounded[k]
         waits[:] = -1
-        farthest = _FARTHEST
         least, last_gain = np.int64(1) << 60, 0
+        farthest = _FARTHEST
         most_steps = min(n_steps, _MOST_OPEN_STEPS) if wide else n_steps
-        for step in range(most_steps + 1):
+        for step in range(-2 if keep else 0, most_steps + 1):
             outside = _measure(now, table, scratch, block, fine, first, last, values)
             if outside < least:
-                least, last_gain = outside, step
+                least, last_gain = outside, max(step, 0)
                 best[:] = now
             if outside == 0 or step == most_steps:
                 break
+            if step < 0:
+                # what was found before, then the rounded ones, then the better of both
+                now[:] = rounded if step == -2 else best
+                continue
+            if step == 0:
+                for k in range(64):
+                    offsets[k] = totals[k] - (now[k] * table[k] << BASIS_BITS)
             if wide and step - last_gain >= max(_MOST_VAIN_STEPS, most_steps // 3):
                 break
             chosen, lowest = np.int64(-1), np.int64(1) << 60
@@ -128,12 +155,9 @@ def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found
                     end = begin + 1
                 for direction in range(begin, end):
                     row = k + 64 * direction
-                    sum_ = np.int32(0)
-                    for s in range(64):
-                        value = values[s] + moves[row, s]
-                        sum_ += max(first[s] - value, value - last[s], np.int32(0)) >> 4
+                    sum_ = _outside(values, moves, row, first, last)
                     if sum_ < lowest:
-                        lowest, chosen = np.int64(sum_), np.int64(row)
+                        lowest, chosen = sum_, np.int64(row)
             if chosen < 0:
                 farthest += farthest >> 1
                 continue
