@@ -674,7 +674,8 @@ class _Search:
         share = np.where(red_is_clipped, 46802, np.where(green_is_clipped, 91881, 138683))
         low, high = (each.reshape(-1)[places] for each in self._known.boxes[2])
         wanted = 128 + (difference + 32 * share) // (64 * share)
-        return np.clip(wanted, low, high).astype(np.int32)
+        chosen: Component = np.clip(wanted, low, high).astype(np.int32)
+        return chosen
 
     def _luma_box(self, cb: Component, cr: Component) -> Box:
         """Return the luma that gives the pixels with this chroma; what is known where none does."""
