@@ -6,9 +6,15 @@ from .jit import inlined, kernel
 from .jpeg_kernels import FINE_BITS, invert_block
 
 BASIS_BITS = 12
-"""The 64 x 64 products of cosines of a block, and errors of samples, are in 4096ths."""
+"""The 64 x 64 products of cosines of a block are in 4096ths."""
 
-_FINE_SHIFT = BASIS_BITS - FINE_BITS
+_GAP_BITS = 8
+_MOST_GAP = 8191
+"""How far samples lie beyond their bounds is compared in 256ths, up to this: 16 bits."""
+
+_MOST_OUT = 511
+"""In 128ths: what a sample counts at most where steps are compared; 64 of them fit 16 bits."""
+
 _LIMIT = 32767
 
 _OPEN, _MANY_OPEN = 3, 16
@@ -25,30 +31,32 @@ _FARTHEST = 5300
 
 
 @inlined
-def _measure(now, table, scratch, block, fine, first, last, values):
-    """Fill the samples of coefficients; return the sum of what lies outside the intervals."""
+def _measure(now, table, scratch, block, fine, first, last, below, above):
+    """Fill how far samples lie below and above their intervals; return the sum of what does."""
     for k in range(64):
         block[k] = min(max(now[k], -_LIMIT), _LIMIT)
     invert_block(block, 0, table, scratch, fine, 0, 0)
     outside = np.int64(0)
     for s in range(64):
-        value = np.int32(fine[s >> 3, s & 7]) << _FINE_SHIFT
-        values[s] = value
-        outside += np.int64(max(first[s] - value, value - last[s], 0))
+        value = fine[s >> 3, s & 7]
+        under, over = first[s] - value, value - last[s]
+        outside += max(under, over, np.int64(0))
+        below[s] = min(max(under << (_GAP_BITS - FINE_BITS), -_MOST_GAP), _MOST_GAP)
+        above[s] = min(max(over << (_GAP_BITS - FINE_BITS), -_MOST_GAP), _MOST_GAP)
     return outside
 
 
 @inlined
-def _outside(values, moves, row, first, last):
-    """Return the sum of what lies outside the intervals after a step, in 256ths.
+def _outside(below, above, moves, row):
+    """Return about what lies outside the intervals after a step, in 128ths.
 
-    Casts keep vectors of 32 bits.
+    Casts keep vectors of 16 bits.
     """
-    total = np.int32(0)
+    total = np.int16(0)
     for s in range(64):
-        value = np.int32(values[s] + moves[row, s])
-        out = max(np.int32(first[s] - value), np.int32(value - last[s]))
-        total = np.int32(total + np.int32(max(out, np.int32(0)) >> 4))
+        under, over = np.int16(below[s] - moves[row, s]), np.int16(above[s] + moves[row, s])
+        out = np.int16(max(under, over, np.int16(0)) >> 1)
+        total = np.int16(total + min(out, np.int16(_MOST_OUT)))
     return np.int64(total)
 
 
@@ -81,13 +89,15 @@ def search_blocks(
     slots : ndarray, int64, (2,)
         First block and the one after the last.
     """
-    moves = np.empty((128, 64), np.int32)
+    moves = np.empty((128, 64), np.int16)
     for k in range(64):
         for s in range(64):
-            moves[k, s] = basis[k, s] * np.int32(min(table[k], 2048))
+            move = np.int64(basis[k, s]) * table[k]
+            move = (move + (1 << (BASIS_BITS - _GAP_BITS - 1))) >> (BASIS_BITS - _GAP_BITS)
+            moves[k, s] = min(max(move, -_MOST_GAP), _MOST_GAP)
             moves[64 + k, s] = -moves[k, s]
-    first, last = np.empty(64, np.int32), np.empty(64, np.int32)
-    values = np.empty(64, np.int32)
+    first, last = np.empty(64, np.int64), np.empty(64, np.int64)
+    below, above = np.empty(64, np.int16), np.empty(64, np.int16)
     best, now = np.empty(64, np.int64), np.empty(64, np.int64)
     rounded = np.empty(64, np.int64)
     totals, offsets = np.empty(64, np.int64), np.empty(64, np.int64)
@@ -101,9 +111,9 @@ def search_blocks(
         wide = False
         n_open = np.int64(0)
         for s in range(64):
-            # samples in 4096ths about 0, half a level added, as `fine` has them
-            first[s] = np.int32(low[n, s] - 128) << BASIS_BITS
-            last[s] = (np.int32(high[n, s] - 127) << BASIS_BITS) - 1
+            # samples in 64ths about 0, half a level added, as `fine` has them
+            first[s] = np.int64(low[n, s] - 128) << FINE_BITS
+            last[s] = (np.int64(high[n, s] - 127) << FINE_BITS) - 1
             if low[n, s] <= 0:
                 first[s] = -(1 << 30)
             if high[n, s] >= 255:
@@ -127,7 +137,7 @@ def search_blocks(
         farthest = _FARTHEST
         most_steps = min(n_steps, _MOST_OPEN_STEPS) if wide else n_steps
         for step in range(-2 if keep else 0, most_steps + 1):
-            outside = _measure(now, table, scratch, block, fine, first, last, values)
+            outside = _measure(now, table, scratch, block, fine, first, last, below, above)
             if outside < least:
                 least, last_gain = outside, max(step, 0)
                 best[:] = now
@@ -155,7 +165,7 @@ def search_blocks(
                     end = begin + 1
                 for direction in range(begin, end):
                     row = k + 64 * direction
-                    sum_ = _outside(values, moves, row, first, last)
+                    sum_ = _outside(below, above, moves, row)
                     if sum_ < lowest:
                         lowest, chosen = sum_, np.int64(row)
             if chosen < 0:
