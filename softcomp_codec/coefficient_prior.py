@@ -94,7 +94,8 @@ class CoefficientPrior:
         stored[known] = chances << np.uint32(10) | counts
         states = stored.copy()
         for part, n_contexts, n_nodes in _mixed_parts(self.n_components):
-            states[part] = stored[part].reshape(n_nodes, n_contexts).T.reshape(-1)
+            by_context = states[part].reshape(n_contexts, n_nodes)
+            by_context[:, _places(n_nodes)] = stored[part].reshape(n_nodes, n_contexts).T
         return states
 
     @cached_property
@@ -102,7 +103,10 @@ class CoefficientPrior:
         """All weights as the kernel takes them, None without any."""
         if not len(self.weights):
             return None
-        return (self.weights.astype(np.int32) << WEIGHT_SHIFT) + START_WEIGHT
+        stored = (self.weights.astype(np.int32) << WEIGHT_SHIFT) + START_WEIGHT
+        weights = stored.copy()
+        _weights_by_nodes(weights)[:, :, _places(kernels.N_NODES)] = _weights_by_nodes(stored)
+        return weights
 
     def to_bytes(self) -> bytes:
         """Return the canonical serialisation (SPEC 6.9); inverse of `from_bytes`."""
@@ -152,15 +156,31 @@ def by_nodes(values: NDArray[Any], n_components: int) -> NDArray[Any]:
     """Return what belongs to the states in the order of a prior."""
     ordered = values.copy()
     for part, n_contexts, n_nodes in _mixed_parts(n_components):
-        ordered[part] = values[part].reshape(n_contexts, n_nodes).T.reshape(-1)
+        by_context = values[part].reshape(n_contexts, n_nodes)
+        ordered[part] = by_context[:, _places(n_nodes)].T.reshape(-1)
     return ordered
 
 
 def stored_weights(weights: NDArray[np.int32]) -> NDArray[np.int8]:
     """Return weights as they are stored."""
-    difference = (weights - START_WEIGHT + (1 << (WEIGHT_SHIFT - 1))) >> WEIGHT_SHIFT
+    ordered = weights.copy()
+    _weights_by_nodes(ordered)[:] = _weights_by_nodes(weights)[:, :, _places(kernels.N_NODES)]
+    difference = (ordered - START_WEIGHT + (1 << (WEIGHT_SHIFT - 1))) >> WEIGHT_SHIFT
     stored: NDArray[np.int8] = np.clip(difference, -128, 127).astype(np.int8)
     return stored
+
+
+def _places(n_nodes: int) -> NDArray[np.int64]:
+    """Return where the kernel keeps each node of a context."""
+    places = kernels.NODE_PLACES if n_nodes == kernels.N_NODES else range(n_nodes)
+    return np.array(places, np.int64)
+
+
+def _weights_by_nodes(weights: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return a view of the weights of magnitudes: (components, rows of contexts, nodes, lanes)."""
+    kinds = weights.reshape(-1, kernels.ROWS_OF_KIND, LANES)
+    magnitudes = kinds[:, : kernels.ROWS_OF_MAGNITUDES]
+    return magnitudes.reshape(len(kinds), -1, kernels.N_NODES, LANES)
 
 
 def _mixed_parts(n_components: int) -> Iterator[tuple[slice, int, int]]:

@@ -555,9 +555,12 @@ def _unsure(box: Box) -> NDArray[np.bool_]:
 def _solve(
     centre: Component, low: Component, high: Component, table: Table, n_steps: int,
     before: tuple[NDArray[np.int16], NDArray[np.bool_]] | None = None,
-    again: NDArray[np.bool_] | None = None,
+    again: NDArray[np.bool_] | None = None, *, keep: bool = False,
 ) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:  # fmt: skip
-    """Return coefficients of blocks and whether they are exact; those `before` may stay."""
+    """Return coefficients of blocks and whether they are exact; those `before` may stay.
+
+    With `keep` those stay that still hold, and the search of others begins with them.
+    """
     if before is None:
         found, exact = np.zeros(low.shape, np.int16), np.zeros(len(low), np.bool_)
     else:
@@ -568,8 +571,8 @@ def _solve(
 
     def run(part: int) -> None:
         block_search_kernels.search_blocks(
-            centre, low, high, steps, basis(), n_steps, SEARCHED_STEP, todo, found, exact,
-            parts[part : part + 2],
+            centre, low, high, steps, basis(), n_steps, SEARCHED_STEP, todo,
+            keep and before is not None, found, exact, parts[part : part + 2],
         )  # fmt: skip
 
     on_threads(run, list(range(4)))
@@ -596,10 +599,14 @@ class _Search:
         unsure = [_unsure(_placed(past, known.boxes[0])), *map(_unsure, boxes)]
         states: list[Any] = [None, None, None]
         best: tuple[int, list[Any], Box] | None = None
-        guess, samples = known.guess, [downsampled(past, i, known.guess[i]) for i in (1, 2)]
+        guess = [each.copy() for each in known.guess]
+        samples = [downsampled(past, i, known.guess[i]) for i in (1, 2)]
+        clipped = self._clipped_once()
         for _ in range(self._n_rounds):
             for index, box in zip((1, 2), boxes, strict=True):
                 now = samples[index - 1]
+                if index == 2 and len(clipped):
+                    guess[2].flat[clipped] = self._second_chroma(states[1][0], clipped)
                 gap = guess[index] - upsample(past, index, now, *self._size)
                 start = np.clip(now + downsampled(past, index, gap), *box)
                 state = self._find(index, box, 2 * start, states[index], unsure[index])
@@ -630,8 +637,9 @@ class _Search:
     ) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:  # fmt: skip
         low, high = _blocks_of_box(box)
         return _solve(
-            _blocks(centre), low, high, self._past.tables[index], self._n_steps, before, again
-        )
+            _blocks(centre), low, high, self._past.tables[index], self._n_steps, before, again,
+            keep=index == 0,
+        )  # fmt: skip
 
     def _shaped(self, index: int, found: NDArray[np.int16]) -> Coefficients:
         return found.reshape(*self._past.block_shape(index, *self._size), 64)
@@ -641,6 +649,33 @@ class _Search:
         shape = self._past.component_shape(index, *self._size)
         fine = invert_transform(self._shaped(index, found), self._past.tables[index], shape)
         return round_samples(fine, np.zeros_like(fine))
+
+    def _clipped_once(self) -> NDArray[np.int64]:
+        """Return the places of the pixels one of whose components is clipped."""
+        picture = self._known.picture
+        return np.flatnonzero(((picture == 0) | (picture == 255)).sum(axis=2) == 1)
+
+    def _second_chroma(self, found: NDArray[np.int16], places: NDArray[np.int64]) -> Component:
+        """Return the Cr of pixels one of whose components is clipped, given the first chroma.
+
+        The luma cancels out in the difference of the other two, which Cb and Cr make up alone.
+        """
+        past, size = self._past, self._size
+        fine = invert_transform(
+            self._shaped(1, found), past.tables[1], past.component_shape(1, *size)
+        )
+        # all in 64ths, and 65536ths of these
+        cb = upsample(past, 1, fine - 32, *size).reshape(-1)[places].astype(np.int64)
+        pixels = self._known.picture.reshape(-1, 3)[places].astype(np.int64)
+        red, green, blue = (pixels << 22).T
+        red_is_clipped, green_is_clipped = (pixels[:, :2] % 255 == 0).T
+        difference = np.where(red_is_clipped, blue - green - 138684 * cb, red - green - 22554 * cb)
+        difference = np.where(green_is_clipped, red - blue + 116130 * cb, difference)
+        share = np.where(red_is_clipped, 46802, np.where(green_is_clipped, 91881, 138683))
+        low, high = (each.reshape(-1)[places] for each in self._known.boxes[2])
+        wanted = 128 + (difference + 32 * share) // (64 * share)
+        chosen: Component = np.clip(wanted, low, high).astype(np.int32)
+        return chosen
 
     def _luma_box(self, cb: Component, cr: Component) -> Box:
         """Return the luma that gives the pixels with this chroma; what is known where none does."""

@@ -131,16 +131,9 @@ def estimate_table(
         Also likely.
     """
     told = busy_blocks(coefficients)
-    candidates: list[tuple[Table, int | None, int]] = [(table, None, 0) for table in hints]
-    for each in range(100, 0, -1):
-        table = quantiser_tables.libjpeg_table(kind, each)
-        candidates.append((table, each, _SAME_QUALITY * (each == quality)))
-    for each in range(100, 0, -1):
-        # libjpeg's other table is rarely meant, but some encoders know only one
-        candidates.append((quantiser_tables.libjpeg_table(1 - kind, each), each, -_SAME_QUALITY))
-    likely, _ = _best(step_scores(told, _MILD), candidates)
+    likely, _ = _best(step_scores(told, _MILD), kind, quality, tuple(hints))
     scores = step_scores(whole_blocks(told, likely))
-    best, found = _best(scores, candidates)
+    best, found = _best(scores, kind, quality, tuple(hints))
     best_steps = scores.argmax(axis=1)
     now = scores[np.arange(64), np.minimum(np.array(best), LARGEST_STEP)]
     # a JPEG of a JPEG has multiples too, but then libjpeg's table fits
@@ -153,14 +146,23 @@ def estimate_table(
     return tuple(custom), found
 
 
+@cache
+def _candidates(kind: int, hints: tuple[Table, ...]) -> tuple[list[int | None], NDArray[np.int64]]:
+    """Return the qualities, or None, and tables of hints and libjpeg, in the order of trial."""
+    # libjpeg's other table is rarely meant, but some encoders know only one
+    kinds = [(each, quality) for each in (kind, 1 - kind) for quality in range(100, 0, -1)]
+    tables = [*hints, *(quantiser_tables.libjpeg_table(*each) for each in kinds)]
+    return [None] * len(hints) + [quality for _, quality in kinds], np.array(tables, np.int64)
+
+
 def _best(
-    scores: NDArray[np.int64], candidates: list[tuple[Table, int | None, int]]
+    scores: NDArray[np.int64], kind: int, quality: int | None, hints: tuple[Table, ...]
 ) -> tuple[Table, int | None]:
     """Return the table that fits best, and its quality; without the first, which tells little."""
-    every = np.arange(64)
-    best_score, best = -1 << 60, candidates[0][:2]
-    for table, quality, bonus in candidates:
-        score = int(scores[every, np.minimum(np.array(table), LARGEST_STEP)][1:].sum()) + bonus
-        if score > best_score:
-            best_score, best = score, (table, quality)
-    return best
+    qualities, tables = _candidates(kind, hints)
+    told = scores[np.arange(1, 64), np.minimum(tables[:, 1:], LARGEST_STEP)].sum(axis=1)
+    told[-100:] -= _SAME_QUALITY
+    if quality is not None:
+        told[len(hints) + 100 - quality] += _SAME_QUALITY
+    best = int(told.argmax())
+    return tuple(int(step) for step in tables[best]), qualities[best]

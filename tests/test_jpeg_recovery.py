@@ -37,7 +37,7 @@ def search(low, high, table, n_steps, parts=1):
     for part in range(parts):
         block_search_kernels.search_blocks(
             low + high, low, high, np.array(table, np.int64), jpeg_recovery.basis(), n_steps,
-            jpeg_recovery.SEARCHED_STEP, np.ones(len(low), bool), found, exact,
+            jpeg_recovery.SEARCHED_STEP, np.ones(len(low), bool), False, found, exact,
             ends[part : part + 2],
         )  # fmt: skip
     return found, exact

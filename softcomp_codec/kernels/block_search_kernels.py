@@ -7,9 +7,15 @@ from .jit import inlined, kernel
 from .jpeg_kernels import FINE_BITS, invert_block
 
 BASIS_BITS = 12
-"""The 64 x 64 products of cosines of a block, and errors of samples, are in 4096ths."""
+"""The 64 x 64 products of cosines of a block are in 4096ths."""
 
-_FINE_SHIFT = BASIS_BITS - FINE_BITS
+_GAP_BITS = 8
+_MOST_GAP = 8191
+"""How far samples lie beyond their bounds is compared in 256ths, up to this: 16 bits."""
+
+_MOST_OUT = 511
+"""In 128ths: what a sample counts at most where steps are compared; 64 of them fit 16 bits."""
+
 _LIMIT = 32767
 
 _OPEN, _MANY_OPEN = 3, 16
@@ -26,21 +32,39 @@ _FARTHEST = 5300
 
 
 @inlined
-def _measure(now, table, scratch, block, fine, first, last, values):
-    """Fill the samples of coefficients; return the sum of what lies outside the intervals."""
+def _measure(now, table, scratch, block, fine, first, last, below, above):
+    """Fill how far samples lie below and above their intervals; return the sum of what does."""
     for k in range(64):
         block[k] = min(max(now[k], -_LIMIT), _LIMIT)
     invert_block(block, 0, table, scratch, fine, 0, 0)
     outside = np.int64(0)
     for s in range(64):
-        value = np.int32(fine[s >> 3, s & 7]) << _FINE_SHIFT
-        values[s] = value
-        outside += np.int64(max(first[s] - value, value - last[s], 0))
+        value = fine[s >> 3, s & 7]
+        under, over = first[s] - value, value - last[s]
+        outside += max(under, over, np.int64(0))
+        below[s] = min(max(under << (_GAP_BITS - FINE_BITS), -_MOST_GAP), _MOST_GAP)
+        above[s] = min(max(over << (_GAP_BITS - FINE_BITS), -_MOST_GAP), _MOST_GAP)
     return outside
 
 
+@inlined
+def _outside(below, above, moves, row):
+    """Return about what lies outside the intervals after a step, in 128ths.
+
+    Casts keep vectors of 16 bits.
+    """
+    total = np.int16(0)
+    for s in range(64):
+        under, over = np.int16(below[s] - moves[row, s]), np.int16(above[s] + moves[row, s])
+        out = np.int16(max(under, over, np.int16(0)) >> 1)
+        total = np.int16(total + min(out, np.int16(_MOST_OUT)))
+    return np.int64(total)
+
+
 @kernel
-def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found, exact, slots):
+def search_blocks(
+    centre, low, high, table, basis, n_steps, largest, todo, keep, found, exact, slots
+):
     """Find quantised coefficients whose samples lie within their intervals, block by block.
 
     Rounded coefficients first; then steps of 1 that lower the sum of what lies outside, none taken
@@ -59,20 +83,25 @@ def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found
     largest : int
         Coefficients of larger quantiser steps are certain where all intervals are narrow.
     todo : ndarray, bool, (n,)
+    keep : bool
+        Whether to begin with `found` where that is nearer; else it is filled anew.
     found : ndarray, int16, (n, 64)
     exact : ndarray, bool, (n,)
     slots : ndarray, int64, (2,)
         First block and the one after the last.
     """
-    moves = empty_array((128, 64), np.int32)
+    moves = empty_array((128, 64), np.int16)
     for k in range(64):
         for s in range(64):
-            moves[k, s] = basis[k, s] * np.int32(min(table[k], 2048))
+            move = np.int64(basis[k, s]) * table[k]
+            move = (move + (1 << (BASIS_BITS - _GAP_BITS - 1))) >> (BASIS_BITS - _GAP_BITS)
+            moves[k, s] = min(max(move, -_MOST_GAP), _MOST_GAP)
             moves[64 + k, s] = -moves[k, s]
-    first, last = empty_array(64, np.int32), empty_array(64, np.int32)
-    values = empty_array(64, np.int32)
+    first, last = empty_array(64, np.int64), empty_array(64, np.int64)
+    below, above = empty_array(64, np.int16), empty_array(64, np.int16)
     best, now = empty_array(64, np.int64), empty_array(64, np.int64)
-    offsets = empty_array(64, np.int64)
+    rounded = empty_array(64, np.int64)
+    totals, offsets = empty_array(64, np.int64), empty_array(64, np.int64)
     waits = empty_array(64, np.int64)
     scratch = empty_array(64, np.int64)
     block = empty_array(64, np.int16)
@@ -83,9 +112,9 @@ def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found
         wide = False
         n_open = np.int64(0)
         for s in range(64):
-            # samples in 4096ths about 0, half a level added, as `fine` has them
-            first[s] = np.int32(low[n, s] - 128) << BASIS_BITS
-            last[s] = (np.int32(high[n, s] - 127) << BASIS_BITS) - 1
+            # samples in 64ths about 0, half a level added, as `fine` has them
+            first[s] = np.int64(low[n, s] - 128) << FINE_BITS
+            last[s] = (np.int64(high[n, s] - 127) << FINE_BITS) - 1
             if low[n, s] <= 0:
                 first[s] = -(1 << 30)
             if high[n, s] >= 255:
@@ -97,25 +126,34 @@ def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found
             for s in range(64):
                 total += np.int64(basis[k, s]) * (centre[n, s] - 256)
             whole = 2 * table[k] << BASIS_BITS
-            now[k] = (total + (whole >> 1)) // whole
+            rounded[k] = (total + (whole >> 1)) // whole
             if n_open > _MANY_OPEN and k > 0:
                 # what open samples are taken for is rough; zeros are likelier
                 size = (abs(total) + (5 * whole >> 4)) // whole
-                now[k] = size if total > 0 else -size
-            offsets[k] = (total >> 1) - (now[k] * table[k] << BASIS_BITS)
+                rounded[k] = size if total > 0 else -size
+            totals[k] = total >> 1
+            now[k] = found[n, k] if keep else rounded[k]
         for k in range(64):
             waits[k] = -1
-        farthest = _FARTHEST
         least, last_gain = np.int64(1) << 60, 0
+        farthest = _FARTHEST
         most_steps = min(n_steps, _MOST_OPEN_STEPS) if wide else n_steps
-        for step in range(most_steps + 1):
-            outside = _measure(now, table, scratch, block, fine, first, last, values)
+        for step in range(-2 if keep else 0, most_steps + 1):
+            outside = _measure(now, table, scratch, block, fine, first, last, below, above)
             if outside < least:
-                least, last_gain = outside, step
+                least, last_gain = outside, max(step, 0)
                 for k in range(64):
                     best[k] = now[k]
             if outside == 0 or step == most_steps:
                 break
+            if step < 0:
+                # what was found before, then the rounded ones, then the better of both
+                for k in range(64):
+                    now[k] = rounded[k] if step == -2 else best[k]
+                continue
+            if step == 0:
+                for k in range(64):
+                    offsets[k] = totals[k] - (now[k] * table[k] << BASIS_BITS)
             if wide and step - last_gain >= max(_MOST_VAIN_STEPS, most_steps // 3):
                 break
             chosen, lowest = np.int64(-1), np.int64(1) << 60
@@ -131,12 +169,9 @@ def search_blocks(centre, low, high, table, basis, n_steps, largest, todo, found
                     end = begin + 1
                 for direction in range(begin, end):
                     row = k + 64 * direction
-                    sum_ = np.int32(0)
-                    for s in range(64):
-                        value = values[s] + moves[row, s]
-                        sum_ += max(first[s] - value, value - last[s], np.int32(0)) >> 4
+                    sum_ = _outside(below, above, moves, row)
                     if sum_ < lowest:
-                        lowest, chosen = np.int64(sum_), np.int64(row)
+                        lowest, chosen = sum_, np.int64(row)
             if chosen < 0:
                 farthest += farthest >> 1
                 continue

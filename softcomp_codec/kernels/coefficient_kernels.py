@@ -49,6 +49,8 @@ _BY_LEVEL = _BY_COEFFICIENT + 64 * N_NODES
 _BY_COUNT = _BY_LEVEL + 3 * N_LEVELS * N_NODES
 _BY_SIDE = _BY_COUNT + COUNT_NODES
 ROWS_OF_KIND = _BY_SIDE + 2 * SIDE_NODES
+ROWS_OF_MAGNITUDES = _BY_COUNT
+"""The first rows of a kind, `N_NODES` of each context of weights."""
 
 # Plain states of a kind: signs, and the low bits of magnitudes
 N_SIGNS = 81
@@ -60,11 +62,20 @@ HASTE_BLOCKS = 64
 
 MAX_WEIGHT = 1 << 19
 MAX_BITS = 16
+
+NODE_PLACES = (0, 1, *range(2, 30, 2), 30, *range(3, 33, 2))
+"""Where the states and weights of a magnitude's decisions lie: those met together are near."""
+
 WORST_BYTES = 64 * 34
 """More than the code of one block takes."""
 
-_U0, _U1 = np.uint64(0), np.uint64(1)
-_LANES = np.uint64(LANES)
+_U0 = np.uint64(0)
+
+_HIGHEST_LEVEL = 192
+"""Larger sums are of the same level."""
+
+# What is coded of a block, in this order; a number of coefficients is before each but the last
+_INNER, _COLUMN, _ROW, _FIRST, _DONE = range(5)
 
 
 @inlined
@@ -81,115 +92,37 @@ def _level(value):
 @inlined
 def _grade(value):
     """Return 0..7 for a magnitude."""
-    if value < 3:
-        return value
-    if value < 5:
-        return np.int64(3)
-    if value < 9:
-        return np.int64(4)
-    if value < 17:
-        return np.int64(5)
-    return np.int64(6) if value < 33 else np.int64(7)
-
-
-@inlined
-def _put(chance, bit, interval, data, decoding):
-    """Code one decision of a chance of 1 in 65536ths; return it (SPEC 4.4)."""
-    low, high = interval[0], interval[1]
-    span = high - low
-    middle = low + (span >> 16) * chance + (((span & 0xFFFF) * chance) >> 16)
-    if decoding:
-        bit = np.int64(interval[2] <= middle)
-    if bit:
-        high = middle
-    else:
-        low = middle + 1
-    while ((low ^ high) >> 24) == 0:
-        position = interval[3]
-        if decoding:
-            interval[2] = (interval[2] << 8) & _TOP
-            if position < len(data):
-                interval[2] |= np.int64(data[np.uint64(position)])
-        else:
-            data[np.uint64(position)] = high >> 24
-        interval[3] = position + 1
-        low = (low << 8) & _TOP
-        high = (high << 8) & _TOP | 255
-    interval[0], interval[1] = low, high
-    return bit
-
-
-@inlined
-def _plain(bit, states, at, tables, interval, data, decoding):
-    """Code one decision by one state (SPEC 5J.5)."""
-    _, _, rates, limit, counts, n_mixed = tables
-    state = np.int64(states[np.uint64(at)])
-    chance = min(max(state >> 16, np.int64(32)), np.int64(65504))
-    bit = _put(chance, bit, interval, data, decoding)
-    chance22, count = state >> 10, state & 1023
-    chance22 += (((4194303 * bit - chance22) >> 3) * np.int64(rates[np.uint64(count)])) >> 13
-    states[np.uint64(at)] = np.uint32(chance22 << 10 | (count + np.int64(count < limit)))
-    if len(counts):
-        counts[2 * (n_mixed + at) + bit] += np.uint32(1)
-    return bit
-
-
-@inlined
-def _mixed(
-    bit, node, slots, states, weights, first, second, mix, tables, pace, interval, data, decoding,
-):  # fmt: skip
-    """Code one decision by the mixed states of eight contexts (SPEC 5J.5)."""
-    inputs, seen, masks = mix
-    stretch, squash, rates, limit, counts, _ = tables
-    step = np.uint64(node)
-    one, two = first + step * _LANES, second + step * _LANES
-    dot = np.int64(
-        mix_lanes(states, slots, _U0, step, stretch, masks, weights, one, two, two, inputs, seen)
-    )
-    index = min(max(dot >> 16, np.int64(-2047)), np.int64(2047)) + 2048
-    mixed = np.int64(squash[np.uint64(index)])
-    chance = min(max(mixed, np.int64(32)), np.int64(65504))
-    bit = _put(chance, bit, interval, data, decoding)
-    error = np.int32((((bit << 16) - mixed) * pace) >> 6)
-    train_lanes(weights, one, two, two, inputs, _U0, error, np.int32(MAX_WEIGHT))
-    update_lanes(states, slots, _U0, step, seen, rates, np.int32(4194303 * bit), np.int32(limit))
-    if len(counts):
-        for lane in range(LANES):
-            counts[2 * np.int64(slots[lane] + step) + bit] += np.uint32(1)
-    return bit
-
-
-@inlined
-def _code_magnitude(
-    size, at, plain_at, slots, states, weights, first, second, plain, mix, tables, pace, interval,
-    data, decoding,
-):  # fmt: skip
-    """Code a magnitude 0..65535 of coefficient `at` (SPEC 5J.5)."""
-    n_bits = np.int64(0)
-    while n_bits < MAX_BITS:
-        bit = _mixed(
-            np.int64((size >> n_bits) > 0), n_bits, slots, states, weights, first, second, mix,
-            tables, pace, interval, data, decoding,
-        )  # fmt: skip
-        if not bit:
-            break
-        n_bits += 1
-    if n_bits < 2:
-        return n_bits
-    found = 2 | _mixed(
-        (size >> (n_bits - 2)) & 1, 15 + n_bits, slots, states, weights, first, second, mix,
-        tables, pace, interval, data, decoding,
-    )  # fmt: skip
-    for shift in range(n_bits - 3, -1, -1):
-        low_at = plain_at + _LOW_BITS + (at * 17 + n_bits) * 16 + shift
-        bit = _plain((size >> shift) & 1, plain, low_at, tables, interval, data, decoding)
-        found = found << 1 | bit
-    return found
+    large = np.int64(value > 4) + np.int64(value > 8) + np.int64(value > 16)
+    return min(value, np.int64(3)) + large + np.int64(value > 32)
 
 
 @inlined
 def _sign(value):
     return np.int64(value > 0) - np.int64(value < 0)
+
+
+@inlined
+def _size(blocks, at):
+    return abs(np.int64(blocks[np.uint64(at)]))
+
+
+@inlined
+def _count_block(blocks, at):
+    """Return how many inner coefficients, of the first column, and of the first row are not 0."""
+    n_all = n_column = n_row = np.int64(0)
+    for k in range(64):
+        n_all += np.int64(blocks[np.uint64(at + k)] != 0)
+    for k in range(1, 8):
+        n_column += np.int64(blocks[np.uint64(at + 8 * k)] != 0)
+        n_row += np.int64(blocks[np.uint64(at + k)] != 0)
+    n_first = np.int64(blocks[np.uint64(at)] != 0)
+    return n_all - n_column - n_row - n_first, n_column, n_row
+
+
+@inlined
+def _split(low, high, chance):
+    """Return the last code value of the part for a 1, of a chance in 65536ths (SPEC 4.4)."""
+    return low + (((high - low) * chance) >> 16)
 
 
 @kernel
@@ -198,6 +131,9 @@ def code_blocks(
     rates, counts, interval, data, decoding,
 ):  # fmt: skip
     """Code all blocks of a component; returns (status, row of blocks) (SPEC 5J.5).
+
+    All of a block is coded by one loop, whose rounds code a number of coefficients or one
+    coefficient: so each kind of decision is in one place, and everything stays in registers.
 
     Parameters
     ----------
@@ -226,298 +162,359 @@ def code_blocks(
         n_down, n_across, kind, other_down, other_across, finer_down, finer_across, limit,
         last_pace, haste,
     ) = geometry  # fmt: skip
-    tables = (stretch, squash, rates, limit, counts, np.int64(len(states)))
-    mix = (
-        zero_array(2 * LANES, np.int32),
-        zero_array(2 * LANES, np.uint32),
-        zero_array(4 * LANES, np.int32),
-    )
+    inputs = zero_array(2 * LANES, np.int32)
+    seen = zero_array(2 * LANES, np.uint32)
+    masks = zero_array(4 * LANES, np.int32)
     for lane in range(LANES):
-        mix[2][lane] = -1
+        masks[lane] = -1
     slots = zero_array(LANES, np.uint64)
-    bases = zero_array(LANES, np.int64)
-    for lane in range(LANES):
-        bases[lane] = kind * STATES_OF_KIND + lane * STATES_OF_LANE
+    levels = zero_array(_HIGHEST_LEVEL + 1, np.int64)
+    for value in range(_HIGHEST_LEVEL + 1):
+        levels[value] = _level(np.int64(value))
+    # what each coefficient adds at the edge beside it, along its row and along its column
+    along_rows, along_columns = zero_array(64, np.int64), zero_array(64, np.int64)
+    for at in range(64):
+        along_rows[at] = edges[at & 7] * steps[at]
+        along_columns[at] = edges[at >> 3] * steps[at]
+    base0 = np.int64(kind * STATES_OF_KIND)
+    base1, base2 = base0 + STATES_OF_LANE, base0 + 2 * STATES_OF_LANE
+    base3, base4 = base0 + 3 * STATES_OF_LANE, base0 + 4 * STATES_OF_LANE
+    base5, base6 = base0 + 5 * STATES_OF_LANE, base0 + 6 * STATES_OF_LANE
+    base7 = base0 + 7 * STATES_OF_LANE
     rows = np.int64(kind * ROWS_OF_KIND)
     plain_at = np.int64(kind * PLAIN_OF_KIND)
     stride = np.int64(64 * (n_across + 2))
-    n_inner = zero_array((2, n_across + 2), np.int64)
-    n_side = zero_array((2, 2, n_across + 2), np.int64)
+    # numbers of coefficients, of this row of blocks and the one before: inner, column, row
+    numbers = zero_array((2, 3, n_across + 2), np.int64)
     rests = zero_array((2, n_across + 2), np.int64)
     slack = -VIRTUAL_BYTES if decoding else WORST_BYTES
-    has_other = len(others) > 0
+    has_other, is_counting = len(others) > 0, len(counts) > 0
+    n_mixed, n_data = np.int64(len(states)), np.int64(len(data))
+    low, high, code, position = interval[0], interval[1], interval[2], interval[3]
     for i in range(n_down):
         line, before = i & 1, 1 - (i & 1)
         for j in range(n_across):
-            if interval[3] + slack > len(data):
+            if position + slack > n_data:
                 return (status.TRUNCATED if decoding else status.FULL), i
             here = np.int64((i + 1) * stride + (j + 1) * 64)
             west, north = here - 64, here - stride
             beyond_north = north - stride if i > 0 else north
             other = np.int64(0)
+            n_other = m_column = m_row = np.int64(0)
             if has_other:
                 above = min(i << finer_down, other_down - 1) + 1
                 beside = min(j << finer_across, other_across - 1) + 1
                 other = np.int64((above * (other_across + 2) + beside) * 64)
+                n_other, m_column, m_row = _count_block(others, other)
+            c_inner = c_column = c_row = np.int64(0)
+            if not decoding:
+                c_inner, c_column, c_row = _count_block(source, here)
             pace = last_pace + haste // (i * n_across + j + HASTE_BLOCKS)
-            # ---- How many inner coefficients there are
-            count, n_other = np.int64(0), np.int64(0)
-            for k in range(49):
-                if not decoding:
-                    count += np.int64(source[here + order[k]] != 0)
-                if has_other:
-                    n_other += np.int64(others[other + order[k]] != 0)
-            n_west, n_north = n_inner[line, j], n_inner[before, j + 1]
-            n_corner = n_inner[before, j + 2] if j + 1 < n_across else n_north
-            if i == 0:
-                n_north = n_corner = n_west
-            elif j == 0:
-                n_west = n_north
-            both = (n_west + n_north + 1) >> 1
-            slots[0] = bases[0] + _COUNTS + both * COUNT_NODES
-            slots[1] = bases[1] + _COUNTS + n_north * COUNT_NODES
-            slots[2] = bases[2] + _COUNTS + n_west * COUNT_NODES
-            slots[3] = bases[3] + _COUNTS + n_other * COUNT_NODES
-            slots[4] = bases[4] + _COUNTS + ((n_north + n_corner + 1) >> 1) * COUNT_NODES
-            slots[5] = bases[5] + _COUNTS + ((n_west >> 2) * 13 + (n_north >> 2)) * COUNT_NODES
-            slots[6] = bases[6] + _COUNTS + ((n_other >> 2) * 13 + (both >> 2)) * COUNT_NODES
-            slots[7] = bases[7] + _COUNTS
-            first = np.uint64((rows + _BY_COUNT) * LANES)
-            node = np.int64(1)
-            for shift in range(5, -1, -1):
-                bit = _mixed(
-                    (count >> shift) & 1, node, slots, states, weights, first, first, mix, tables,
-                    pace, interval, data, decoding,
-                )  # fmt: skip
-                node = node << 1 | bit
-            count = node & 63
-            if count > 49:
-                return status.SAMPLE_OUT_OF_RANGE, i
-            n_inner[line, j + 1] = count
-            # ---- Inner coefficients
-            left = count
-            for k in range(49):
-                if left == 0:
-                    break
-                at = order[k]
-                u, v = at >> 3, at & 7
-                value = np.int64(source[here + at])
-                a, b = abs(np.int64(blocks[west + at])), abs(np.int64(blocks[north + at]))
-                near = (
-                    3 * (a + b) + abs(np.int64(blocks[north - 64 + at]))
-                    + abs(np.int64(blocks[north + 64 + at]))
-                    + abs(np.int64(blocks[west - 64 + at]))
-                    + abs(np.int64(blocks[beyond_north + at]))
-                )  # fmt: skip
-                inside, beyond = np.int64(0), np.int64(0)
-                if u > 1:
-                    inside += 2 * abs(np.int64(blocks[here + at - 8]))
-                    if v > 1:
-                        inside += abs(np.int64(blocks[here + at - 9]))
-                    if v < 7:
-                        beyond += abs(np.int64(blocks[here + at - 7]))
-                if v > 1:
-                    inside += 2 * abs(np.int64(blocks[here + at - 1]))
-                    if u < 7:
-                        beyond += abs(np.int64(blocks[here + at + 7]))
-                partner = abs(np.int64(others[other + at])) if has_other else beyond
-                share = min(8 * left // (49 - k), np.int64(7))
-                level = _level(near)
-                few = min(left, np.int64(8)) + min(left >> 3, np.int64(6))
-                around = _level(near + 2 * inside)
-                slots[0] = bases[0] + (k * 15 + few) * N_NODES
-                slots[1] = bases[1] + (k * 16 + level) * N_NODES
-                slots[2] = (
-                    bases[2]
-                    + (k * 36 + min(_grade(a), np.int64(5)) * 6 + min(_grade(b), np.int64(5)))
-                    * N_NODES
-                )
-                slots[3] = bases[3] + (k * 16 + _level(inside)) * N_NODES
-                slots[4] = bases[4] + ((k >> 2) * 128 + share * 16 + level) * N_NODES
-                slots[5] = (
-                    bases[5]
-                    + (k * 32 + _grade(partner) * 4 + min(_grade(beyond + a + b), np.int64(3)))
-                    * N_NODES
-                )
-                slots[6] = bases[6] + (around * 64 + k) * N_NODES
-                slots[7] = bases[7] + (around * 64 + share * 8 + min(left, np.int64(7))) * N_NODES
-                first = np.uint64((rows + _BY_COEFFICIENT + at * N_NODES) * LANES)
-                second = np.uint64((rows + _BY_LEVEL + few * N_NODES) * LANES)
-                size = _code_magnitude(
-                    abs(value), at, plain_at, slots, states, weights, first, second, plain, mix,
-                    tables, pace, interval, data, decoding,
-                )  # fmt: skip
-                if size == 0:
-                    continue
-                left -= 1
-                sign = (_sign(blocks[west + at]) + 1) * 3 + _sign(blocks[north + at]) + 1
-                if has_other:
-                    sign = sign * 3 + _sign(others[other + at]) + 1
-                negative = _plain(
-                    np.int64(value < 0), plain, plain_at + at * N_SIGNS + sign, tables, interval,
-                    data, decoding,
-                )  # fmt: skip
-                blocks[here + at] = -size if negative else size
-            # ---- The first column and the first row
-            for side in range(2):
-                unit = np.int64(1 if side else 8)  # side 0: the first column, from the west
-                run = np.int64(8 if side else 1)
-                beside = north if side else west
-                known = i > 0 if side else j > 0
-                count = np.int64(0)
-                for k in range(1, 8):
-                    if not decoding:
-                        count += np.int64(source[here + k * unit] != 0)
-                m_west, m_north = n_side[side, line, j], n_side[side, before, j + 1]
-                if i == 0:
-                    m_north = m_west
-                elif j == 0:
-                    m_west = m_north
-                inner = n_inner[line, j + 1]
-                m_other = np.int64(0)
-                if has_other:
-                    for k in range(1, 8):
-                        m_other += np.int64(others[other + k * unit] != 0)
-                n_first = n_side[0, line, j + 1] if side else np.int64(0)
-                base = _SIDES + side * (N_SIDE_CONTEXTS // 2) * SIDE_NODES
-                slots[0] = bases[0] + base + (m_west * 8 + m_north) * SIDE_NODES
-                slots[1] = bases[1] + base + inner * SIDE_NODES
-                slots[2] = bases[2] + base + ((inner >> 2) * 16 + m_west + m_north) * SIDE_NODES
-                slots[3] = bases[3] + base + (m_other * 8 + n_first) * SIDE_NODES
-                slots[4] = bases[4] + base + ((inner >> 2) * 8 + n_first) * SIDE_NODES
-                slots[5] = bases[5] + base + m_north * SIDE_NODES
-                slots[6] = bases[6] + base + ((inner >> 2) * 8 + m_other) * SIDE_NODES
-                slots[7] = bases[7] + base + m_west * SIDE_NODES
-                first = np.uint64((rows + _BY_SIDE + side * SIDE_NODES) * LANES)
-                node = np.int64(1)
-                for shift in range(2, -1, -1):
-                    bit = _mixed(
-                        (count >> shift) & 1, node, slots, states, weights, first, first, mix,
-                        tables, pace, interval, data, decoding,
-                    )  # fmt: skip
-                    node = node << 1 | bit
-                count = node & 7
-                n_side[side, line, j + 1] = count
-                left = count
-                for k in range(7, 0, -1):
-                    if left == 0:
-                        break
-                    at = k * unit
-                    value = np.int64(source[here + at])
-                    expected = np.int64(0)
-                    if known:
-                        for m in range(8):
-                            weight = -edges[m] if m & 1 else edges[m]
-                            place = at + m * run
-                            expected += weight * steps[place] * np.int64(blocks[beside + place])
-                            if m > 0:
-                                expected -= edges[m] * steps[place] * np.int64(blocks[here + place])
-                        expected = (expected // steps[at]) >> 11  # in quarters of a step
-                    distance = min(abs(expected), np.int64(1 << 14))
-                    likely = _level(distance)
-                    a, b = abs(np.int64(blocks[west + at])), abs(np.int64(blocks[north + at]))
+            inner = sides = np.int64(0)
+            n_column = np.int64(0)
+            predicted = from_west = from_north = np.int64(0)
+            expected = distance = np.int64(0)
+            stage, left, k = np.int64(_INNER), np.int64(-1), np.int64(0)
+            while stage != _DONE:
+                is_side = stage not in (_INNER, _FIRST)
+                is_number = left < 0 and stage != _FIRST
+                at = np.int64(0)
+                value = sign = np.int64(0)
+                if is_number:
+                    n_west, n_north = numbers[line, stage, j], numbers[before, stage, j + 1]
+                    n_corner = numbers[before, stage, j + 2] if j + 1 < n_across else n_north
+                    if i == 0:
+                        n_north = n_corner = n_west
+                    elif j == 0:
+                        n_west = n_north
+                    if stage == _INNER:
+                        value = c_inner
+                        both = (n_west + n_north + 1) >> 1
+                        table = np.int64(_COUNTS)
+                        number_first = np.int64(_BY_COUNT)
+                        context0, context1, context2, context3 = both, n_north, n_west, n_other
+                        context4 = (n_north + n_corner + 1) >> 1
+                        context5 = (n_west >> 2) * 13 + (n_north >> 2)
+                        context6 = (n_other >> 2) * 13 + (both >> 2)
+                        context7 = np.int64(0)
+                        width = np.int64(COUNT_NODES)
+                    else:
+                        is_row = np.int64(stage == _ROW)
+                        value = c_row if is_row else c_column
+                        m_other = m_row if is_row else m_column
+                        table = _SIDES + is_row * (N_SIDE_CONTEXTS // 2) * SIDE_NODES
+                        number_first = _BY_SIDE + is_row * SIDE_NODES
+                        context0, context1 = n_west * 8 + n_north, inner
+                        context2 = (inner >> 2) * 16 + n_west + n_north
+                        context3 = m_other * 8 + n_column
+                        context4 = (inner >> 2) * 8 + n_column
+                        context5, context7 = n_north, n_west
+                        context6 = (inner >> 2) * 8 + m_other
+                        width = np.int64(SIDE_NODES)
+                    first = second = rows + number_first
+                elif stage == _INNER:
+                    table, width = np.int64(0), np.int64(N_NODES)
+                    at = order[np.uint64(k)]
+                    u, v = at >> 3, at & 7
+                    value = np.int64(source[np.uint64(here + at)])
+                    of_west = np.int64(blocks[np.uint64(west + at)])
+                    of_north = np.int64(blocks[np.uint64(north + at)])
+                    a, b = abs(of_west), abs(of_north)
                     near = (
-                        3 * (a + b) + abs(np.int64(blocks[north - 64 + at]))
-                        + abs(np.int64(blocks[north + 64 + at]))
+                        3 * (a + b) + _size(blocks, north - 64 + at)
+                        + _size(blocks, north + 64 + at) + _size(blocks, west - 64 + at)
+                        + _size(blocks, beyond_north + at)
                     )  # fmt: skip
-                    level = _level(near)
-                    last = abs(np.int64(blocks[here + at + unit])) if k < 7 else np.int64(0)
-                    diagonal = abs(np.int64(blocks[here + at + run]))
-                    partner = abs(np.int64(others[other + at])) if has_other else diagonal
-                    place = np.int64(k - 1 + 7 * side)
-                    slots[0] = bases[0] + (736 + place * 8 + left) * N_NODES
-                    slots[1] = (
-                        bases[1]
-                        + (49 * 16 + place * 64 + (level >> 1) * 8 + (inner >> 3)) * N_NODES
+                    inside, beyond = np.int64(0), np.int64(0)
+                    if u > 1:
+                        inside += 2 * _size(blocks, here + at - 8)
+                        if v > 1:
+                            inside += _size(blocks, here + at - 9)
+                        if v < 7:
+                            beyond += _size(blocks, here + at - 7)
+                    if v > 1:
+                        inside += 2 * _size(blocks, here + at - 1)
+                        if u < 7:
+                            beyond += _size(blocks, here + at + 7)
+                    partner = beyond
+                    sign = (_sign(of_west) + 1) * 3 + _sign(of_north) + 1
+                    if has_other:
+                        of_other = np.int64(others[np.uint64(other + at)])
+                        partner = abs(of_other)
+                        sign = sign * 3 + _sign(of_other) + 1
+                    share = min(8 * left // (49 - k), np.int64(7))
+                    level = levels[np.uint64(min(near, np.int64(_HIGHEST_LEVEL)))]
+                    few = min(left, np.int64(8)) + min(left >> 3, np.int64(6))
+                    around = levels[np.uint64(min(near + 2 * inside, np.int64(_HIGHEST_LEVEL)))]
+                    within = levels[np.uint64(min(inside, np.int64(_HIGHEST_LEVEL)))]
+                    context0, context1 = k * 15 + few, k * 16 + level
+                    context2 = (
+                        k * 36 + min(_grade(a), np.int64(5)) * 6 + min(_grade(b), np.int64(5))
                     )
-                    slots[2] = bases[2] + (49 * 36 + place * 16 + likely) * N_NODES
-                    slots[3] = (
-                        bases[3]
-                        + (49 * 16 + place * 64 + _grade(last) * 8 + _grade(diagonal)) * N_NODES
-                    )
-                    slots[4] = bases[4] + (1664 + (side * 16 + likely) * 8 + left) * N_NODES
-                    slots[5] = (
-                        bases[5]
-                        + (
-                            49 * 32
-                            + place * 32
-                            + _grade(partner) * 4
-                            + min(likely >> 2, np.int64(3))
+                    context3 = k * 16 + within
+                    context4 = (k >> 2) * 128 + share * 16 + level
+                    context5 = k * 32 + _grade(partner) * 4 + min(beyond + a + b, np.int64(3))
+                    context6 = around * 64 + k
+                    context7 = around * 64 + share * 8 + min(left, np.int64(7))
+                    first = rows + _BY_COEFFICIENT + at * N_NODES
+                    second = rows + _BY_LEVEL + few * N_NODES
+                elif is_side:
+                    table, width = np.int64(0), np.int64(N_NODES)
+                    is_row = np.int64(stage == _ROW)
+                    unit, run = (np.int64(1), np.int64(8)) if is_row else (np.int64(8), np.int64(1))
+                    beside = north if is_row else west
+                    at = k * unit
+                    value = np.int64(source[np.uint64(here + at)])
+                    expected = np.int64(0)
+                    if (i if is_row else j) > 0:
+                        for m in range(8):
+                            place = at + m * run
+                            there = np.int64(blocks[np.uint64(beside + place)])
+                            there = -there if m & 1 else there
+                            if m > 0:
+                                there -= np.int64(blocks[np.uint64(here + place)])
+                            along = along_columns if is_row else along_rows
+                            expected += along[np.uint64(place)] * there
+                        expected = (expected // steps[np.uint64(at)]) >> 11  # in quarters of a step
+                    distance = min(abs(expected), np.int64(1 << 14))
+                    likely = levels[np.uint64(min(distance, np.int64(_HIGHEST_LEVEL)))]
+                    a, b = _size(blocks, west + at), _size(blocks, north + at)
+                    near = (
+                        3 * (a + b) + _size(blocks, north - 64 + at)
+                        + _size(blocks, north + 64 + at)
+                    )  # fmt: skip
+                    level = levels[np.uint64(min(near, np.int64(_HIGHEST_LEVEL)))]
+                    last = _size(blocks, here + at + unit) if k < 7 else np.int64(0)
+                    diagonal = _size(blocks, here + at + run)
+                    partner = _size(others, other + at) if has_other else diagonal
+                    place = k - 1 + 7 * is_row
+                    context0 = 736 + place * 8 + left
+                    context1 = 49 * 16 + place * 64 + (level >> 1) * 8 + (inner >> 3)
+                    context2 = 49 * 36 + place * 16 + likely
+                    context3 = 49 * 16 + place * 64 + _grade(last) * 8 + _grade(diagonal)
+                    context4 = 1664 + (is_row * 16 + likely) * 8 + left
+                    context5 = 49 * 32 + place * 32 + _grade(partner) * 4
+                    context5 += min(likely >> 2, np.int64(3))
+                    context6 = 1024 + place * 64 + (likely >> 1) * 8 + (level >> 1)
+                    context7 = 1024 + place * 64 + (likely >> 1) * 8 + left
+                    first = rows + _BY_COEFFICIENT + at * N_NODES
+                    second = rows + _BY_LEVEL + (N_LEVELS + likely) * N_NODES
+                    sign = ((_sign(expected) + 1) * 8 + _grade(distance)) * 3 - 1
+                else:
+                    table, width = np.int64(0), np.int64(N_NODES)
+                    for m in range(8):
+                        across, down = np.int64(0), np.int64(0)
+                        if j > 0:
+                            across = np.int64(blocks[np.uint64(west + m)])
+                            across = -across if m & 1 else across
+                            if m > 0:
+                                across -= np.int64(blocks[np.uint64(here + m)])
+                        if i > 0:
+                            down = np.int64(blocks[np.uint64(north + 8 * m)])
+                            down = -down if m & 1 else down
+                            if m > 0:
+                                down -= np.int64(blocks[np.uint64(here + 8 * m)])
+                        from_west += along_rows[m] * across
+                        from_north += along_columns[8 * m] * down
+                    from_west = (from_west // steps[0]) >> 10
+                    from_north = (from_north // steps[0]) >> 10
+                    if i == 0:
+                        from_north = from_west
+                    elif j == 0:
+                        from_west = from_north
+                    predicted = (from_west + from_north + 8) >> 4
+                    spread = min(abs(from_west - from_north) >> 3, np.int64(_HIGHEST_LEVEL))
+                    value = np.int64(source[np.uint64(here)]) - predicted
+                    value = ((value + 32768) & 65535) - 32768
+                    rest_west, rest_north = rests[line, j], rests[before, j + 1]
+                    apart = levels[np.uint64(spread)]
+                    drift = levels[
+                        np.uint64(min(abs(rest_west) + abs(rest_north), np.int64(_HIGHEST_LEVEL)))
+                    ]
+                    context0, context1, context2 = np.int64(2047), 1024 + apart, 2000 + drift
+                    context3, context4 = 1700 + apart * 16 + drift, 1930 + inner
+                    context5, context6 = 2030 + sides, 1930 + drift
+                    context7 = 1930 + (apart >> 1) * 8 + min(sides >> 1, np.int64(7))
+                    first = rows + _BY_COEFFICIENT
+                    second = rows + _BY_LEVEL + (2 * N_LEVELS + apart) * N_NODES
+                    sign = (_sign(rest_west) + 1) * 9 + (_sign(rest_north) + 1) * 3
+                    sign += 1 + _sign(from_west - from_north)
+                slots[0] = base0 + table + context0 * width
+                slots[1] = base1 + table + context1 * width
+                slots[2] = base2 + table + context2 * width
+                slots[3] = base3 + table + context3 * width
+                slots[4] = base4 + table + context4 * width
+                slots[5] = base5 + table + context5 * width
+                slots[6] = base6 + table + context6 * width
+                slots[7] = base7 + table + context7 * width
+                # ---- A number bit by bit; of a magnitude how many bits it has, and its second
+                wanted = abs(value)
+                n_bits = found = np.int64(0)
+                node = np.int64(1) if is_number else np.int64(0)
+                place = node
+                shift = np.int64(5) if stage == _INNER else np.int64(2)
+                while True:
+                    bit = np.int64(0)
+                    step = np.uint64(place)
+                    one = np.uint64((first + place) * LANES)
+                    two = np.uint64((second + place) * LANES)
+                    dot = np.int64(
+                        mix_lanes(
+                            states, slots, _U0, step, stretch, masks, weights, one, two, two,
+                            inputs, seen,
                         )
-                        * N_NODES
-                    )
-                    slots[6] = (
-                        bases[6] + (1024 + place * 64 + (likely >> 1) * 8 + (level >> 1)) * N_NODES
-                    )
-                    slots[7] = (
-                        bases[7]
-                        + (1024 + place * 64 + (likely >> 1) * 8 + min(left, np.int64(7))) * N_NODES
-                    )
-                    first = np.uint64((rows + _BY_COEFFICIENT + at * N_NODES) * LANES)
-                    second = np.uint64((rows + _BY_LEVEL + (N_LEVELS + likely) * N_NODES) * LANES)
-                    size = _code_magnitude(
-                        abs(value), at, plain_at, slots, states, weights, first, second, plain,
-                        mix, tables, pace, interval, data, decoding,
                     )  # fmt: skip
-                    if size == 0:
-                        continue
-                    left -= 1
-                    sign = (_sign(expected) + 1) * 8 + _grade(distance)
-                    sign = sign * 3 + min(size, np.int64(3)) - 1
-                    negative = _plain(
-                        np.int64(value < 0), plain, plain_at + at * N_SIGNS + sign, tables,
-                        interval, data, decoding,
+                    index = min(max(dot >> 16, np.int64(-2047)), np.int64(2047)) + 2048
+                    mixed = np.int64(squash[np.uint64(index)])
+                    middle = _split(low, high, min(max(mixed, np.int64(32)), np.int64(65504)))
+                    if decoding:
+                        bit = np.int64(code <= middle)
+                    elif is_number:
+                        bit = (wanted >> shift) & 1
+                    elif node < MAX_BITS:
+                        bit = np.int64((wanted >> n_bits) > 0)
+                    else:
+                        bit = (wanted >> (n_bits - 2)) & 1
+                    error = np.int32((((bit << 16) - mixed) * pace) >> 6)
+                    train_lanes(weights, one, two, two, inputs, _U0, error, np.int32(MAX_WEIGHT))
+                    update_lanes(
+                        states, slots, _U0, step, seen, rates, np.int32(4194303 * bit),
+                        np.int32(limit),
                     )  # fmt: skip
-                    blocks[here + at] = -size if negative else size
-            # ---- The first of all
-            from_west = from_north = np.int64(0)
-            for m in range(8):
-                weight = -edges[m] if m & 1 else edges[m]
-                if j > 0:
-                    from_west += weight * steps[m] * np.int64(blocks[west + m])
-                    if m > 0:
-                        from_west -= edges[m] * steps[m] * np.int64(blocks[here + m])
-                if i > 0:
-                    from_north += weight * steps[8 * m] * np.int64(blocks[north + 8 * m])
-                    if m > 0:
-                        from_north -= edges[m] * steps[8 * m] * np.int64(blocks[here + 8 * m])
-            from_west = (from_west // steps[0]) >> 10
-            from_north = (from_north // steps[0]) >> 10
-            if i == 0:
-                from_north = from_west
-            elif j == 0:
-                from_west = from_north
-            predicted = (from_west + from_north + 8) >> 4
-            spread = min(abs(from_west - from_north) >> 3, np.int64(1 << 14))
-            value = np.int64(source[here]) - predicted
-            value = ((value + 32768) & 65535) - 32768
-            rest_west, rest_north = rests[line, j], rests[before, j + 1]
-            apart = _level(spread)
-            drift = _level(min(abs(rest_west) + abs(rest_north), np.int64(1 << 14)))
-            inner = n_inner[line, j + 1]
-            sides = n_side[0, line, j + 1] + n_side[1, line, j + 1]
-            slots[0] = bases[0] + 2047 * N_NODES
-            slots[1] = bases[1] + (1024 + apart) * N_NODES
-            slots[2] = bases[2] + (2000 + drift) * N_NODES
-            slots[3] = bases[3] + (1700 + apart * 16 + drift) * N_NODES
-            slots[4] = bases[4] + (1930 + inner) * N_NODES
-            slots[5] = bases[5] + (2030 + sides) * N_NODES
-            slots[6] = bases[6] + (1930 + drift) * N_NODES
-            slots[7] = bases[7] + (1930 + (apart >> 1) * 8 + min(sides >> 1, np.int64(7))) * N_NODES
-            first = np.uint64((rows + _BY_COEFFICIENT) * LANES)
-            second = np.uint64((rows + _BY_LEVEL + (2 * N_LEVELS + apart) * N_NODES) * LANES)
-            size = _code_magnitude(
-                abs(value), np.int64(0), plain_at, slots, states, weights, first, second, plain,
-                mix, tables, pace, interval, data, decoding,
-            )  # fmt: skip
-            negative = np.int64(value < 0)
-            if size:
-                sign = (_sign(rest_west) + 1) * 9 + (_sign(rest_north) + 1) * 3
-                sign += 1 + _sign(from_west - from_north)
-                negative = _plain(
-                    negative, plain, plain_at + sign, tables, interval, data, decoding
-                )
-            value = -size if negative else size
-            rests[line, j + 1] = value
-            blocks[here] = ((value + predicted + 32768) & 65535) - 32768
+                    if is_counting:
+                        for lane in range(LANES):
+                            counts[2 * (np.int64(slots[lane]) + place) + bit] += np.uint32(1)
+                    low, high = (low, middle) if bit else (middle + 1, high)
+                    while ((low ^ high) >> 24) == 0:
+                        if decoding:
+                            code = (code << 8) & _TOP
+                            if position < n_data:
+                                code |= np.int64(data[np.uint64(position)])
+                        else:
+                            data[np.uint64(position)] = high >> 24
+                        position += 1
+                        low = (low << 8) & _TOP
+                        high = (high << 8) & _TOP | 255
+                    if is_number:
+                        node = node << 1 | bit
+                        place = node
+                        shift -= 1
+                        if shift < 0:
+                            break
+                    elif node >= MAX_BITS:
+                        found = 2 | bit
+                        break
+                    else:
+                        n_bits += bit
+                        if bit and n_bits < MAX_BITS:
+                            node = n_bits
+                            place = node if node < 2 else 2 * node - 2
+                        elif n_bits < 2:
+                            found = n_bits
+                            break
+                        else:
+                            node = np.int64(MAX_BITS)
+                            place = 2 * n_bits - 1
+                if is_number:
+                    left = node & (63 if stage == _INNER else 7)
+                    numbers[line, stage, j + 1] = left
+                    if stage == _INNER:
+                        if left > 49:
+                            return status.SAMPLE_OUT_OF_RANGE, i
+                        inner, k = left, np.int64(0)
+                    else:
+                        k = np.int64(7)
+                        sides += left
+                        n_column = left  # asked of the row only
+                else:
+                    # ---- The lower bits of a magnitude, and its sign
+                    shift = n_bits - 3
+                    negative = np.int64(0)
+                    while n_bits > 0:
+                        if shift >= 0:
+                            plain_place = plain_at + _LOW_BITS + (at * 17 + n_bits) * 16 + shift
+                            bit = (wanted >> shift) & 1
+                        else:
+                            plain_place = plain_at + at * N_SIGNS + sign
+                            if is_side:
+                                plain_place += min(found, np.int64(3))
+                            bit = np.int64(value < 0)
+                        state = np.int64(plain[np.uint64(plain_place)])
+                        chance = min(max(state >> 16, np.int64(32)), np.int64(65504))
+                        middle = _split(low, high, chance)
+                        if decoding:
+                            bit = np.int64(code <= middle)
+                        chance, count = state >> 10, state & 1023
+                        rate = np.int64(rates[np.uint64(count)])
+                        chance += (((4194303 * bit - chance) >> 3) * rate) >> 13
+                        count += np.int64(count < limit)
+                        plain[np.uint64(plain_place)] = np.uint32(chance << 10 | count)
+                        if is_counting:
+                            counts[2 * (n_mixed + plain_place) + bit] += np.uint32(1)
+                        low, high = (low, middle) if bit else (middle + 1, high)
+                        while ((low ^ high) >> 24) == 0:
+                            if decoding:
+                                code = (code << 8) & _TOP
+                                if position < n_data:
+                                    code |= np.int64(data[np.uint64(position)])
+                            else:
+                                data[np.uint64(position)] = high >> 24
+                            position += 1
+                            low = (low << 8) & _TOP
+                            high = (high << 8) & _TOP | 255
+                        if shift < 0:
+                            negative = bit
+                            break
+                        found = found << 1 | bit
+                        shift -= 1
+                    found = -found if negative else found
+                    if stage == _FIRST:
+                        rests[line, j + 1] = found
+                        found = ((found + predicted + 32768) & 65535) - 32768
+                    blocks[np.uint64(here + at)] = found
+                    left -= np.int64(n_bits > 0)
+                    k += np.int64(1) if stage == _INNER else np.int64(-1)
+                if left == 0 or stage == _FIRST or k == (49 if stage == _INNER else 0):
+                    stage, left = stage + 1, np.int64(-1)
+    interval[0], interval[1], interval[2], interval[3] = low, high, code, position
     return status.OK, n_down

@@ -11,6 +11,9 @@ _MAX_PASSES = 20
 LINES = 32
 """Lines that are narrowed together, sample by sample, in arithmetic of 16 bits."""
 
+N_KEPT = 1 << 12
+"""Colours whose triples are kept."""
+
 _THIRD_OFFSET = 6144
 
 
@@ -164,7 +167,14 @@ def narrow_lines(lowest, highest, vertical, phase, first_line, low, high, scale,
 
 @kernel
 def narrow_triples(red, green, blue, conversion, first, lows, highs):
-    """Narrow YCbCr intervals (int32, (3, H, W)) of pixels to the triples that give them."""
+    """Narrow YCbCr intervals (int32, (3, H, W)) of pixels to the triples that give them.
+
+    What was found of a colour is kept for the next pixels of that colour.
+    """
+    kept = empty_array(N_KEPT, np.int64)
+    for place in range(N_KEPT):
+        kept[place] = -1
+    bounds = empty_array((N_KEPT, 6), np.int64)
     for i in range(red.shape[0]):
         for j in range(red.shape[1]):
             if (
@@ -174,6 +184,14 @@ def narrow_triples(red, green, blue, conversion, first, lows, highs):
             ):
                 continue
             r, g, b = np.int64(red[i, j]), np.int64(green[i, j]), np.int64(blue[i, j])
+            colour = r << 16 | g << 8 | b
+            place = (r * 7 + g * 64 + b) & (N_KEPT - 1)
+            if kept[place] == colour:
+                if bounds[place, 1] >= 0:
+                    for k in range(3):
+                        lows[k, i, j] = bounds[place, 2 * k]
+                        highs[k, i, j] = bounds[place, 2 * k + 1]
+                continue
             luma = _luma(r, g, b)
             first_y, last_y = np.int64(0), np.int64(255)
             if r > 0 and g > 0 and b > 0:
@@ -202,6 +220,10 @@ def narrow_triples(red, green, blue, conversion, first, lows, highs):
                 low_y, high_y = min(low_y, np.int64(y)), max(high_y, np.int64(y))
                 low_cb, high_cb = min(low_cb, cb_first), max(high_cb, cb_last)
                 low_cr, high_cr = min(low_cr, cr_first), max(high_cr, cr_last)
+            kept[place] = colour
+            bounds[place, 0], bounds[place, 1] = low_y, high_y
+            bounds[place, 2], bounds[place, 3] = low_cb, high_cb
+            bounds[place, 4], bounds[place, 5] = low_cr, high_cr
             if high_y >= 0:
                 lows[0, i, j], highs[0, i, j] = low_y, high_y
                 lows[1, i, j], highs[1, i, j] = low_cb, high_cb
