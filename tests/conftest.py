@@ -1,6 +1,8 @@
 """Fixtures that several test files share, and how long hypothesis may search."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -54,3 +56,65 @@ def empty_store(monkeypatch, tmp_path):
     monkeypatch.setattr(codebook_store, "user_folder", lambda: folder)
     monkeypatch.delenv(codebook_store.PATH_VARIABLE, raising=False)
     return folder
+
+
+# For the tests of commands
+
+
+@pytest.fixture
+def nothing_of_the_user(monkeypatch, tmp_path):
+    """Neither the user's codebooks nor settings of the terminal may change what is tested."""
+    monkeypatch.setenv("SOFTCOMP_CODEBOOK_PATH", "")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "no-data"))
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def book():
+    """A codebook of one digit at many places, which pays for that digit."""
+    import numpy as np
+    from PIL import Image
+
+    import softcomp_codec
+    from softcomp_codec.samples import list_samples
+    from softcomp_codec.training import TrainingOptions
+
+    with Image.open(list_samples()["digit-2"]) as opened:
+        digit = np.asarray(opened)
+    images = [np.roll(digit, (i % 5 - 2, i // 5 - 2), axis=(0, 1)) for i in range(25)]
+    options = TrainingOptions(train_priors=False)
+    return softcomp_codec.train(images, name="twos", holdout=0, options=options)
+
+
+@pytest.fixture
+def book_file(book, tmp_path):
+    path = tmp_path / "books" / "twos.scfb"
+    path.parent.mkdir()
+    book.save(path)
+    return path
+
+
+@pytest.fixture
+def digit(tmp_path):
+    """A copy of a sample in a folder of its own."""
+    from softcomp_codec.samples import list_samples
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    return Path(shutil.copy(list_samples()["digit-2"], folder / "digit.png"))
+
+
+@pytest.fixture
+def coded(digit, book, tmp_path):
+    """The digit as .scf with a codebook that is found nowhere."""
+    from PIL import Image
+
+    import softcomp_codec
+
+    path = tmp_path / "coded" / "digit.scf"
+    path.parent.mkdir()
+    with Image.open(digit) as image:
+        path.write_bytes(softcomp_codec.encode(image, codebook=book, file_check=True))
+    assert softcomp_codec.read_header(path.read_bytes()).codebook_reference
+    return path

@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import Any
 
-from reference_decoder import SpecError
+from reference_decoder_numbers import SpecError
 
 BLOBS = {0x81: "exif", 0x82: "icc_profile", 0x83: "xmp"}
 TYPES = {

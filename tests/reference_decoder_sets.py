@@ -4,7 +4,9 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from reference_decoder import (
+from reference_decoder import candidates, decode_frames, decode_payload
+from reference_decoder_codebook import Codebook
+from reference_decoder_container import (
     BITS_OF_MODE,
     IMAGE_MAGIC,
     LAST_AXIS_OF_MODE,
@@ -14,14 +16,10 @@ from reference_decoder import (
     SEGMENT_CODEBOOK_NAME,
     STORED,
     TINY,
-    Codebook,
     Header,
     Picture,
-    candidates,
     canonical_samples,
     check_coder,
-    decode_frames,
-    decode_payload,
     read_segments,
     read_side,
     read_stored,

@@ -9,6 +9,7 @@ import pytest
 import reference_decoder
 from file_builder import file_of
 from made_images import image, jpeg_colours, noise, typical
+from reference_decoder_context_prior import read_prior
 from small_codebooks import (
     GRAY,
     bundle,
@@ -274,7 +275,7 @@ def test_the_reference_decoder_reads_priors_too():
     """Both readers accept the same sections, and refuse the same."""
     for key in (GRAY, (8, 3, 4), (16, 1, 0)):
         good = made_full_prior(key).to_bytes()
-        assert reference_decoder.read_prior(good).key == key
+        assert read_prior(good).key == key
         learning = len(good) - n_full_weights(key) - 3
         places = [*range(8), *range(learning - 2, learning + 5), len(good) - 1]
         for place in [*places, *noise((40,), len(good)).tolist()]:
@@ -284,9 +285,9 @@ def test_the_reference_decoder_reads_priors_too():
                 ContextPrior.from_bytes(bytes(bad))
             except ScfError:
                 with pytest.raises(reference_decoder.SpecError):
-                    reference_decoder.read_prior(bytes(bad))
+                    read_prior(bytes(bad))
             else:
-                reference_decoder.read_prior(bytes(bad))
+                read_prior(bytes(bad))
 
 
 @pytest.mark.parametrize("effort", [1, 4, 5, 6, 9])

@@ -7,10 +7,10 @@ import struct
 
 import numpy as np
 import pytest
+from cli_commands import pixels, run
 from made_images import colours, figure, glyphs, slope
 from PIL import Image
 from small_codebooks import tiny_codebook
-from test_cli import run
 
 import softcomp_codec
 
@@ -35,11 +35,6 @@ def packed(folder, tmp_path):
 
 
 NAMES = ["0.png", "1.png", "2.png", "3.png", "4.png", "sub/a.png", "sub/b.png"]
-
-
-def pixels(path):
-    with Image.open(path) as image:
-        return image.mode, image.size, image.tobytes()
 
 
 def test_packing_a_folder(folder, tmp_path):

@@ -11,11 +11,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reference_decoder as reference
+import reference_decoder_container
+import reference_decoder_published as published
 from file_builder import file_of
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
+from reference_decoder_colours import context_ranges, invert_lattice, plane_ranges
+from reference_decoder_container import (
+    BITS_OF_MODE,
+    KIND_OF_MODE,
+    PLANES_OF_MODE,
+    Picture,
+    split_frames,
+)
+from reference_decoder_context import decode_context, decode_tile, read_context_payload
+from reference_decoder_numbers import ArithmeticDecoder, ByteReader, write_varint
+from reference_decoder_shapes import decode_shapes
+from reference_decoder_tiles import check_tile, tile_grid
 
 import softcomp_codec
 from softcomp_codec import context_coder
@@ -76,7 +90,7 @@ def canonical_samples(image):
 
 
 def as_array(picture):
-    dtype = {1: np.bool_, 8: np.uint8, 16: np.uint16}[reference.BITS_OF_MODE[picture.mode]]
+    dtype = {1: np.bool_, 8: np.uint8, 16: np.uint16}[BITS_OF_MODE[picture.mode]]
     return np.array(picture.planes).transpose(1, 2, 0).reshape(picture.shape).astype(dtype)
 
 
@@ -93,7 +107,7 @@ def outcome(decode):
         result = decode()
     except (reference.SpecError, softcomp_codec.ScfError):
         return None
-    if isinstance(result, reference.Picture):
+    if isinstance(result, Picture):
         return result.shape, result.samples
     return result.shape, canonical_samples(result)
 
@@ -123,18 +137,18 @@ def with_checksum(file, samples):
     return file[: start - 4] + checksum + file[start:]
 
 
-def decode_without_checksum(file, parts, decode=reference.decode_shapes):
+def decode_without_checksum(file, parts, decode=decode_shapes):
     """Return canonical samples of a file that is not stored, whatever its checksum, or None."""
     header = reference.read_header(file)
     try:
         planes = decode(header, parts)
     except reference.SpecError:
         return None
-    return reference.canonical_samples(header, planes)
+    return reference_decoder_container.canonical_samples(header, planes)
 
 
 def segment(kind, content):
-    body = bytes([kind]) + reference.write_varint(len(content)) + content
+    body = bytes([kind]) + write_varint(len(content)) + content
     return body + zlib.crc32(body).to_bytes(4, "little")
 
 
@@ -352,7 +366,7 @@ def test_payload_of_any_settings(data):
     width, height = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 4))
     transform = data.draw(st.integers(0, 2)) if mode == 2 else 0
     bits = f"{transform:02b}" if mode == 2 else ""
-    for limits in reference.plane_ranges(reference.KIND_OF_MODE[mode], transform):
+    for limits in plane_ranges(KIND_OF_MODE[mode], transform):
         bits += data.draw(plane_of_any_settings(limits))
     bits += "0" * (-len(bits) % 8)
     file = b"\xf7SC\x00" + bytes([32 + mode, width, height]) + bytes(4)
@@ -456,7 +470,7 @@ REFERENCE_SIZES = ((1, 1), (1, 2), (2, 1), (1, 30), (30, 1), (2, 2), (7, 9), (25
 
 
 def kind_of(scheme):
-    return KINDS[reference.KIND_OF_SCHEME[SCHEMES[scheme]]]
+    return KINDS[published.KIND_OF_SCHEME[SCHEMES[scheme]]]
 
 
 @pytest.fixture(scope="module")
@@ -532,7 +546,7 @@ def test_damaged_reference_payload(reference_books, scheme, data):
     assert ours == theirs
     assert ours in (None, (image.shape, canonical_samples(image)))
     parts = reference.read_codebook(book.to_bytes()).reference_parts
-    samples = decode_without_checksum(file, parts, reference.decode_reference)
+    samples = decode_without_checksum(file, parts, published.decode_reference)
     if samples is not None:
         file = with_checksum(file, samples)
         ours, theirs = outcomes(file, book)
@@ -554,7 +568,7 @@ def test_any_reference_payload(reference_books, scheme, data):
         for unused in range(8):
             last = payload[end] >> unused << unused
             file = reference_file(image, book, payload[:end] + bytes([last]))
-            samples = decode_without_checksum(file, parts, reference.decode_reference)
+            samples = decode_without_checksum(file, parts, published.decode_reference)
             if samples is not None:
                 ours, theirs = outcomes(with_checksum(file, samples), book)
                 assert ours == theirs == (image.shape, samples)
@@ -591,11 +605,11 @@ def test_reference_shapes_that_are_corrupt(reference_books):
         for unused in range(8):
             payload[-1] = payload[-1] >> unused << unused
             file = reference_file(image, book, bytes(payload))
-            if decode_without_checksum(file, parts, reference.decode_reference) is not None:
+            if decode_without_checksum(file, parts, published.decode_reference) is not None:
                 continue
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(reference, "paint_reference", paint_anything)
-                samples = decode_without_checksum(file, parts, reference.decode_reference)
+                patch.setattr(published, "paint_reference", paint_anything)
+                samples = decode_without_checksum(file, parts, published.decode_reference)
             if samples is not None:
                 assert outcomes(with_checksum(file, samples), book) == (None, None)
                 corrupt += 1
@@ -632,7 +646,7 @@ def test_reference_coder_without_part(books, reference_books, scheme):
 def test_read_reference_part(reference_books, scheme):
     """Each byte of the part changed, or the section put elsewhere: both accept or both refuse."""
     serialisation = reference_books[scheme].serialised
-    sections = reference.ByteReader(serialisation)
+    sections = ByteReader(serialisation)
     assert sections.byte() == 1
     record = sections.take(sections.varint())
     assert sections.byte() == 3
@@ -649,11 +663,10 @@ def test_read_reference_part(reference_books, scheme):
             variants.append([(1, record), (3, changed)])
     for variant in variants:
         packed = b"".join(
-            bytes([number]) + reference.write_varint(len(content)) + content
-            for number, content in variant
+            bytes([number]) + write_varint(len(content)) + content for number, content in variant
         )
         head = b"\xf7SB\x00" + hashlib.sha256(packed).digest()
-        data = head + reference.write_varint(len(packed)) + packed
+        data = head + write_varint(len(packed)) + packed
         try:
             reference.read_codebook(data)
         except reference.SpecError:
@@ -832,7 +845,7 @@ def test_lattice_examples_of_the_spec():
     assert len(examples) == 6
     for example in examples:
         numbers = tuple(map(int, example))
-        assert reference.invert_lattice(*numbers[:4]) == numbers[4:]
+        assert invert_lattice(*numbers[:4]) == numbers[4:]
 
 
 def test_corrections_of_the_lattice():
@@ -842,7 +855,7 @@ def test_corrections_of_the_lattice():
         fields = b"".join(bytes(write(v) + write(255 - v)) for v in pixel[:3])
         fields += bytes([pixel[3], 7 - pixel[3]])
         file = context_file(2, 1, 1, b"\x41\x0f" + fields)
-        components = reference.invert_lattice(*pixel)
+        components = invert_lattice(*pixel)
         if not all(0 <= component <= 255 for component in components):
             refused += 1
             components = [component % 256 for component in components]
@@ -853,7 +866,7 @@ def test_corrections_of_the_lattice():
     assert 10 < refused < 150
 
 
-write = reference.write_varint
+write = write_varint
 
 
 def context_file(mode, width, height, payload):
@@ -863,7 +876,7 @@ def context_file(mode, width, height, payload):
 
 def make_context_payload(rng, mode):
     """Return the fields of a payload up to its code, chosen at random."""
-    bits, components = reference.BITS_OF_MODE[mode], reference.PLANES_OF_MODE[mode]
+    bits, components = BITS_OF_MODE[mode], PLANES_OF_MODE[mode]
     top = (1 << bits) - 1
     transform = rng.choice([0] if components < 3 else [0, 3, 4] if bits == 8 else [0, 3])
     part = rng.choice([64, 8, 6])
@@ -873,7 +886,7 @@ def make_context_payload(rng, mode):
         4: [(100, 150), (110, 140), (118, 136)],
     }[transform]
     narrowed, fields = 0, b""
-    for index, limits in enumerate(reference.context_ranges(mode, transform)):
+    for index, limits in enumerate(context_ranges(mode, transform)):
         lowest, highest = limits.lowest, limits.highest
         if index < len(inside):
             lowest, highest = inside[index]
@@ -901,17 +914,13 @@ def test_any_context_payload(seed):
     code = rng.choice([code, code[: length // 3] + b"\xff" * length])
     ends = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            reference.ArithmeticDecoder, "finish", lambda decoder: ends.append(decoder.end())
-        )
-        decode_without_checksum(
-            context_file(mode, *sides, head + code), {}, reference.decode_context
-        )
+        patch.setattr(ArithmeticDecoder, "finish", lambda decoder: ends.append(decoder.end()))
+        decode_without_checksum(context_file(mode, *sides, head + code), {}, decode_context)
     if not ends:  # a sample left its range
         assert outcomes(context_file(mode, *sides, head + code)) == (None, None)
         return
     file = context_file(mode, *sides, head + code[: ends[0]])
-    samples = decode_without_checksum(file, {}, reference.decode_context)
+    samples = decode_without_checksum(file, {}, decode_context)
     if samples is not None:
         event(f"good, transform {head[0] >> 4}")
         file = with_checksum(file, samples)
@@ -939,7 +948,7 @@ def test_damaged_context_payload(data):
     inserted = data.draw(st.binary(max_size=2))
     file = file[:position] + inserted + file[position + data.draw(st.integers(0, 2)) :]
     assert outcomes(file) in [(None,) * 2, ((image.shape, canonical_samples(image)),) * 2]
-    samples = decode_without_checksum(file, {}, reference.decode_context)
+    samples = decode_without_checksum(file, {}, decode_context)
     if samples is not None:
         event("good")
         file = with_checksum(file, samples)
@@ -981,13 +990,13 @@ def test_scales_and_transforms_of_a_context_payload():
     first = {3: [7, 0, 0], 4: [7, 128, 128, 0]}
     accepted = set()
     for mode in (5, 7, 8, 9, 10, 11):
-        bits, components = reference.BITS_OF_MODE[mode], reference.PLANES_OF_MODE[mode]
+        bits, components = BITS_OF_MODE[mode], PLANES_OF_MODE[mode]
         samples = (7).to_bytes(bits // 8, "little") * components
         for transform, scale in itertools.product(range(16), (0, 8, 9, 255)):
             try:
-                ranges = reference.context_ranges(mode, transform)
+                ranges = context_ranges(mode, transform)
             except reference.SpecError:
-                ranges = reference.context_ranges(mode, 0)
+                ranges = context_ranges(mode, 0)
             values = first.get(transform, [])[: len(ranges)]
             values += [7] * (len(ranges) - len(values))
             payload = bytes([16 * transform + 1]) + write((1 << len(ranges)) - 1)
@@ -1025,7 +1034,7 @@ def test_context_coder_starts_with_the_codebook_that_is_named(books):
 def test_frames_of_the_context_coder():
     images = [make_wide_image(style, 9, 11, 3, np.uint8) for style in CONTEXT_STYLES]
     file = softcomp_codec.encode_frames(images, coder="context", codebook=None, effort=1)
-    frames = reference.split_frames(reference.read_header(file))
+    frames = split_frames(reference.read_header(file))
     assert {frame.coder for frame in frames} == {0, 2}
     for picture, image in zip(reference.decode_frames(file), images, strict=True):
         assert_same(picture, image)
@@ -1047,7 +1056,7 @@ def test_frames_of_the_context_coder():
 )
 def test_number_of_tiles(size, tiles):
     """The payload of a constant image has a check and a length 0 for each tile."""
-    assert len(reference.tile_grid(size[1], size[0], 1 << 20)) == tiles
+    assert len(tile_grid(size[1], size[0], 1 << 20)) == tiles
     header = reference.read_header(encode_context(np.full(size, 7, np.uint8)))
     assert header.payload[1:5] == b"\x01\x07\xf8\x01"
     directory = header.payload[5:]
@@ -1070,14 +1079,14 @@ def test_tiles_that_are_raw():
     second.of(image)[:] = np.random.default_rng(1).integers(9, 256, second.shape)
     file = encode_context(image, 1)
     header = reference.read_header(file)
-    payload = reference.read_context_payload(header)
+    payload = read_context_payload(header)
     assert [tile.raw for tile in payload.tiles] == [False, True]
     assert payload.tiles[1].code == second.of(image).tobytes()
     for tile, place in zip(payload.tiles, context_coder.tile_grid(1024, 1025), strict=True):
         samples = place.of(image).tobytes()
-        reference.check_tile(header, tile, samples)
+        check_tile(header, tile, samples)
         with pytest.raises(reference.SpecError, match="check of a tile"):
-            reference.check_tile(header, tile, samples[:-1] + bytes([samples[-1] ^ 1]))
+            check_tile(header, tile, samples[:-1] + bytes([samples[-1] ^ 1]))
 
 
 @pytest.mark.parametrize("size", [(1300, 2100), (2100, 600)])
@@ -1086,16 +1095,16 @@ def test_tiles(size):
     rng = np.random.default_rng(size)
     image = (rng.integers(0, 40, size) + (np.arange(size[1]) // 50)[None] % 60).astype(np.uint8)
     header = reference.read_header(encode_context(image, 1))
-    payload = reference.read_context_payload(header)
+    payload = read_context_payload(header)
     assert len(payload.tiles) > 1
     for number in {1, len(payload.tiles) - 1}:
         tile = payload.tiles[number]
         top, left, bottom, right = tile.top, tile.left, tile.bottom, tile.right
-        reference.check_tile(header, tile, image[top:bottom, left:right].tobytes())
+        check_tile(header, tile, image[top:bottom, left:right].tobytes())
         with pytest.MonkeyPatch.context() as patch:
             if bottom - top > 3:
                 bottom = top + 2
-                patch.setattr(reference.ArithmeticDecoder, "finish", lambda decoder: None)
+                patch.setattr(ArithmeticDecoder, "finish", lambda decoder: None)
             sides = right - left, bottom - top
-            rows = reference.decode_tile(tile.code, payload, None, 8, *sides)[0]
+            rows = decode_tile(tile.code, payload, None, 8, *sides)[0]
         np.testing.assert_array_equal(rows, image[top:bottom, left:right])

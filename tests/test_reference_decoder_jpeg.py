@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import reference_decoder as reference
 import reference_decoder_jpeg as jpeg
+import reference_decoder_jpeg_coefficients as coefficients
 from made_images import noise
 from PIL import Image
-from reference_decoder_numbers import ArithmeticDecoder
+from reference_decoder_container import Header, canonical_samples
+from reference_decoder_numbers import ArithmeticDecoder, write_varint
 from small_codebooks import made_coefficient_prior
 from test_reference_decoder import outcome
 
@@ -24,7 +26,7 @@ from softcomp_codec.coefficient_prior import CoefficientPrior
 from softcomp_codec.container import MODES
 from softcomp_codec.errors import ScfError
 
-write = reference.write_varint
+write = write_varint
 JPEG_PAST = 7
 
 
@@ -116,13 +118,13 @@ def test_random_codes(seed, monkeypatch):
         return start + (write(len(codes[0])) + codes[0] + codes[1] if kinds else codes[0])
 
     mode = 2 if colour else 1
-    header = reference.Header(JPEG_PAST, mode, width, height, b"", 0, None, None, None, payload())
+    header = Header(JPEG_PAST, mode, width, height, b"", 0, None, None, None, payload())
     EndlessDecoder.made = []
     samples = b""
     with monkeypatch.context() as patch:
         patch.setattr(jpeg, "ArithmeticDecoder", EndlessDecoder)
         try:
-            samples = reference.canonical_samples(header, reference.decode_jpeg_past(header))
+            samples = canonical_samples(header, reference.decode_jpeg_past(header))
         except reference.SpecError:
             samples = None
     if samples is None:
@@ -170,7 +172,7 @@ def test_random_codes_with_a_codebook(seed):
     """The package's decoder and the plain one find the same, or that nothing fits."""
     draw = random.Random(seed)
     prior = made_coefficient_prior(3, seed=seed, step=5, weights=seed % 2 > 0)
-    plain = jpeg.read_jpeg_prior(prior.to_bytes())
+    plain = coefficients.read_jpeg_prior(prior.to_bytes())
     assert plain.tables == [list(table) for table in prior.tables]
     blocks = [
         np.array([[draw.randrange(-3, 4) * (draw.random() < 0.2) for _ in range(64)]] * 6)
@@ -183,9 +185,9 @@ def test_random_codes_with_a_codebook(seed):
     arithmetic = ArithmeticDecoder(code)
     before = None
     for index, table in enumerate(steps):
-        component = jpeg.Component(16, 24, 0, 0, list(table))
-        start = jpeg.KnownStart(plain, index)
-        jpeg.CoefficientReader(arithmetic, component, before, start).read()
+        component = coefficients.Component(16, 24, 0, 0, list(table))
+        start = coefficients.KnownStart(plain, index)
+        coefficients.CoefficientReader(arithmetic, component, before, start).read()
         found = [[block.coefficients for block in row] for row in component.blocks]
         assert found == blocks[index].tolist()
         before = component
@@ -194,9 +196,9 @@ def test_random_codes_with_a_codebook(seed):
 
 def test_priors_that_are_none():
     data = made_coefficient_prior(1, step=1000).to_bytes()
-    assert jpeg.read_jpeg_prior(data).components == 1
+    assert coefficients.read_jpeg_prior(data).components == 1
     for bad in (b"\2" + data[1:], data[:1] + b"\x11" + data[2:], data + b"\0", data[:-1], b""):
         with pytest.raises(reference.SpecError):
-            jpeg.read_jpeg_prior(bad)
+            coefficients.read_jpeg_prior(bad)
         with pytest.raises(ScfError):
             CoefficientPrior.from_bytes(bad)

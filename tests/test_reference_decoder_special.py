@@ -13,6 +13,8 @@ import reference_decoder_few_colour as few_colour
 from file_builder import file_of
 from made_images import colours, figure, glyphs, noise, slope
 from PIL import Image
+from reference_decoder_container import canonical_samples
+from reference_decoder_numbers import ArithmeticDecoder, write_varint
 from small_codebooks import (
     bilevel_book,
     codebook_file,
@@ -28,7 +30,7 @@ from softcomp_codec import bilevel_coder, container, few_colour_coder, planes, t
 from softcomp_codec.codebook import Codebook
 from softcomp_codec.palettes import palette_of
 
-write = reference.write_varint
+write = write_varint
 BILEVEL, FEW_COLOUR, TINY = 3, 4, 6
 
 
@@ -70,17 +72,15 @@ def least_code(decoder):
 def decode_uncut(file, book):
     """Return canonical samples, the code that gives them, and all divisions of the decoder."""
     codes, divisions = [], []
-    split = reference.ArithmeticDecoder.split
+    split = ArithmeticDecoder.split
 
     def recorded(decoder, middle):
         divisions.append((decoder, decoder.dropped, middle, decoder.high))
         return split(decoder, middle)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            reference.ArithmeticDecoder, "finish", lambda d: codes.append((d, least_code(d)))
-        )
-        patch.setattr(reference.ArithmeticDecoder, "split", recorded)
+        patch.setattr(ArithmeticDecoder, "finish", lambda d: codes.append((d, least_code(d))))
+        patch.setattr(ArithmeticDecoder, "split", recorded)
         header = reference.read_header(file)
         codebook = reference.read_codebook(book.to_bytes()) if book else None
         try:
@@ -89,7 +89,7 @@ def decode_uncut(file, book):
             return None, None, []
     ours, code = codes[-1]
     divisions = [each[1:] for each in divisions if each[0] is ours]
-    return reference.canonical_samples(header, decoded), code, divisions
+    return canonical_samples(header, decoded), code, divisions
 
 
 def random_code(rng, length):
@@ -268,7 +268,7 @@ def any_few_colour_prior(rng):
     codes = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            reference.ArithmeticDecoder, "finish", lambda decoder: codes.append(least_code(decoder))
+            ArithmeticDecoder, "finish", lambda decoder: codes.append(least_code(decoder))
         )
         while not codes:
             number = rng.choice([1, 1, 2])

@@ -14,38 +14,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_commands import run
 from PIL import Image
 
 import softcomp_codec
 from softcomp_codec import atomic_files
+from softcomp_codec.cli import batch, encode, file_progress, safe_files, trees
 from softcomp_codec.samples import list_samples
 
-typer_testing = pytest.importorskip("typer.testing")
-pytest.importorskip("rich")
-
-from softcomp_codec.cli import batch, encode, file_progress, safe_files, trees  # noqa: E402
-from softcomp_codec.cli.app import build_app  # noqa: E402
+pytestmark = pytest.mark.usefixtures("nothing_of_the_user")
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX files")
 not_root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything"
 )
-
-
-@pytest.fixture(autouse=True)
-def nothing_of_the_user(monkeypatch, tmp_path):
-    monkeypatch.setenv("SOFTCOMP_CODEBOOK_PATH", "")
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "no-data"))
-    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def run(*args, code=0):
-    result = typer_testing.CliRunner().invoke(build_app(), [str(arg) for arg in args])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.output
 
 
 def gray(seed, size=(9, 7)):
