@@ -99,7 +99,7 @@ def _books_for(mode: Mode) -> Iterator[Codebook | None]:
 
 def _warm_coder(array: NDArray[Any], mode: Mode, book: Codebook | None) -> None:
     """Code an image, whether or not the coder pays."""
-    for effort in (1, 5, 9):
+    for effort in (1, 5, 7, 9):
         context = context_coder.encode_payload(array, mode, effort=effort)
         if context is not None:
             header = Header(mode, _SIDE, _SIDE, container.CONTEXT, b"", 0)
