@@ -7,7 +7,7 @@ the same kernel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,17 +23,21 @@ from .kernels.context_kernels import (
     CURVE_POINTS,
     FEW,
     LEAST_SQUARES,
+    LINE,
+    MANY,
     MARGIN,
     MARGIN_ROWS,
     N_COST_PARTS,
     N_LEVELS,
     N_TAPS,
     N_TEXTURES,
+    N_UNARY,
     SEVERAL,
     SIZE_COST,
+    WIDE_N_UNARY,
     variant_of,
 )
-from .kernels.lanes import LANES
+from .kernels.lanes import FEW_LANES, LANES
 from .tiles import TILE_SIDE, Tile
 from .worker_threads import on_threads
 
@@ -70,6 +74,11 @@ START_WEIGHT = 29491
 
 SLOTS = (1024, 1024, 1573, 1024, 6561, 1024, 1024, 1024, 1024, 1024, 2197, 6561, 2048, 1024, 2048)
 """Slots of each context, for each kind of plane (SPEC 5C.5)."""
+
+STATE_BYTES = 4
+
+HUGE_PAGE, LARGE = 1 << 21, 1 << 20
+"""Bytes of a huge page, and of states that are to lie in such pages."""
 
 TILE_PIXELS = 1 << 20
 """Larger images are cut into tiles of about so many pixels (SPEC 5C.1)."""
@@ -144,13 +153,17 @@ class Model:
         self.wide = wide
         self.n_contexts = n_contexts
         self.n_nodes = WIDE_NODES if wide else NODES
-        n_lanes = LANES if n_contexts < LANES else 2 * LANES
+        variant = variant_of(n_contexts)
+        n_lanes = FEW_LANES if variant == FEW else 2 * LANES if variant >= MANY else LANES
         sizes = [slots * n_kinds for slots in SLOTS[:n_contexts]]
         self.offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self.states: NDArray[np.uint32] = np.empty((self.offsets[-1] + 1) * self.n_nodes, np.uint32)
-        n_sets, self._n_curves = {FEW: (2, 0), SEVERAL: (2, 1), LEAST_SQUARES: (3, 2)}[
-            variant_of(n_contexts)
-        ]
+        n_slots = int(self.offsets[-1]) + 1
+        self.states = _empty_lines((self.n_nodes // LINE, n_slots, LINE))
+        places = _places(self.n_nodes)
+        self.steps = places // LINE * np.uint64(n_slots * LINE) + places % LINE
+        n_sets, self._n_curves = {
+            FEW: (2, 0), SEVERAL: (2, 1), MANY: (2, 1), LEAST_SQUARES: (3, 2)
+        }[variant]  # fmt: skip
         first: NDArray[np.int32] = np.zeros(n_lanes, np.int32)
         first[:n_contexts] = 2 * START_WEIGHT // (n_sets * n_contexts)
         self._n_rows = n_kinds * N_LEVELS * self.n_nodes
@@ -159,7 +172,7 @@ class Model:
         self.filters[:, :, 0] = 104857
         self.filters[:, :, 2] = 26214
         self.least_squares = np.zeros(n_kinds * N_LEVELS * N_TAPS, number)
-        least = variant_of(n_contexts) == LEAST_SQUARES
+        least = variant == LEAST_SQUARES
         self.paces = LEAST_PACES if least else PACES
         self.count_limit = LEAST_RATE_LIMIT if least else RATE_LIMIT
         self._prior = prior
@@ -179,21 +192,61 @@ class Model:
     def restart(self) -> None:
         """Start what adapts within an image anew, except the weights."""
         prior = self._prior
-        n_first = n_known = 0
+        n_known = 0
         if prior is not None and prior.has_states:
-            n_first = int(self.offsets[min(self.n_contexts, PRIOR_CONTEXTS)]) * self.n_nodes
-            self.states[:n_first] = prior.states_table[:n_first]
-            n_known = n_first
+            n_known = int(self.offsets[min(self.n_contexts, PRIOR_CONTEXTS)])
+            self.states[:, :n_known] = prior.states_lines[:, :n_known]
             if prior.has_later_states:
-                n_known = int(self.offsets[-1]) * self.n_nodes
-                self.states[n_first:n_known] = prior.later_states_table[: n_known - n_first]
-        self.states[n_known:] = 1 << 31
+                n_first, n_known = n_known, int(self.offsets[-1])
+                later = prior.later_states_lines
+                self.states[:, n_first:n_known] = later[:, : n_known - n_first]
+        self.states[:, n_known:] = 1 << 31
         squash = tables().squash
         curve = np.append(squash[::128], squash[-1])
         assert len(curve) == CURVE_POINTS
         self.curves = np.tile(curve, self._n_curves * self._n_rows)
         n_kinds = self.filters.shape[1]
         self.biases = np.zeros(n_kinds * N_LEVELS * N_TEXTURES, self.filters.dtype)
+
+
+def _empty_lines(shape: tuple[int, int, int]) -> NDArray[np.uint32]:
+    """Return an array of states that starts where a line of the cache does.
+
+    A large one starts where a huge page does, in a buffer for which NumPy asks for such pages, as
+    it does from 4 MB on; what is never touched of it takes no memory.
+    """
+    n_states = shape[0] * shape[1] * shape[2]
+    boundary, spare = LINE, LINE
+    if n_states * STATE_BYTES >= LARGE:
+        boundary, spare = HUGE_PAGE // STATE_BYTES, 2 * HUGE_PAGE // STATE_BYTES
+    buffer: NDArray[np.uint32] = np.empty(n_states + spare, np.uint32)
+    start = -(buffer.ctypes.data // STATE_BYTES) % boundary
+    return buffer[start : start + n_states].reshape(shape)
+
+
+@lru_cache(maxsize=2)
+def _places(n_nodes: int) -> NDArray[np.uint64]:
+    """Return where the state of each node is in its slot: the first line holds the frequent ones.
+
+    These are zero, sign, the first five unary nodes of each sign and those of the leading bits.
+    """
+    n_unary = WIDE_N_UNARY if n_nodes == WIDE_NODES else N_UNARY
+    positive, negative, bits = 2, 2 + n_unary, 2 + 2 * n_unary
+    order = [0, 1, *range(positive, positive + 5), *range(negative, negative + 5)]
+    order += [bits, bits + 3, bits + 4, bits + 6]
+    order += [*range(positive + 5, positive + 9), *range(negative + 5, negative + 9)]
+    order += [node for node in range(bits, n_nodes) if node not in order]
+    order += [node for node in range(n_nodes) if node not in order]
+    places: NDArray[np.uint64] = np.empty(n_nodes, np.uint64)
+    places[order] = np.arange(n_nodes)
+    return places
+
+
+def states_in_lines(states: NDArray[np.uint32], n_nodes: int) -> NDArray[np.uint32]:
+    """Return states by slot and node as `Model.states` has them: by line, slot and place in it."""
+    order = np.argsort(_places(n_nodes))
+    lines = states.reshape(-1, n_nodes)[:, order].reshape(-1, n_nodes // LINE, LINE)
+    return np.ascontiguousarray(lines.transpose(1, 0, 2))
 
 
 def allowed_transforms(bits_per_sample: int, n_planes: int, plain: bool = False) -> tuple[int, ...]:
@@ -516,7 +569,8 @@ def _buffers(
     for buffer, plane, each in zip(samples[::2], known or (), ranges, strict=False):
         buffer[MARGIN_ROWS:-1, MARGIN:-MARGIN] = plane
         _fill_margins(buffer, (each.lowest + each.highest + 1) >> 1)
-    return samples, residuals, np.zeros(16 * padded[2], number)
+    error_number = np.int16 if number == np.int32 else np.int64
+    return samples, residuals, np.zeros(16 * padded[2], error_number)
 
 
 def _window(n_planes: int) -> int:
@@ -560,6 +614,7 @@ def _run_planes(
     variant = variant_of(model.n_contexts)
     code = CODE_PLANE[variant, model.wide, len(costs) > 0]
     flat, flat_residuals = samples.reshape(-1), residuals.reshape(-1)
+    flat_states = model.states.reshape(-1)
     for index, each in enumerate(ranges):
         place, kind = (2 * index + 1, index + 1) if follows else (index, index)
         if moves:
@@ -579,9 +634,10 @@ def _run_planes(
         )  # fmt: skip
         errors[:] = 0
         result, row = code(
-            flat, flat_residuals, errors, geometry, model.states, model.offsets, model.weights,
-            model.curves, model.biases, model.filters, model.least_squares, *tables(), interval,
-            data, decoding, counts, costs[(index - place) * shape[0] * shape[1] * N_COST_PARTS :]
+            flat, flat_residuals, errors, geometry, flat_states, model.steps, model.offsets,
+            model.weights, model.curves, model.biases, model.filters, model.least_squares,
+            *tables(), interval, data, decoding, counts,
+            costs[(index - place) * shape[0] * shape[1] * N_COST_PARTS :]
             if moves and len(costs) else costs,
         )  # fmt: skip
         if moves and decoding:

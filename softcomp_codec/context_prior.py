@@ -17,6 +17,7 @@ from .context_coder import (
     START_WEIGHT,
     WIDE_NODES,
     allowed_transforms,
+    states_in_lines,
 )
 from .context_tables import tables
 from .errors import CorruptStreamError, UnsupportedStreamError
@@ -229,15 +230,25 @@ class ContextPrior:
         return table << FILTER_SHIFT
 
     @cached_property
+    def states_lines(self) -> NDArray[np.uint32]:
+        """The states of the first 7 contexts, as `Model.states` has them."""
+        return states_in_lines(self.states_table, n_nodes_of(self.bits_per_sample))
+
+    @cached_property
+    def later_states_lines(self) -> NDArray[np.uint32]:
+        """The states of contexts 7 to 14, likewise."""
+        return states_in_lines(self.later_states_table, n_nodes_of(self.bits_per_sample))
+
+    @property
     def states_table(self) -> NDArray[np.uint32]:
-        """The states of the first 7 contexts."""
+        """The states of the first 7 contexts, by context, kind of plane, slot and node."""
         counts = np.minimum(COUNT_CLASSES, self.count_cap).astype(np.uint32)[self.count_classes]
         odds = self.log_odds.astype(np.int64) << LOG_ODDS_SHIFT
         return self._states(FIRST, self.used, odds, counts)
 
-    @cached_property
+    @property
     def later_states_table(self) -> NDArray[np.uint32]:
-        """The states of contexts 7 to 14."""
+        """The states of contexts 7 to 14, likewise."""
         odds = self.later_log_odds.astype(np.int64) << LATER_LOG_ODDS_SHIFT
         return self._states(LATER, self.later_used, odds, np.uint32(self.count_cap))
 

@@ -85,7 +85,7 @@ def _stages() -> list[tuple[str, Callable[[], object]]]:
     stages: list[tuple[str, Callable[[], object]]] = [("shapes", _warm_shapes)]
     for array in images:
         mode = planes.mode_of_array(array)
-        for effort in (1, 5, 9):
+        for effort in (1, 5, 7, 9):
             stages.append((f"{mode.name} images", partial(_warm_context, array, mode, effort)))
         stages.append((f"{mode.name} images", partial(_warm_others, array, mode)))
     stages.append(("JPEG pasts", _warm_jpeg_past))

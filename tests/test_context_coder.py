@@ -487,7 +487,7 @@ for kernel in (
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="nothing is compiled")
 def test_warmup_compiles_the_kernels():
-    assert run_python(WARMED).split() == ["1"] * 10
+    assert run_python(WARMED).split() == ["1"] * 12
     assert warming.warmup() > 0
 
 
@@ -888,6 +888,32 @@ def test_long_runs_before_a_jump():
         comes_back(array, [1, 9])
 
 
+SMALL = f"""
+import hashlib, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import test_context_coder as tests
+
+digest = hashlib.sha256()
+for array in tests.small_images():
+    for effort in (1, 5, 7, 9):
+        digest.update(tests.context_file(array, effort))
+print(digest.hexdigest())
+"""
+
+
+def small_images():
+    """Gray and colours of 8 and 16 bits."""
+    for dtype in (np.uint8, np.uint16):
+        yield typical((7, 8), dtype)
+        plane = slope(7, 8).astype(dtype)
+        yield np.stack([plane, plane[::-1], plane[:, ::-1]], axis=2)
+
+
+def test_plain_python_gives_the_same():
+    """The kernel without Numba: vectors are what their plain versions say."""
+    assert run_python(SMALL, NUMBA_DISABLE_JIT="1") == run_python(SMALL)
+
+
 BOUNDS = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
@@ -903,7 +929,7 @@ for dtype in (np.uint8, np.uint16):
                 effort = [1, 5, 9][index % 3]
                 tests.comes_back(np.ascontiguousarray(stack).astype(dtype), [effort])
 for array in tests.SHORT:
-    for effort in (1, 5, 9):
+    for effort in (1, 5, 7, 9):
         tests.comes_back(array, [effort])
     tests.hit_all(array, 3)
 for n_contexts in (1, 6, 8, 15):

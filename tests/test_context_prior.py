@@ -40,6 +40,7 @@ from softcomp_codec.context_prior import (
     n_prior_nodes,
 )
 from softcomp_codec.errors import CorruptStreamError, ScfError, UnsupportedStreamError
+from softcomp_codec.kernels.context_kernels import LINE
 from softcomp_codec.training import TrainingOptions
 
 ARRAYS = (
@@ -129,6 +130,21 @@ def test_states_are_where_their_bits_say():
     assert abs((state >> 10) / (1 << 22) - 0.731) < 0.001  # 1 / (1 + exp(-1))
 
 
+def states_by_node(model):
+    """Return a model's states by slot and node; in memory the frequent nodes come first."""
+    flat = model.states.reshape(-1)
+    slots = np.arange(model.states.shape[1], dtype=np.uint64) * np.uint64(LINE)
+    return flat[slots[:, None] + model.steps].reshape(-1)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_every_state_has_a_place_of_its_own(wide):
+    model = Model(3, 2, wide=wide)
+    model.states[:] = np.arange(model.states.size).reshape(model.states.shape)
+    assert np.array_equal(np.sort(states_by_node(model)), np.arange(model.states.size))
+    assert model.states.ctypes.data % (4 * LINE) == 0
+
+
 def test_states_of_later_contexts():
     """They follow those of the first ones in the kernel, and start with the count cap."""
     key = (8, 3, 3)
@@ -141,11 +157,12 @@ def test_states_of_later_contexts():
     )
     for n_contexts in (1, 7, 8, 9, 15):
         model = Model(n_contexts, 3, wide=False, prior=prior)
-        (places,) = np.nonzero(model.states[n_prior_nodes(key) :] != 1 << 31)
+        states = states_by_node(model)
+        (places,) = np.nonzero(states[n_prior_nodes(key) :] != 1 << 31)
         assert places.tolist() == [before + (kind * SLOTS[8] + slot) * 32 + node] * (n_contexts > 8)
         first = prior.states_table[: sum(SLOTS[: min(n_contexts, 7)]) * 3 * 32]
-        assert np.array_equal(model.states[: len(first)], first)
-    state = int(model.states[n_prior_nodes(key) + places[0]])
+        assert np.array_equal(states[: len(first)], first)
+    state = int(states[n_prior_nodes(key) + places[0]])
     assert state & 1023 == prior.count_cap
     assert abs((state >> 10) / (1 << 22) - 0.269) < 0.001  # 1 / (1 + exp(1))
 

@@ -426,7 +426,7 @@ makers += [lambda h, w, s, n=n: typical((h, w, n)[: 2 + (n > 0)], np.uint16, s) 
 n_coded = 0
 for maker in makers:
     for picture in layouts(maker(40, 40, 99)):
-        for effort in (1, 5, 9):
+        for effort in (1, 5, 7, 9):
             data = softcomp_codec.encode(picture, coder="context", effort=effort)
             n_coded += softcomp_codec.read_header(data).coder == container.CONTEXT
             for bytes_ in (data, bytearray(data), memoryview(data)):
@@ -501,7 +501,7 @@ def test_kernels_have_few_signatures():
     assert {name: count for name, count in counts.items() if count > 2} == {}
     assert {name: count for name, count in counts.items() if count < 1} == {}
     planes = [n for name, n in counts.items() if name.startswith("context_kernels.code_plane")]
-    assert planes == [1] * 6
+    assert planes == [1] * 8
     assert counts["few_colour_kernels.code_pixels"] == 1
     lattice = {name: n for name, n in counts.items() if name.startswith("lattice_kernels.")}
     assert lattice.keys() >= {f"lattice_kernels.{name}" for name in LATTICE_KERNELS}

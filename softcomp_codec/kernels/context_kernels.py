@@ -17,16 +17,21 @@ from .lanes import (
     FEW_LANES,
     LANES,
     average_errors,
-    mix_few,
-    mix_lanes,
-    mix_three,
+    mix_eight_states,
+    mix_eight_states_of_three,
+    mix_seven_states,
+    mix_seven_states_of_three,
+    mix_three_states,
     note_errors,
+    prefetch,
+    put_eight,
     shift_right,
     train_few,
     train_lanes,
     train_three,
-    update_few,
-    update_lanes,
+    update_eight_states,
+    update_seven_states,
+    update_three_states,
 )
 
 MARGIN_ROWS, MARGIN = 3, 4
@@ -36,10 +41,18 @@ N_TAPS = 24
 N_SUBS = 6
 LEAST_CONTEXTS = 13
 
-FEW, SEVERAL, LEAST_SQUARES = range(3)
-"""Variants: below `FEW_LANES` contexts vectors are short and there are no curves; from
-`LEAST_CONTEXTS` on there are the least-squares predictor, a third set of weights and a second curve
-(SPEC 5C)."""
+FEW, SEVERAL, MANY, LEAST_SQUARES = range(4)
+"""Variants: below `FEW_LANES` contexts vectors are short and there are no curves; from `LANES` on
+there are two vectors; from `LEAST_CONTEXTS` on there are the least-squares predictor, a third set
+of weights and a second curve (SPEC 5C). The constant input is the last lane of them all, so that
+lanes between it and the contexts have inputs of 0."""
+
+N_UNARY, WIDE_N_UNARY = 9, 17
+"""Unary nodes of either sign, for samples of up to 8 bits and of more (SPEC 5C.5)."""
+
+LINE = 16
+"""States in a line of the cache. Of each slot so many lie side by side, the next ones a whole
+table of lines further on: `steps` has the distance of each node from the slot's first state."""
 
 N_LEVELS = 13
 """Classes of energy, and of disagreement between the predictors."""
@@ -55,6 +68,7 @@ ZERO_COST, SIGN_COST, SIZE_COST, N_COST_PARTS = 0, 1, 2, 3
 """What the bits of a sample say: whether its residual is 0, its sign, its size."""
 
 _U0, _U1, _U2, _U3, _U8, _U16 = (np.uint64(n) for n in (0, 1, 2, 3, 8, 16))
+_U_LINE = np.uint64(LINE)
 _TOP = 0xFFFFFFFF
 
 
@@ -97,18 +111,25 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
     `SIGN_COST`, `SIZE_COST`). Other kernels never look at it: what `variant` and `tracing` leave
     out is not compiled.
     """
-    few, least = variant == FEW, variant == LEAST_SQUARES
+    few, many, least = variant == FEW, variant >= MANY, variant == LEAST_SQUARES
+    is_narrow = number is np.int32
+    error_number = np.int16 if is_narrow else np.int64
+    n_lanes = np.uint64(FEW_LANES if few else 2 * LANES if many else LANES)
+    n_unary = N_UNARY if is_narrow else WIDE_N_UNARY
+    largest_weight = np.int32(32768 if many else 65536)
 
     @kernel
     def code_plane(
-        samples, residuals, errors, geometry, states, offsets, weights, curves, biases, filters,
-        least_squares, stretch, squash, rates, levels, blend, norms, interval, data, decoding,
-        counts, costs,
+        samples, residuals, errors, geometry, states, steps, offsets, weights, curves, biases,
+        filters, least_squares, stretch, squash, rates, levels, blend, norms, interval, data,
+        decoding, counts, costs,
     ):  # fmt: skip
         (
             n_rows, n_columns, plane, kind, lowest, highest, scale, n_contexts, n_nodes, rate_limit,
             pace_base, pace_scale,
         ) = geometry  # fmt: skip
+        if is_narrow:
+            scale = np.int64(0)
         stride = np.uint64(n_columns + 2 * MARGIN)
         area = (n_rows + MARGIN_ROWS + 1) * (n_columns + 2 * MARGIN)
         x = samples[plane * area : (plane + 1) * area]
@@ -118,15 +139,12 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
         r1 = residuals[max(plane - 1, 0) * area : (max(plane - 1, 0) + 1) * area]
         r2 = residuals[max(plane - 2, 0) * area : (max(plane - 2, 0) + 1) * area]
         low, high, code, position = interval[0], interval[1], interval[2], interval[3]
-        n_lanes = np.uint64(LANES if n_contexts < LANES else 2 * LANES)
-        largest_weight = np.int32(65536 if n_contexts < LANES else 32768)
-        n_unary = (n_nodes - 14) // 2
         counting = len(counts) > 0
-        nodes = np.uint64(n_nodes)
         set_rows = len(biases) // N_TEXTURES
+        n_kinds = set_rows // N_LEVELS
         taps = zero_array(N_TAPS, x.dtype)
         subs = zero_array(8, x.dtype)
-        averages = zero_array(8, x.dtype)
+        averages = zero_array(8, error_number)
         fast, slow = zero_array(N_TAPS, x.dtype), zero_array(N_TAPS, x.dtype)
         for k in range(N_TAPS):
             fast[k], slow[k] = filters[0, kind, k], filters[1, kind, k]
@@ -142,18 +160,20 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
         narrow = zero_array(N_TAPS, np.int32)
         span_limit = np.int64(highest - lowest) * 16
         n_used = np.uint64(18 if plane == 0 else 17 if plane == 1 else 21)
+        bases = zero_array(2 * LANES, np.uint64)
+        for k in range(n_contexts):
+            n_slots = (offsets[k + 1] - offsets[k]) // n_kinds
+            bases[k] = np.uint64(offsets[k] + kind * n_slots) * _U_LINE
         slots = zero_array(2 * LANES, np.uint64)
         for k in range(2 * LANES):
-            slots[k] = np.uint64(offsets[n_contexts]) * nodes
-        seen = zero_array(2 * LANES, np.uint32)
-        masks = zero_array(4 * LANES, np.int32)
-        masks[:n_contexts] = -1
-        masks[2 * LANES + n_contexts] = 256
-        eight = np.uint64(LANES)
-        many = n_contexts >= LANES
+            slots[k] = np.uint64(offsets[n_contexts]) * _U_LINE
+        kept = zero_array(2 * LANES, np.int32)
+        for k in range(n_contexts):
+            kept[k] = -1
         count_limit = np.int32(rate_limit)
         north_west, north_east, north_north = stride + _U1, stride - _U1, stride + stride
         error_limit = number(np.int64(4080) << scale)
+        none = number(0)
         position_shift = np.int64(0)
         while (highest - lowest) >> position_shift > 1023:
             position_shift += 1
@@ -174,46 +194,65 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
             here = np.uint64((row & 1) * (n_columns + 2 * MARGIN) * 8 + 8 * MARGIN)
             above = np.uint64(((row & 1) ^ 1) * (n_columns + 2 * MARGIN) * 8 + 8 * MARGIN)
             for k in range(16):
-                errors[here - _U16 + np.uint64(k)] = number(0)
+                errors[here - _U16 + np.uint64(k)] = error_number(0)
             done = np.int64(row) * np.int64(n_columns)
             pace = pace_base + pace_scale // (done + 16384)
             for column in range(n_columns):
+                # ---- The context of residuals alone: fetched while predictors are computed
+                rw, rn = np.int64(r[at - _U1]), np.int64(r[at - stride])
+                if not few and plane == 0 and n_contexts > 4:
+                    index = (
+                        (
+                            (_clip(rw >> scale, 4) + 4) * 9
+                            + _clip(np.int64(r[at - _U2]) >> scale, 4)
+                            + 4
+                        )
+                        * 81
+                        + (_clip(rn >> scale, 4) + 4) * 9
+                        + _clip(np.int64(r[at - north_north]) >> scale, 4)
+                        + 4
+                    )
+                    slots[4] = bases[4] + np.uint64(index) * _U_LINE
+                    prefetch(states, slots[4])
+                if not few and plane > 0 and n_contexts > 5:
+                    slots[5] = bases[5] + np.uint64(_pair(rw, rn, scale)) * _U_LINE
+                    prefetch(states, slots[5])
                 # ---- Neighbours and predictors (SPEC 5C.3)
+                # Taps go to memory as vectors, as they are read: see `put_eight`.
                 w, n = x[at - _U1], x[at - stride]
                 nw, ne = x[at - north_west], x[at - north_east]
                 ww, nn = x[at - _U2], x[at - north_north]
-                taps[0] = n - w
-                taps[1] = nw - w
-                taps[2] = ne - w
-                taps[3] = ww - w
-                taps[4] = nn - w
-                taps[5] = x[at - north_north + _U1] - w
-                taps[6] = x[at - north_north - _U1] - w
-                taps[7] = x[at - north_west - _U1] - w
-                taps[8] = x[at - north_east + _U1] - w
-                taps[9] = x[at - _U3] - w
-                taps[10] = x[at - north_north - stride] - w
+                put_eight(
+                    taps, _U0, number(n - w), number(nw - w), number(ne - w), number(ww - w),
+                    number(nn - w), number(x[at - north_north + _U1] - w),
+                    number(x[at - north_north - _U1] - w), number(x[at - north_west - _U1] - w),
+                )  # fmt: skip
+                tap_8 = number(x[at - north_east + _U1] - w)
+                tap_9 = number(x[at - _U3] - w)
+                tap_10 = number(x[at - north_north - stride] - w)
                 median = min(max(number(n + w - nw), min(n, w)), max(n, w))
                 if plane > 0:
                     c, cw, cn, cnw = x1[at], x1[at - _U1], x1[at - stride], x1[at - north_west]
-                    taps[11] = c - cw
-                    taps[12] = c - cn
-                    taps[13] = c - cnw
-                    taps[14] = c - x1[at - north_east]
-                    taps[15] = c - x1[at + _U1]
-                    taps[16] = c - x1[at + stride]
+                    put_eight(
+                        taps, _U8, tap_8, tap_9, tap_10, number(c - cw), number(c - cn),
+                        number(c - cnw), number(c - x1[at - north_east]), number(c - x1[at + _U1]),
+                    )  # fmt: skip
+                    tap_16 = number(c - x1[at + stride])
                     dw, dn = number(w - cw), number(n - cn)
                     difference = number(dw + dn - number(nw - cnw))
                     fourth = number((c + min(max(difference, min(dw, dn)), max(dw, dn))) * 16)
                     if plane > 1:
                         c = x2[at]
-                        taps[17] = c - x2[at - _U1]
-                        taps[18] = c - x2[at - stride]
-                        taps[19] = c - x2[at + _U1]
-                        taps[20] = c - x2[at + stride]
+                        put_eight(
+                            taps, _U16, tap_16, number(c - x2[at - _U1]),
+                            number(c - x2[at - stride]), number(c - x2[at + _U1]),
+                            number(c - x2[at + stride]), none, none, none,
+                        )  # fmt: skip
+                    else:
+                        put_eight(taps, _U16, tap_16, none, none, none, none, none, none, none)
                 else:
+                    put_eight(taps, _U8, tap_8, tap_9, tap_10, none, none, none, none, none)
                     fourth = number(n * 16 + (ne - nw) * 4 + (w - nw) * 8)
-                rw, rn = np.int64(r[at - _U1]), np.int64(r[at - stride])
                 energy = 2 * abs(rw) + 2 * abs(rn) + abs(np.int64(r[at - north_west]))
                 energy += abs(np.int64(r[at - north_east])) + abs(np.int64(r[at - _U2]))
                 activity = _level(levels, energy >> (1 + scale))
@@ -249,12 +288,10 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                     for k in range(N_TAPS):
                         acc += coefficients[k] * wide[k]
                     subs[6] = number(w16 + number(_clip(acc >> 10, span_limit)))
-                average_errors(errors, here, above, averages)
+                average_errors(errors, here, above, error_number(scale), averages)
                 total = weighted = np.int64(0)
                 for k in range(n_subs):
-                    share = np.int64(
-                        blend[np.uint64(min(np.int64(averages[k]) >> scale, np.int64(2047)))]
-                    )
+                    share = np.int64(blend[np.uint64(averages[k])])
                     total += share
                     weighted += share * (np.int64(subs[k]) - base)
                 blended = base + np.int64(np.uint64(max(weighted, np.int64(0))) // np.uint64(total))
@@ -279,7 +316,7 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                 s6 = np.int64(subs[6]) if least else s2
                 s4, half = np.int64(subs[4]), np.int64(4) << scale
                 index = _pair(np.int64(w) - predicted, np.int64(n) - predicted, scale)
-                slots[0] = np.uint64(offsets[0] + kind * 1024 + index) * nodes
+                slots[0] = bases[0] + np.uint64(index) * _U_LINE
                 if n_contexts > 1:
                     if plane == 0:
                         index = (predicted - lowest) >> position_shift
@@ -289,7 +326,7 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                             + _clip(np.int64(r2[at]) >> scale, 10)
                             + 10
                         ) * 2 + np.int64(activity > 5)
-                    slots[1] = np.uint64(offsets[1] + kind * 1024 + index) * nodes
+                    slots[1] = bases[1] + np.uint64(index) * _U_LINE
                 if n_contexts > 2:
                     if plane == 0:
                         index = (
@@ -304,7 +341,7 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                             )
                             + 31
                         ) * 8 + (((p + 8) & 15) >> 1)
-                    slots[2] = np.uint64(offsets[2] + kind * 1573 + index) * nodes
+                    slots[2] = bases[2] + np.uint64(index) * _U_LINE
                 if not few and n_contexts > 3:
                     if plane == 0:
                         index = (texture * 4 + (((p + 8) & 15) >> 2)) * 4 + min(
@@ -312,45 +349,29 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                         )
                     else:
                         index = (predicted - lowest) >> position_shift
-                    slots[3] = np.uint64(offsets[3] + kind * 1024 + index) * nodes
-                if not few and n_contexts > 4:
-                    if plane == 0:
-                        index = (
-                            (
-                                (_clip(rw >> scale, 4) + 4) * 9
-                                + _clip(np.int64(r[at - _U2]) >> scale, 4)
-                                + 4
-                            )
-                            * 81
-                            + (_clip(rn >> scale, 4) + 4) * 9
-                            + _clip(np.int64(r[at - north_north]) >> scale, 4)
-                            + 4
-                        )
-                    else:
-                        index = (
-                            (_clip((s0 - p + half) >> (3 + scale), 5) + 5) * 11
-                            + _clip((s3 - p + 2 * half) >> (4 + scale), 5)
-                            + 5
-                        ) * 13 + doubt
-                    slots[4] = np.uint64(offsets[4] + kind * 6561 + index) * nodes
-                if not few and n_contexts > 5:
-                    if plane == 0:
-                        index = _fine(s5 - p, 2 + scale) * 32 + _fine(s6 - p, 2 + scale)
-                    else:
-                        index = _pair(rw, rn, scale)
-                    slots[5] = np.uint64(offsets[5] + kind * 1024 + index) * nodes
+                    slots[3] = bases[3] + np.uint64(index) * _U_LINE
+                if not few and plane > 0 and n_contexts > 4:
+                    index = (
+                        (_clip((s0 - p + half) >> (3 + scale), 5) + 5) * 11
+                        + _clip((s3 - p + 2 * half) >> (4 + scale), 5)
+                        + 5
+                    ) * 13 + doubt
+                    slots[4] = bases[4] + np.uint64(index) * _U_LINE
+                if not few and plane == 0 and n_contexts > 5:
+                    index = _fine(s5 - p, 2 + scale) * 32 + _fine(s6 - p, 2 + scale)
+                    slots[5] = bases[5] + np.uint64(index) * _U_LINE
                 if not few and n_contexts > 6:
                     if plane == 0:
                         index = _pair(np.int64(ww) - predicted, np.int64(nn) - predicted, scale)
                     else:
                         index = _pair(np.int64(ne) - predicted, np.int64(nw) - predicted, scale)
-                    slots[6] = np.uint64(offsets[6] + kind * 1024 + index) * nodes
+                    slots[6] = bases[6] + np.uint64(index) * _U_LINE
                 if not few and n_contexts > 7:
                     if plane == 0:
                         index = _pair(np.int64(ne) - predicted, np.int64(nw) - predicted, scale)
                     else:
                         index = _fine(s3 - p, 3 + scale) * 32 + _fine(s1 - p, 3 + scale)
-                    slots[7] = np.uint64(offsets[7] + kind * 1024 + index) * nodes
+                    slots[7] = bases[7] + np.uint64(index) * _U_LINE
                 if not few and n_contexts > 8:
                     if plane == 0:
                         index = _pair(rw, rn, scale)
@@ -358,7 +379,7 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                         index = _fine(s0 - p, 2 + scale) * 32 + _fine(s4 - p, 3 + scale)
                         if least:
                             index = _fine(s0 - p, 2 + scale) * 32 + _fine(s6 - p, 2 + scale)
-                    slots[8] = np.uint64(offsets[8] + kind * 1024 + index) * nodes
+                    slots[8] = bases[8] + np.uint64(index) * _U_LINE
                 if not few and n_contexts > 9:
                     if plane == 0:
                         index = _fine(s0 - p, 2 + scale) * 32 + _fine(s4 - p, 3 + scale)
@@ -366,7 +387,7 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                         index = (texture * 4 + (((p + 8) & 15) >> 2)) * 4 + min(
                             activity // 3, np.int64(3)
                         )
-                    slots[9] = np.uint64(offsets[9] + kind * 1024 + index) * nodes
+                    slots[9] = bases[9] + np.uint64(index) * _U_LINE
                 if not few and n_contexts > 10:
                     if plane == 0:
                         index = (_clip((s1 - p + half) >> (3 + scale), 20) + 20) * 13 + activity
@@ -374,7 +395,7 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                         index = (
                             _signed_log(taps[11] >> scale) * 13 + _signed_log(taps[12] >> scale)
                         ) * 13 + activity
-                    slots[10] = np.uint64(offsets[10] + kind * 2197 + index) * nodes
+                    slots[10] = bases[10] + np.uint64(index) * _U_LINE
                 if not few and n_contexts > 11:
                     if plane == 0:
                         index = (
@@ -395,7 +416,7 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                             + _clip(np.int64(r[at - north_north]) >> scale, 4)
                             + 4
                         )
-                    slots[11] = np.uint64(offsets[11] + kind * 6561 + index) * nodes
+                    slots[11] = bases[11] + np.uint64(index) * _U_LINE
                 if not few and n_contexts > 12:
                     if plane == 0:
                         index = (
@@ -405,16 +426,16 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                         )
                     else:
                         index = _pair(np.int64(r1[at]), rw, scale)
-                    slots[12] = np.uint64(offsets[12] + kind * 2048 + index) * nodes
+                    slots[12] = bases[12] + np.uint64(index) * _U_LINE
                 if not few and n_contexts > 13:
                     if plane == 0:
                         index = _pair(np.int64(n) - np.int64(ne), np.int64(w) - np.int64(nw), scale)
                     else:
                         index = _pair(np.int64(ww) - predicted, np.int64(nn) - predicted, scale)
-                    slots[13] = np.uint64(offsets[13] + kind * 1024 + index) * nodes
+                    slots[13] = bases[13] + np.uint64(index) * _U_LINE
                 if not few and n_contexts > 14:
                     index = fine * 8 + (((p + 8) & 15) >> 1)
-                    slots[14] = np.uint64(offsets[14] + kind * 2048 + index) * nodes
+                    slots[14] = bases[14] + np.uint64(index) * _U_LINE
                 third = np.uint64((2 * set_rows + fine_row) * n_nodes) * n_lanes
                 first = np.uint64((kind * N_LEVELS + activity) * n_nodes) * n_lanes
                 second = np.uint64((set_rows + kind * N_LEVELS + doubt) * n_nodes) * n_lanes
@@ -433,7 +454,9 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                     sample = plane * n_rows * n_columns + row * n_columns + column
                     cost_place = np.uint64(sample * N_COST_PARTS)
                 while reach > 0:
-                    if phase == 0:
+                    if decoding:
+                        wanted = False
+                    elif phase == 0:
                         wanted = residual != 0
                     elif phase == 1:
                         wanted = residual < 0
@@ -445,61 +468,42 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                     step = np.uint64(node)
                     one, two = first + step * n_lanes, second + step * n_lanes
                     three = third + step * n_lanes
+                    place = steps[step]
                     if few:
-                        dot = np.int64(
-                            mix_few(
-                                states, slots, _U0, step, stretch, masks, weights, one, two, three,
-                                inputs, seen,
-                            )
-                        )  # fmt: skip
+                        dot = mix_three_states(
+                            states, slots, _U0, place, stretch, weights, one, two, two, inputs
+                        )
+                        index = np.int64(shift_right(dot, np.int32(16)))
                     elif least:
-                        dot = np.int64(
-                            mix_three(
-                                states,
-                                slots,
-                                _U0,
-                                step,
-                                stretch,
-                                masks,
-                                weights,
-                                one,
-                                two,
-                                three,
-                                inputs,
-                                seen,
+                        total = np.int64(
+                            mix_eight_states_of_three(
+                                states, slots, _U0, place, stretch, weights, one, two, three, inputs
                             )
                         )
-                        dot += np.int64(
-                            mix_three(
-                                states, slots, eight, step, stretch, masks, weights,
-                                one + eight, two + eight, three + eight, inputs, seen,
+                        total += np.int64(
+                            mix_seven_states_of_three(
+                                states, slots, _U8, place, stretch, weights, one + _U8,
+                                two + _U8, three + _U8, inputs,
                             )
                         )  # fmt: skip
-                    else:
-                        dot = np.int64(
-                            mix_lanes(
-                                states,
-                                slots,
-                                _U0,
-                                step,
-                                stretch,
-                                masks,
-                                weights,
-                                one,
-                                two,
-                                two,
-                                inputs,
-                                seen,
-                            )
+                        index = total >> 16
+                    elif many:
+                        dot = mix_eight_states(
+                            states, slots, _U0, place, stretch, weights, one, two, two, inputs
                         )
-                        if many:
-                            dot += np.int64(
-                                mix_lanes(
-                                    states, slots, eight, step, stretch, masks, weights,
-                                    one + eight, two + eight, two, inputs, seen,
-                                )
-                            )  # fmt: skip
-                    index = _clip(dot >> 16, np.int64(2047)) + 2048
+                        total = np.int64(dot) + np.int64(
+                            mix_seven_states(
+                                states, slots, _U8, place, stretch, weights, one + _U8,
+                                two + _U8, two, inputs,
+                            )
+                        )  # fmt: skip
+                        index = total >> 16
+                    else:
+                        dot = mix_seven_states(
+                            states, slots, _U0, place, stretch, weights, one, two, two, inputs
+                        )
+                        index = np.int64(shift_right(dot, np.int32(16)))
+                    index = _clip(index, np.int64(2047)) + 2048
                     mixed = np.int64(squash[np.uint64(index)])
                     chance = mixed
                     knot = second_knot = _U0
@@ -507,18 +511,18 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                     if not few:
                         knot = curve + step * np.uint64(CURVE_POINTS) + np.uint64(index >> 7)
                         left, right = np.int64(curves[knot]), np.int64(curves[knot + _U1])
-                        refined = (left * (128 - weight_right) + right * weight_right) >> 7
+                        refined = left + (((right - left) * weight_right) >> 7)
                         chance = (mixed + refined) >> 1
                     if least:
                         second_knot = second_curve + step * np.uint64(CURVE_POINTS)
                         second_knot += np.uint64(index >> 7)
                         left = np.int64(curves[second_knot])
                         right = np.int64(curves[second_knot + _U1])
-                        other = (left * (128 - weight_right) + right * weight_right) >> 7
+                        other = left + (((right - left) * weight_right) >> 7)
                         chance = (2 * mixed + refined + other) >> 2
-                    chance = min(max(chance, np.int64(32)), np.int64(65504))
-                    span = high - low
-                    middle = low + (span >> 16) * chance + (((span & 0xFFFF) * chance) >> 16)
+                    if not few:  # no curve is above 65504, but it may be below 32
+                        chance = max(chance, np.int64(32))
+                    middle = low + (((high - low) * chance) >> 16)
                     if decoding:
                         bit = np.int64(code <= middle)
                         if bit:
@@ -555,30 +559,40 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                         curves[nearest] = np.uint16(old + ((target - old) >> 6))
                     goal = np.int32(4194303 * bit)
                     if few:
-                        train_few(weights, one, two, three, inputs, _U0, error, largest_weight)
-                        update_few(states, slots, _U0, step, seen, rates, goal, count_limit)
-                    else:
-                        update_lanes(states, slots, _U0, step, seen, rates, goal, count_limit)
-                        if many:
-                            update_lanes(states, slots, eight, step, seen, rates, goal, count_limit)
+                        train_few(weights, one, two, two, inputs, _U0, error, largest_weight)
+                        update_three_states(
+                            states, slots, _U0, place, rates, kept, goal, count_limit
+                        )
+                    elif many:
+                        update_eight_states(
+                            states, slots, _U0, place, rates, kept, goal, count_limit
+                        )
+                        update_seven_states(
+                            states, slots, _U8, place, rates, kept, goal, count_limit
+                        )
                         if least:
                             train_three(
                                 weights, one, two, three, inputs, _U0, error, largest_weight
                             )
                             train_three(
-                                weights, one + eight, two + eight, three + eight, inputs, eight,
+                                weights, one + _U8, two + _U8, three + _U8, inputs, _U8,
                                 error, largest_weight,
                             )  # fmt: skip
                         else:
                             train_lanes(weights, one, two, two, inputs, _U0, error, largest_weight)
-                            if many:
-                                train_lanes(
-                                    weights, one + eight, two + eight, two, inputs, eight, error,
-                                    largest_weight,
-                                )  # fmt: skip
+                            train_lanes(
+                                weights, one + _U8, two + _U8, two, inputs, _U8, error,
+                                largest_weight,
+                            )  # fmt: skip
+                    else:
+                        update_seven_states(
+                            states, slots, _U0, place, rates, kept, goal, count_limit
+                        )
+                        train_lanes(weights, one, two, two, inputs, _U0, error, largest_weight)
                     if counting:
                         for k in range(n_contexts):
-                            counts[_U2 * (slots[k] + step) + np.uint64(bit)] += np.uint32(1)
+                            met = slots[k] // _U_LINE * np.uint64(n_nodes) + step
+                            counts[_U2 * met + np.uint64(bit)] += np.uint32(1)
                     # ---- The next decision (SPEC 5C.6)
                     if phase == 2:
                         if bit:
@@ -723,14 +737,16 @@ def variant_of(n_contexts: int) -> int:
     """Return which of the kernels codes with so many contexts."""
     if n_contexts < FEW_LANES:
         return FEW
-    return SEVERAL if n_contexts < LEAST_CONTEXTS else LEAST_SQUARES
+    if n_contexts < LANES:
+        return SEVERAL
+    return MANY if n_contexts < LEAST_CONTEXTS else LEAST_SQUARES
 
 
 CODE_PLANE: dict[tuple[int, bool, bool], Any] = {
     (variant, wide, tracing): _make_code_plane(
         np.int64 if wide else np.int32, variant, tracing=tracing
     )
-    for variant in (FEW, SEVERAL, LEAST_SQUARES)
+    for variant in (FEW, SEVERAL, MANY, LEAST_SQUARES)
     for wide in (False, True)
     for tracing in (False, True)
 }
