@@ -147,22 +147,23 @@ def estimate_table(
 
 
 @cache
-def _candidates(kind: int, hints: tuple[Table, ...]) -> tuple[list[int | None], NDArray[np.int64]]:
-    """Return the qualities, or None, and tables of hints and libjpeg, in the order of trial."""
-    # libjpeg's other table is rarely meant, but some encoders know only one
-    kinds = [(each, quality) for each in (kind, 1 - kind) for quality in range(100, 0, -1)]
-    tables = [*hints, *(quantiser_tables.libjpeg_table(*each) for each in kinds)]
-    return [None] * len(hints) + [quality for _, quality in kinds], np.array(tables, np.int64)
+def _libjpeg_tables(kind: int) -> NDArray[np.int64]:
+    """Return libjpeg's tables of qualities 100 to 1, in that order."""
+    tables = [quantiser_tables.libjpeg_table(kind, quality) for quality in range(100, 0, -1)]
+    return np.array(tables, np.int64)
 
 
 def _best(
     scores: NDArray[np.int64], kind: int, quality: int | None, hints: tuple[Table, ...]
 ) -> tuple[Table, int | None]:
     """Return the table that fits best, and its quality; without the first, which tells little."""
-    qualities, tables = _candidates(kind, hints)
+    # libjpeg's other table is rarely meant, but some encoders know only one
+    hinted = np.array(hints, np.int64).reshape(-1, 64)
+    tables = np.concatenate([hinted, _libjpeg_tables(kind), _libjpeg_tables(1 - kind)])
     told = scores[np.arange(1, 64), np.minimum(tables[:, 1:], LARGEST_STEP)].sum(axis=1)
     told[-100:] -= _SAME_QUALITY
     if quality is not None:
         told[len(hints) + 100 - quality] += _SAME_QUALITY
     best = int(told.argmax())
-    return tuple(int(step) for step in tables[best]), qualities[best]
+    found = None if best < len(hints) else 100 - (best - len(hints)) % 100
+    return tuple(int(step) for step in tables[best]), found
