@@ -32,7 +32,7 @@ from .kernels.bilevel_kernels import (
     ROWS_ABOVE,
     SPARE_BYTES,
 )
-from .kernels.lanes import LANES
+from .kernels.vectors import LANES
 from .tiles import Tile
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from .context_prior import COUNT_CLASSES, LARGEST_LOG_ODDS, LOG_ODDS_SHIFT
 from .context_tables import tables
 from .errors import CorruptStreamError
 from .kernels.bilevel_kernels import LARGEST_WEIGHT
-from .kernels.lanes import LANES
+from .kernels.vectors import LANES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

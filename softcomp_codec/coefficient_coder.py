@@ -11,7 +11,7 @@ from .context_tables import tables
 from .errors import CorruptStreamError, TruncatedStreamError
 from .kernels import coefficient_kernels as kernels
 from .kernels import entropy_kernels, status
-from .kernels.lanes import LANES
+from .kernels.vectors import LANES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ from .context_tables import tables
 from .errors import CorruptStreamError
 from .jpeg_pasts import read_past, write_past
 from .kernels import coefficient_kernels as kernels
-from .kernels.lanes import LANES
+from .kernels.vectors import LANES
 from .quantiser_tables import quality_of
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ import numpy as np
 from . import planes, tiles
 from .colour_lattice import lattice_share
 from .container import ByteReader, write_varint
+from .context_slots import N_TERM_RULES, slot_rules
 from .context_tables import tables
 from .errors import CorruptStreamError, TruncatedStreamError
 from .kernels import entropy_kernels, status
@@ -37,7 +38,9 @@ from .kernels.context_kernels import (
     WIDE_N_UNARY,
     variant_of,
 )
-from .kernels.lanes import FEW_LANES, LANES
+from .kernels.lanes import FEW_LANES
+from .kernels.sample_vectors import N_RULES, RULE_LANES
+from .kernels.vectors import LANES
 from .tiles import TILE_SIDE, Tile
 from .worker_threads import on_threads
 
@@ -188,6 +191,34 @@ class Model:
                 self.paces = prior.paces[0], prior.paces[1] << PACE_SHIFT
                 self.count_limit = prior.count_limit
         self.restart()
+
+    def rules(self, first: bool, kind: int, scale: int) -> NDArray[Any]:
+        """Return how the kernel finds the slots of the contexts of a kind of plane.
+
+        Parameters
+        ----------
+        first : bool
+            Whether it is the first plane.
+        kind : int
+            0..3.
+        scale : int
+            See `PlaneRange`.
+
+        Returns
+        -------
+        ndarray, (160,)
+            See `kernels.sample_vectors.put_slots`.
+        """
+        least = variant_of(self.n_contexts) == LEAST_SQUARES
+        of_terms, middles = slot_rules(first, least, scale)
+        rules = np.zeros((N_RULES, RULE_LANES), self.filters.dtype)
+        rules[:N_TERM_RULES] = of_terms
+        *_, in_use, first_slots = rules
+        in_use[: self.n_contexts] = -1
+        first_slots[:] = self.offsets[-1] * LINE
+        slots = self.offsets[:-1] + kind * np.array(SLOTS[: self.n_contexts])
+        first_slots[: self.n_contexts] = (slots + middles[: self.n_contexts]) * LINE
+        return rules.reshape(-1)
 
     def restart(self) -> None:
         """Start what adapts within an image anew, except the weights."""
@@ -634,7 +665,8 @@ def _run_planes(
         )  # fmt: skip
         errors[:] = 0
         result, row = code(
-            flat, flat_residuals, errors, geometry, flat_states, model.steps, model.offsets,
+            flat, flat_residuals, errors, geometry, flat_states, model.steps,
+            model.rules(place == 0, min(kind, MAX_KINDS - 1), each.scale),
             model.weights, model.curves, model.biases, model.filters, model.least_squares,
             *tables(), interval, data, decoding, counts,
             costs[(index - place) * shape[0] * shape[1] * N_COST_PARTS :]

@@ -22,7 +22,7 @@ from .context_coder import (
 from .context_tables import tables
 from .errors import CorruptStreamError, UnsupportedStreamError
 from .kernels.context_kernels import N_LEVELS, N_TAPS
-from .kernels.lanes import LANES
+from .kernels.vectors import LANES
 from .planes import LATTICE, TRANSFORM_NAMES
 
 if TYPE_CHECKING:

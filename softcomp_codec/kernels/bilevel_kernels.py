@@ -10,7 +10,8 @@ from . import status
 from .allocation import zero_array
 from .entropy_kernels import VIRTUAL_BYTES
 from .jit import inlined, kernel
-from .lanes import LANES, mix_three, train_three, update_lanes
+from .lanes import mix_three, train_three, update_lanes
+from .vectors import LANES
 
 ROWS_ABOVE, LEFT, RIGHT = 5, 8, 8
 """Rows above, and columns at either side, that an image's buffer has beyond its pixels."""

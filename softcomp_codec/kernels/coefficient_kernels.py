@@ -10,7 +10,8 @@ from . import status
 from .allocation import zero_array
 from .entropy_kernels import _TOP, VIRTUAL_BYTES
 from .jit import inlined, kernel
-from .lanes import LANES, mix_lanes, train_lanes, update_lanes
+from .lanes import mix_lanes, train_lanes, update_lanes
+from .vectors import LANES
 
 N_NODES = 32
 """Decisions of a context: 16 for the bits of a magnitude, then its second bit by their number."""

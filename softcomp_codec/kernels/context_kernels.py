@@ -15,30 +15,49 @@ from .entropy_kernels import VIRTUAL_BYTES
 from .jit import inlined, kernel
 from .lanes import (
     FEW_LANES,
-    LANES,
-    average_errors,
+    learn,
+    learn_of_three,
     mix_eight_states,
     mix_eight_states_of_three,
     mix_seven_states,
     mix_seven_states_of_three,
     mix_three_states,
-    note_errors,
     prefetch,
-    put_eight,
     shift_right,
-    train_few,
-    train_lanes,
-    train_three,
     update_eight_states,
     update_seven_states,
     update_three_states,
 )
+from .sample_vectors import (
+    N_RULES,
+    RULE_LANES,
+    adapt_filter,
+    far_taps,
+    filter_taps,
+    move_near_taps,
+    near_taps,
+    note_errors,
+    power_of_taps,
+    put_slots,
+    put_taps,
+    south_of_plane_before,
+    subtract,
+    sum_seven_shares,
+    sum_six_shares,
+    terms,
+    texture_of,
+    vector_of,
+    weigh_taps,
+    with_plane_before,
+    with_second_plane_before,
+    zero_vector,
+)
+from .vectors import LANES
 
 MARGIN_ROWS, MARGIN = 3, 4
 """Rows above, and columns at either side, that a plane's buffer has beyond its samples."""
 
 N_TAPS = 24
-N_SUBS = 6
 LEAST_CONTEXTS = 13
 
 FEW, SEVERAL, MANY, LEAST_SQUARES = range(4)
@@ -59,8 +78,6 @@ N_LEVELS = 13
 
 N_TEXTURES = 64
 CURVE_POINTS = 33
-FILTER_LIMIT = (1 << 21) - 1
-
 WORST_BYTES = 80
 """More than the code of one sample takes."""
 
@@ -79,14 +96,16 @@ def _clip(value, limit):
 
 @inlined
 def _pair(first, second, scale):
-    """Return 0..1023 for two differences, each -15..15 in units of 2**scale."""
-    return (_clip(first >> scale, 15) + 15) * 32 + _clip(second >> scale, 15) + 15
+    """Return -495..495 for two differences, each -15..15 in units of 2**scale."""
+    return _clip(first >> scale, 15) * 32 + _clip(second >> scale, 15)
 
 
 @inlined
-def _fine(difference, shift):
-    """Return 0..30 for a difference in sixteenths."""
-    return _clip((difference + (1 << (shift - 1))) >> shift, 15) + 15
+def _history(rw, rww, rn, rnn, scale):
+    """Return 0..6560 for four residuals, each -4..4 in units of 2**scale."""
+    western = _clip(rw >> scale, 4) * 9 + _clip(rww >> scale, 4)
+    northern = _clip(rn >> scale, 4) * 9 + _clip(rnn >> scale, 4)
+    return (western + 40) * 81 + northern + 40
 
 
 @inlined
@@ -104,6 +123,25 @@ def _level(levels, value):
     return np.int64(levels[np.uint64(min(value, np.int64(4095)))])
 
 
+# What slots are computed from, by context (SPEC 5C.4): two terms that `rules` clip and multiply,
+# and a rest; of the first plane and of others, for contexts 0 to 7 and for those from 8 on. The
+# rules are those of `Model.rules`.
+_first_plane_one = terms("w", "a", "s0", "", "", "s5", "ww", "ne")
+_first_plane_two = terms("n", "", "s3", "", "", "s2", "nn", "nw")
+_first_plane_two_least = terms("n", "", "s3", "", "", "s6", "nn", "nw")
+_first_plane_rest = terms("", "", "a", "b", "c", "", "", "")
+_other_plane_one = terms("w", "a", "b", "c", "s0", "", "ne", "s3")
+_other_plane_two = terms("n", "a", "", "", "s3", "", "nw", "s1")
+_other_plane_rest = terms("", "a", "b", "", "c", "d", "", "")
+_later_first_plane_one = terms("a", "s0", "s1", "b", "c", "d", "", "")
+_later_first_plane_two = terms("a", "s4", "", "", "", "b", "", "")
+_later_first_plane_rest = terms("", "", "a", "b", "c", "", "d", "")
+_later_other_plane_one = terms("s0", "", "", "", "a", "ww", "", "")
+_later_other_plane_two = terms("s4", "", "", "", "a", "nn", "", "")
+_later_other_plane_two_least = terms("s6", "", "", "", "a", "nn", "", "")
+_later_other_plane_rest = terms("", "a", "b", "c", "", "", "d", "")
+
+
 def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: bool) -> Any:
     """Return the kernel for planes whose samples and filters are of the type `number`.
 
@@ -115,12 +153,15 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
     is_narrow = number is np.int32
     error_number = np.int16 if is_narrow else np.int64
     n_lanes = np.uint64(FEW_LANES if few else 2 * LANES if many else LANES)
+    sum_shares = sum_seven_shares if least else sum_six_shares
+    first_plane_two = _first_plane_two_least if least else _first_plane_two
+    later_other_plane_two = _later_other_plane_two_least if least else _later_other_plane_two
     n_unary = N_UNARY if is_narrow else WIDE_N_UNARY
     largest_weight = np.int32(32768 if many else 65536)
 
     @kernel
     def code_plane(
-        samples, residuals, errors, geometry, states, steps, offsets, weights, curves, biases,
+        samples, residuals, errors, geometry, states, steps, rules, weights, curves, biases,
         filters, least_squares, stretch, squash, rates, levels, blend, norms, interval, data,
         decoding, counts, costs,
     ):  # fmt: skip
@@ -141,15 +182,10 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
         low, high, code, position = interval[0], interval[1], interval[2], interval[3]
         counting = len(counts) > 0
         set_rows = len(biases) // N_TEXTURES
-        n_kinds = set_rows // N_LEVELS
         taps = zero_array(N_TAPS, x.dtype)
-        subs = zero_array(8, x.dtype)
-        averages = zero_array(8, error_number)
         fast, slow = zero_array(N_TAPS, x.dtype), zero_array(N_TAPS, x.dtype)
         for k in range(N_TAPS):
             fast[k], slow[k] = filters[0, kind, k], filters[1, kind, k]
-        inputs = zero_array(2 * LANES, np.int32)
-        n_subs = 7 if least else N_SUBS
         short = max(scale - 2, np.int64(0))
         covariance = zero_array(N_TAPS * N_TAPS, np.int64)
         cross = zero_array(N_TAPS, np.int64)
@@ -160,13 +196,14 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
         narrow = zero_array(N_TAPS, np.int32)
         span_limit = np.int64(highest - lowest) * 16
         n_used = np.uint64(18 if plane == 0 else 17 if plane == 1 else 21)
-        bases = zero_array(2 * LANES, np.uint64)
-        for k in range(n_contexts):
-            n_slots = (offsets[k + 1] - offsets[k]) // n_kinds
-            bases[k] = np.uint64(offsets[k] + kind * n_slots) * _U_LINE
-        slots = zero_array(2 * LANES, np.uint64)
-        for k in range(2 * LANES):
-            slots[k] = np.uint64(offsets[n_contexts]) * _U_LINE
+        first_slots = rules[(N_RULES - 1) * RULE_LANES :]
+        early_context = 4 if plane == 0 else 5
+        early_start = np.uint64(first_slots[early_context])
+        slots = zero_array(2 * LANES, np.uint32)
+        for k in range(FEW_LANES):
+            slots[k] = np.uint32(first_slots[k])
+        start_0, start_1 = np.int64(first_slots[0]), np.int64(first_slots[1])
+        start_2 = np.int64(first_slots[2])
         kept = zero_array(2 * LANES, np.int32)
         for k in range(n_contexts):
             kept[k] = -1
@@ -193,87 +230,58 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                 x[at - np.uint64(k)] = start
             here = np.uint64((row & 1) * (n_columns + 2 * MARGIN) * 8 + 8 * MARGIN)
             above = np.uint64(((row & 1) ^ 1) * (n_columns + 2 * MARGIN) * 8 + 8 * MARGIN)
-            for k in range(16):
-                errors[here - _U16 + np.uint64(k)] = error_number(0)
+            for k in range(8):
+                errors[here - _U8 + np.uint64(k)] = error_number(0)
+            west_errors = far_west_errors = zero_vector(errors)
+            w = ww = www = start
+            rw, rww = np.int64(r[at - _U1]), np.int64(r[at - _U2])
             done = np.int64(row) * np.int64(n_columns)
             pace = pace_base + pace_scale // (done + 16384)
             for column in range(n_columns):
                 # ---- The context of residuals alone: fetched while predictors are computed
-                rw, rn = np.int64(r[at - _U1]), np.int64(r[at - stride])
-                if not few and plane == 0 and n_contexts > 4:
-                    index = (
-                        (
-                            (_clip(rw >> scale, 4) + 4) * 9
-                            + _clip(np.int64(r[at - _U2]) >> scale, 4)
-                            + 4
-                        )
-                        * 81
-                        + (_clip(rn >> scale, 4) + 4) * 9
-                        + _clip(np.int64(r[at - north_north]) >> scale, 4)
-                        + 4
-                    )
-                    slots[4] = bases[4] + np.uint64(index) * _U_LINE
-                    prefetch(states, slots[4])
-                if not few and plane > 0 and n_contexts > 5:
-                    slots[5] = bases[5] + np.uint64(_pair(rw, rn, scale)) * _U_LINE
-                    prefetch(states, slots[5])
+                rn = np.int64(r[at - stride])
+                early = np.int64(0)
+                if not few and plane == 0:
+                    early = _history(rw, rww, rn, np.int64(r[at - north_north]), scale)
+                elif not few:
+                    early = _pair(rw, rn, scale) + 495
+                if n_contexts > early_context:
+                    prefetch(states, early_start + np.uint64(early) * _U_LINE)
                 # ---- Neighbours and predictors (SPEC 5C.3)
-                # Taps go to memory as vectors, as they are read: see `put_eight`.
-                w, n = x[at - _U1], x[at - stride]
+                n = x[at - stride]
                 nw, ne = x[at - north_west], x[at - north_east]
-                ww, nn = x[at - _U2], x[at - north_north]
-                put_eight(
-                    taps, _U0, number(n - w), number(nw - w), number(ne - w), number(ww - w),
-                    number(nn - w), number(x[at - north_north + _U1] - w),
-                    number(x[at - north_north - _U1] - w), number(x[at - north_west - _U1] - w),
-                )  # fmt: skip
-                tap_8 = number(x[at - north_east + _U1] - w)
-                tap_9 = number(x[at - _U3] - w)
-                tap_10 = number(x[at - north_north - stride] - w)
+                near = near_taps(x, at, stride, w, ww)
+                far = far_taps(x, at, stride, w, www)
+                last = zero_vector(x)
                 median = min(max(number(n + w - nw), min(n, w)), max(n, w))
+                along = across = np.int64(0)
                 if plane > 0:
                     c, cw, cn, cnw = x1[at], x1[at - _U1], x1[at - stride], x1[at - north_west]
-                    put_eight(
-                        taps, _U8, tap_8, tap_9, tap_10, number(c - cw), number(c - cn),
-                        number(c - cnw), number(c - x1[at - north_east]), number(c - x1[at + _U1]),
-                    )  # fmt: skip
-                    tap_16 = number(c - x1[at + stride])
+                    far = with_plane_before(far, x1, at, stride)
+                    last = south_of_plane_before(x1, at, stride)
+                    if plane > 1:
+                        last = with_second_plane_before(last, x2, at, stride)
+                    if many:
+                        along, across = np.int64(c) - np.int64(cw), np.int64(c) - np.int64(cn)
                     dw, dn = number(w - cw), number(n - cn)
                     difference = number(dw + dn - number(nw - cnw))
                     fourth = number((c + min(max(difference, min(dw, dn)), max(dw, dn))) * 16)
-                    if plane > 1:
-                        c = x2[at]
-                        put_eight(
-                            taps, _U16, tap_16, number(c - x2[at - _U1]),
-                            number(c - x2[at - stride]), number(c - x2[at + _U1]),
-                            number(c - x2[at + stride]), none, none, none,
-                        )  # fmt: skip
-                    else:
-                        put_eight(taps, _U16, tap_16, none, none, none, none, none, none, none)
                 else:
-                    put_eight(taps, _U8, tap_8, tap_9, tap_10, none, none, none, none, none)
                     fourth = number(n * 16 + (ne - nw) * 4 + (w - nw) * 8)
                 energy = 2 * abs(rw) + 2 * abs(rn) + abs(np.int64(r[at - north_west]))
-                energy += abs(np.int64(r[at - north_east])) + abs(np.int64(r[at - _U2]))
+                energy += abs(np.int64(r[at - north_east])) + abs(rww)
                 activity = _level(levels, energy >> (1 + scale))
                 row_of = np.uint64(kind * N_LEVELS + activity) * np.uint64(N_TAPS)
-                d_fast = d_slow = d_trained = squares = number(0)
-                for k in range(N_TAPS):
-                    tap = taps[k]
-                    d_fast = number(d_fast + number(tap * number(fast[k] >> number(4))))
-                    d_slow = number(d_slow + number(tap * number(slow[k] >> number(4))))
-                    d_trained = number(
-                        d_trained + number(tap * least_squares[row_of + np.uint64(k)])
-                    )
-                    squares = number(squares + number(tap * tap))
                 w16 = number(w * 16)
-                subs[0] = number(w16 + (d_fast >> number(10)))
-                subs[1] = number(median * 16)
-                subs[2] = number(w16 + (d_trained >> number(10)))
-                subs[3] = fourth
-                subs[4] = number(w16 + (ne - n) * 8 + (n - nw) * 4)
-                subs[5] = number(w16 + (d_slow >> number(10)))
+                s_fast = number(w16 + (filter_taps(near, far, last, fast) >> number(10)))
+                s_slow = number(w16 + (filter_taps(near, far, last, slow) >> number(10)))
+                trained = weigh_taps(near, far, last, least_squares, row_of)
+                s_trained = number(w16 + (trained >> number(10)))
+                s_median = number(median * 16)
+                s_gradient = number(w16 + (ne - n) * 8 + (n - nw) * 4)
+                s_least = none
                 if least:
+                    put_taps(taps, near, far, last)
                     acc = np.int64(0)
                     for k in range(N_TAPS):
                         wide[k] = taps[k]
@@ -287,20 +295,16 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                         wide[17] = x[at - _U2 - _U2] - w
                     for k in range(N_TAPS):
                         acc += coefficients[k] * wide[k]
-                    subs[6] = number(w16 + number(_clip(acc >> 10, span_limit)))
-                average_errors(errors, here, above, error_number(scale), averages)
-                total = weighted = np.int64(0)
-                for k in range(n_subs):
-                    share = np.int64(blend[np.uint64(averages[k])])
-                    total += share
-                    weighted += share * (np.int64(subs[k]) - base)
+                    s_least = number(w16 + number(_clip(acc >> 10, span_limit)))
+                subs = vector_of(
+                    s_fast, s_median, s_trained, fourth, s_gradient, s_slow, s_least, none
+                )
+                total, weighted = sum_shares(
+                    errors, above, west_errors, far_west_errors, error_number(scale), blend, base,
+                    s_fast, s_median, s_trained, fourth, s_gradient, s_slow, s_least,
+                )  # fmt: skip
                 blended = base + np.int64(np.uint64(max(weighted, np.int64(0))) // np.uint64(total))
-                texture = np.int64(np.int64(n) * 16 > blended)
-                texture += 2 * np.int64(np.int64(w) * 16 > blended)
-                texture += 4 * np.int64(np.int64(nw) * 16 > blended)
-                texture += 8 * np.int64(np.int64(ne) * 16 > blended)
-                texture += 16 * np.int64(np.int64(nn) * 16 > blended)
-                texture += 32 * np.int64(np.int64(ww) * 16 > blended)
+                texture = texture_of(near, number(blended - np.int64(w16)))
                 fine = np.int64(0)
                 while least and fine < 23 and (total >> fine) > 7:
                     fine += 1
@@ -308,134 +312,87 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                 bias = np.uint64((kind * N_LEVELS + activity) * N_TEXTURES + texture)
                 p = blended + (np.int64(biases[bias]) >> 12)
                 predicted = min(max((p + 8) >> 4, lowest), highest)
-                s0, s2, s5 = np.int64(subs[0]), np.int64(subs[2]), np.int64(subs[5])
-                s1, s3 = np.int64(subs[1]), np.int64(subs[3])
+                s0, s2, s5 = np.int64(s_fast), np.int64(s_trained), np.int64(s_slow)
+                s1, s3 = np.int64(s_median), np.int64(fourth)
                 spread = max(s0, s1, s2, s3, s5) - min(s0, s1, s2, s3, s5)
                 doubt = _level(levels, spread >> (3 + scale))
                 # ---- Contexts (SPEC 5C.5)
-                s6 = np.int64(subs[6]) if least else s2
-                s4, half = np.int64(subs[4]), np.int64(4) << scale
-                index = _pair(np.int64(w) - predicted, np.int64(n) - predicted, scale)
-                slots[0] = bases[0] + np.uint64(index) * _U_LINE
-                if n_contexts > 1:
+                tone = (predicted - lowest) >> position_shift
+                slope = np.int64(n) + np.int64(w) - np.int64(nw) - predicted
+                sixteenths = (p + 8) & 15
+                eighths = number(sixteenths >> 1)
+                if few:
+                    index = _pair(np.int64(w) - predicted, np.int64(n) - predicted, scale)
+                    slots[0] = start_0 + index * LINE
+                    if n_contexts > 1:
+                        index = tone
+                        if plane > 0:
+                            index = _clip(np.int64(r1[at]) >> scale, 10) * 42
+                            index += _clip(np.int64(r2[at]) >> scale, 10) * 2
+                            index += np.int64(activity > 5)
+                        slots[1] = start_1 + index * LINE
+                    if n_contexts > 2:
+                        if plane > 0:
+                            index = _clip(slope >> scale, 31) * 8 + (sixteenths >> 1)
+                        else:
+                            half = np.int64(4) << scale
+                            index = _clip((s0 - p + half) >> (3 + scale), 5) * 143 + doubt
+                            index += _clip((s3 - p + 2 * half) >> (4 + scale), 5) * 13
+                        slots[2] = start_2 + index * LINE
+                else:
+                    gaps = subtract(subs, number(p))
+                    neighbours = move_near_taps(near, number(np.int64(w) - predicted))
+                    shade = texture * 4 + (sixteenths >> 2)
+                    shade = number(shade * 4 + min(activity // 3, np.int64(3)))
                     if plane == 0:
-                        index = (predicted - lowest) >> position_shift
-                    else:
-                        index = (
-                            (_clip(np.int64(r1[at]) >> scale, 10) + 10) * 21
-                            + _clip(np.int64(r2[at]) >> scale, 10)
-                            + 10
-                        ) * 2 + np.int64(activity > 5)
-                    slots[1] = bases[1] + np.uint64(index) * _U_LINE
-                if n_contexts > 2:
-                    if plane == 0:
-                        index = (
-                            (_clip((s0 - p + half) >> (3 + scale), 5) + 5) * 11
-                            + _clip((s3 - p + 2 * half) >> (4 + scale), 5)
-                            + 5
-                        ) * 13 + doubt
-                    else:
-                        index = (
-                            _clip(
-                                (np.int64(w) + np.int64(n) - np.int64(nw) - predicted) >> scale, 31
-                            )
-                            + 31
-                        ) * 8 + (((p + 8) & 15) >> 1)
-                    slots[2] = bases[2] + np.uint64(index) * _U_LINE
-                if not few and n_contexts > 3:
-                    if plane == 0:
-                        index = (texture * 4 + (((p + 8) & 15) >> 2)) * 4 + min(
-                            activity // 3, np.int64(3)
+                        term_one = _first_plane_one(
+                            gaps, neighbours, number(tone), none, none, none
+                        )
+                        term_two = first_plane_two(gaps, neighbours, none, none, none, none)
+                        term_rest = _first_plane_rest(
+                            gaps, neighbours, number(doubt), shade, number(early), none
                         )
                     else:
-                        index = (predicted - lowest) >> position_shift
-                    slots[3] = bases[3] + np.uint64(index) * _U_LINE
-                if not few and plane > 0 and n_contexts > 4:
-                    index = (
-                        (_clip((s0 - p + half) >> (3 + scale), 5) + 5) * 11
-                        + _clip((s3 - p + 2 * half) >> (4 + scale), 5)
-                        + 5
-                    ) * 13 + doubt
-                    slots[4] = bases[4] + np.uint64(index) * _U_LINE
-                if not few and plane == 0 and n_contexts > 5:
-                    index = _fine(s5 - p, 2 + scale) * 32 + _fine(s6 - p, 2 + scale)
-                    slots[5] = bases[5] + np.uint64(index) * _U_LINE
-                if not few and n_contexts > 6:
-                    if plane == 0:
-                        index = _pair(np.int64(ww) - predicted, np.int64(nn) - predicted, scale)
-                    else:
-                        index = _pair(np.int64(ne) - predicted, np.int64(nw) - predicted, scale)
-                    slots[6] = bases[6] + np.uint64(index) * _U_LINE
-                if not few and n_contexts > 7:
-                    if plane == 0:
-                        index = _pair(np.int64(ne) - predicted, np.int64(nw) - predicted, scale)
-                    else:
-                        index = _fine(s3 - p, 3 + scale) * 32 + _fine(s1 - p, 3 + scale)
-                    slots[7] = bases[7] + np.uint64(index) * _U_LINE
-                if not few and n_contexts > 8:
-                    if plane == 0:
-                        index = _pair(rw, rn, scale)
-                    else:
-                        index = _fine(s0 - p, 2 + scale) * 32 + _fine(s4 - p, 3 + scale)
-                        if least:
-                            index = _fine(s0 - p, 2 + scale) * 32 + _fine(s6 - p, 2 + scale)
-                    slots[8] = bases[8] + np.uint64(index) * _U_LINE
-                if not few and n_contexts > 9:
-                    if plane == 0:
-                        index = _fine(s0 - p, 2 + scale) * 32 + _fine(s4 - p, 3 + scale)
-                    else:
-                        index = (texture * 4 + (((p + 8) & 15) >> 2)) * 4 + min(
-                            activity // 3, np.int64(3)
+                        term_one = _other_plane_one(
+                            gaps, neighbours, number(r1[at]), number(slope), number(tone), none
                         )
-                    slots[9] = bases[9] + np.uint64(index) * _U_LINE
-                if not few and n_contexts > 10:
-                    if plane == 0:
-                        index = (_clip((s1 - p + half) >> (3 + scale), 20) + 20) * 13 + activity
-                    else:
-                        index = (
-                            _signed_log(taps[11] >> scale) * 13 + _signed_log(taps[12] >> scale)
-                        ) * 13 + activity
-                    slots[10] = bases[10] + np.uint64(index) * _U_LINE
-                if not few and n_contexts > 11:
-                    if plane == 0:
-                        index = (
-                            _clip(
-                                (np.int64(w) + np.int64(n) - np.int64(nw) - predicted) >> scale, 31
-                            )
-                            + 31
-                        ) * 8 + (((p + 8) & 15) >> 1)
-                    else:
-                        index = (
-                            (
-                                (_clip(rw >> scale, 4) + 4) * 9
-                                + _clip(np.int64(r[at - _U2]) >> scale, 4)
-                                + 4
-                            )
-                            * 81
-                            + (_clip(rn >> scale, 4) + 4) * 9
-                            + _clip(np.int64(r[at - north_north]) >> scale, 4)
-                            + 4
+                        term_two = _other_plane_two(
+                            gaps, neighbours, number(r2[at]), none, none, none
                         )
-                    slots[11] = bases[11] + np.uint64(index) * _U_LINE
-                if not few and n_contexts > 12:
+                        term_rest = _other_plane_rest(
+                            gaps, neighbours, number(activity > 5), eighths, number(doubt),
+                            number(early),
+                        )  # fmt: skip
+                    put_slots(slots, _U0, term_one, term_two, term_rest, rules)
+                if many:
+                    of_fine = number(fine * 8 + (sixteenths >> 1))
                     if plane == 0:
-                        index = (
-                            (predicted & 127) * 16
-                            + _clip((np.int64(n) + np.int64(w) - 2 * predicted) >> (1 + scale), 7)
-                            + 7
+                        both = np.int64(n) + np.int64(w) - 2 * predicted
+                        term_one = _later_first_plane_one(
+                            gaps, neighbours, number(rw), number(slope), number(both),
+                            number(n - ne),
+                        )  # fmt: skip
+                        term_two = _later_first_plane_two(
+                            gaps, neighbours, number(rn), number(w - nw), none, none
                         )
+                        term_rest = _later_first_plane_rest(
+                            gaps, neighbours, number(activity), eighths,
+                            number((predicted & 127) * 16), of_fine,
+                        )  # fmt: skip
                     else:
-                        index = _pair(np.int64(r1[at]), rw, scale)
-                    slots[12] = bases[12] + np.uint64(index) * _U_LINE
-                if not few and n_contexts > 13:
-                    if plane == 0:
-                        index = _pair(np.int64(n) - np.int64(ne), np.int64(w) - np.int64(nw), scale)
-                    else:
-                        index = _pair(np.int64(ww) - predicted, np.int64(nn) - predicted, scale)
-                    slots[13] = bases[13] + np.uint64(index) * _U_LINE
-                if not few and n_contexts > 14:
-                    index = fine * 8 + (((p + 8) & 15) >> 1)
-                    slots[14] = bases[14] + np.uint64(index) * _U_LINE
+                        index = _signed_log(along >> scale) * 13 + _signed_log(across >> scale)
+                        history = _history(rw, rww, rn, np.int64(r[at - north_north]), scale)
+                        term_one = _later_other_plane_one(
+                            gaps, neighbours, number(r1[at]), none, none, none
+                        )
+                        term_two = later_other_plane_two(
+                            gaps, neighbours, number(rw), none, none, none
+                        )
+                        term_rest = _later_other_plane_rest(
+                            gaps, neighbours, shade, number(index * 13 + activity), number(history),
+                            of_fine,
+                        )  # fmt: skip
+                    put_slots(slots, _U8, term_one, term_two, term_rest, rules)
                 third = np.uint64((2 * set_rows + fine_row) * n_nodes) * n_lanes
                 first = np.uint64((kind * N_LEVELS + activity) * n_nodes) * n_lanes
                 second = np.uint64((set_rows + kind * N_LEVELS + doubt) * n_nodes) * n_lanes
@@ -470,37 +427,32 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                     three = third + step * n_lanes
                     place = steps[step]
                     if few:
-                        dot = mix_three_states(
-                            states, slots, _U0, place, stretch, weights, one, two, two, inputs
+                        dot, inputs = mix_three_states(
+                            states, slots, _U0, place, stretch, weights, one, two, two
                         )
                         index = np.int64(shift_right(dot, np.int32(16)))
                     elif least:
-                        total = np.int64(
-                            mix_eight_states_of_three(
-                                states, slots, _U0, place, stretch, weights, one, two, three, inputs
-                            )
+                        dot, inputs = mix_eight_states_of_three(
+                            states, slots, _U0, place, stretch, weights, one, two, three
                         )
-                        total += np.int64(
-                            mix_seven_states_of_three(
-                                states, slots, _U8, place, stretch, weights, one + _U8,
-                                two + _U8, three + _U8, inputs,
-                            )
+                        total = np.int64(dot)
+                        dot, more_inputs = mix_seven_states_of_three(
+                            states, slots, _U8, place, stretch, weights, one + _U8,
+                            two + _U8, three + _U8,
                         )  # fmt: skip
-                        index = total >> 16
+                        index = (total + np.int64(dot)) >> 16
                     elif many:
-                        dot = mix_eight_states(
-                            states, slots, _U0, place, stretch, weights, one, two, two, inputs
+                        dot, inputs = mix_eight_states(
+                            states, slots, _U0, place, stretch, weights, one, two, two
                         )
-                        total = np.int64(dot) + np.int64(
-                            mix_seven_states(
-                                states, slots, _U8, place, stretch, weights, one + _U8,
-                                two + _U8, two, inputs,
-                            )
-                        )  # fmt: skip
-                        index = total >> 16
+                        total = np.int64(dot)
+                        dot, more_inputs = mix_seven_states(
+                            states, slots, _U8, place, stretch, weights, one + _U8, two + _U8, two
+                        )
+                        index = (total + np.int64(dot)) >> 16
                     else:
-                        dot = mix_seven_states(
-                            states, slots, _U0, place, stretch, weights, one, two, two, inputs
+                        dot, inputs = mix_seven_states(
+                            states, slots, _U0, place, stretch, weights, one, two, two
                         )
                         index = np.int64(shift_right(dot, np.int32(16)))
                     index = _clip(index, np.int64(2047)) + 2048
@@ -559,7 +511,7 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                         curves[nearest] = np.uint16(old + ((target - old) >> 6))
                     goal = np.int32(4194303 * bit)
                     if few:
-                        train_few(weights, one, two, two, inputs, _U0, error, largest_weight)
+                        learn(weights, one, two, two, inputs, error, largest_weight)
                         update_three_states(
                             states, slots, _U0, place, rates, kept, goal, count_limit
                         )
@@ -571,27 +523,25 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                             states, slots, _U8, place, rates, kept, goal, count_limit
                         )
                         if least:
-                            train_three(
-                                weights, one, two, three, inputs, _U0, error, largest_weight
-                            )
-                            train_three(
-                                weights, one + _U8, two + _U8, three + _U8, inputs, _U8,
-                                error, largest_weight,
+                            learn_of_three(weights, one, two, three, inputs, error, largest_weight)
+                            learn_of_three(
+                                weights, one + _U8, two + _U8, three + _U8, more_inputs, error,
+                                largest_weight,
                             )  # fmt: skip
                         else:
-                            train_lanes(weights, one, two, two, inputs, _U0, error, largest_weight)
-                            train_lanes(
-                                weights, one + _U8, two + _U8, two, inputs, _U8, error,
+                            learn(weights, one, two, two, inputs, error, largest_weight)
+                            learn(
+                                weights, one + _U8, two + _U8, two, more_inputs, error,
                                 largest_weight,
                             )  # fmt: skip
                     else:
                         update_seven_states(
                             states, slots, _U0, place, rates, kept, goal, count_limit
                         )
-                        train_lanes(weights, one, two, two, inputs, _U0, error, largest_weight)
+                        learn(weights, one, two, two, inputs, error, largest_weight)
                     if counting:
                         for k in range(n_contexts):
-                            met = slots[k] // _U_LINE * np.uint64(n_nodes) + step
+                            met = np.uint64(slots[k]) // _U_LINE * np.uint64(n_nodes) + step
                             counts[_U2 * met + np.uint64(bit)] += np.uint32(1)
                     # ---- The next decision (SPEC 5C.6)
                     if phase == 2:
@@ -673,7 +623,8 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                 # ---- Adaptation (SPEC 5C.8)
                 biases[bias] += number(((value << 16) - (p << 12)) >> 6)
                 value16 = number(value * 16)
-                note_errors(errors, here, subs, value16, error_limit)
+                far_west_errors = west_errors
+                west_errors = note_errors(errors, here, subs, value16, error_limit)
                 if least:
                     target = _clip((np.int64(value) - np.int64(w)) >> short, np.int64(2047))
                     for k in range(N_TAPS):
@@ -701,29 +652,26 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                         turn += _U1
                         if turn == n_used:
                             turn = _U0
-                power = np.int64(squares) >> (2 * scale)
+                power = np.int64(power_of_taps(near, far, last)) >> (2 * scale)
                 if power < 4096:
                     norm = np.int64(norms[np.uint64(power >> 2)])
                 else:
                     norm = np.int64(norms[np.uint64(1024 + min(power >> 12, np.int64(1535)))])
-                g_fast = number((np.int64(value16 - subs[0]) * norm * 64) >> (14 + scale))
-                g_slow = number((np.int64(value16 - subs[5]) * norm * 64) >> (16 + scale))
+                g_fast = number((np.int64(value16 - s_fast) * norm * 64) >> (14 + scale))
+                g_slow = number((np.int64(value16 - s_slow) * norm * 64) >> (16 + scale))
                 shift = number(6 + scale)
-                for k in range(N_TAPS):
-                    tap = taps[k]
-                    a = number(fast[k] + shift_right(number(g_fast * tap), shift))
-                    b = number(slow[k] + shift_right(number(g_slow * tap), shift))
-                    fast[k] = min(max(a, number(-FILTER_LIMIT)), number(FILTER_LIMIT))
-                    slow[k] = min(max(b, number(-FILTER_LIMIT)), number(FILTER_LIMIT))
+                adapt_filter(fast, near, far, last, g_fast, shift)
+                adapt_filter(slow, near, far, last, g_slow, shift)
+                www, ww, w = ww, w, number(value)
+                rww, rw = rw, residual
                 if row == 0 and column + MARGIN < n_columns + MARGIN:
                     for k in range(MARGIN_ROWS):
                         x[np.uint64(k) * stride + np.uint64(column + 2 * MARGIN)] = number(value)
                 at += _U1
                 here += _U8
                 above += _U8
-            last = x[at - _U1]
             for k in range(MARGIN):
-                x[at + np.uint64(k)] = last
+                x[at + np.uint64(k)] = w
         end = np.uint64(n_rows + MARGIN_ROWS) * stride
         for index in range(n_columns + 2 * MARGIN):
             x[end + np.uint64(index)] = x[end + np.uint64(index) - stride]

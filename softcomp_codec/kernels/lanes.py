@@ -7,48 +7,35 @@ integers, so every processor gives the same numbers.
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core import config as numba_config
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
 
-config: Any = numba_config
+from .vectors import (
+    INT32,
+    INT64,
+    LANES,
+    Vector,
+    choose,
+    clamp,
+    config,
+    data_of,
+    load,
+    pointer,
+    same,
+    splat,
+    total,
+)
 
-LANES = 8
 FEW_LANES = 4
-
-_INT32 = ir.IntType(32)
-_INT64 = ir.IntType(64)
-
-
-def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
-    return make_array(array_type)(context, builder, array).data
-
-
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, n: int) -> Any:
-    data = _data(context, builder, array_type, array)
-    vector = ir.VectorType(ir.IntType(array_type.dtype.bitwidth), n)
-    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
-
-
-def _splat(builder: Any, value: Any, n: int) -> Any:
-    vector = ir.VectorType(value.type, n)
-    undefined = ir.Constant(vector, ir.Undefined)
-    first = builder.insert_element(undefined, value, ir.Constant(_INT32, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT32, n), [0] * n))
-
-
-def _same(vector: Any, value: int) -> Any:
-    return ir.Constant(vector, [value] * vector.count)
 
 
 def _places(builder: Any, states: Any, slots: Any, start: Any, step: Any, n: int) -> list[Any]:
     """Return pointers to states[slots[start + lane] + step] of all lanes."""
     places = []
     for lane in range(n):
-        at = builder.gep(slots, [builder.add(start, ir.Constant(_INT64, lane))])
+        at = builder.gep(slots, [builder.add(start, ir.Constant(INT64, lane))])
         places.append(builder.gep(states, [builder.add(builder.load(at), step)]))
     return places
 
@@ -72,25 +59,25 @@ def _mix(n: int, n_sets: int = 2) -> Any:
             (
                 states, slots, start, step, stretch, masks, weights, one, two, three, inputs, seen,
             ) = arguments  # fmt: skip
-            vector = ir.VectorType(_INT32, n)
-            table = _data(context, builder, stretch_type, stretch)
+            vector = ir.VectorType(INT32, n)
+            table = data_of(context, builder, stretch_type, stretch)
             places = _places(
-                builder, _data(context, builder, states_type, states),
-                _data(context, builder, slots_type, slots), start, step, n,
+                builder, data_of(context, builder, states_type, states),
+                data_of(context, builder, slots_type, slots), start, step, n,
             )  # fmt: skip
             found = ir.Constant(vector, ir.Undefined)
             mapped = ir.Constant(vector, ir.Undefined)
             for lane, place in enumerate(places):
                 state = builder.load(place)
-                index = builder.zext(builder.lshr(state, ir.Constant(_INT32, 20)), _INT64)
-                value = builder.sext(builder.load(builder.gep(table, [index])), _INT32)
-                found = builder.insert_element(found, state, ir.Constant(_INT32, lane))
-                mapped = builder.insert_element(mapped, value, ir.Constant(_INT32, lane))
+                index = builder.zext(builder.lshr(state, ir.Constant(INT32, 20)), INT64)
+                value = builder.sext(builder.load(builder.gep(table, [index])), INT32)
+                found = builder.insert_element(found, state, ir.Constant(INT32, lane))
+                mapped = builder.insert_element(mapped, value, ir.Constant(INT32, lane))
 
             def at(kind: Any, array: Any, index: Any) -> Any:
-                return _pointer(context, builder, kind, array, index, n)
+                return pointer(context, builder, kind, array, index, n)
 
-            sixteen = ir.Constant(_INT64, 2 * LANES)
+            sixteen = ir.Constant(INT64, 2 * LANES)
             kept = builder.load(at(masks_type, masks, start), align=4)
             fixed = builder.load(at(masks_type, masks, builder.add(start, sixteen)), align=4)
             mapped = builder.or_(builder.and_(mapped, kept), fixed)
@@ -104,12 +91,7 @@ def _mix(n: int, n_sets: int = 2) -> Any:
                 third = builder.load(at(weights_type, weights, three), align=4)
                 weight = builder.add(weight, third)
             products = builder.mul(weight, mapped)
-            reduce = cgutils.get_or_insert_function(
-                builder.module,
-                ir.FunctionType(_INT32, [vector]),
-                f"llvm.vector.reduce.add.v{n}i32",
-            )
-            return builder.call(reduce, [products])
+            return total(builder, products)
 
         return signature, generate
 
@@ -125,32 +107,32 @@ def _update(n: int) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             states_type, slots_type, _, _, seen_type, rates_type, _, _ = signature.args
             states, slots, start, step, seen, rates, target, limit = arguments
-            vector, wide = ir.VectorType(_INT32, n), ir.VectorType(_INT64, n)
-            table = _data(context, builder, rates_type, rates)
+            vector, wide = ir.VectorType(INT32, n), ir.VectorType(INT64, n)
+            table = data_of(context, builder, rates_type, rates)
             places = _places(
-                builder, _data(context, builder, states_type, states),
-                _data(context, builder, slots_type, slots), start, step, n,
+                builder, data_of(context, builder, states_type, states),
+                data_of(context, builder, slots_type, slots), start, step, n,
             )  # fmt: skip
-            found = builder.load(_pointer(context, builder, seen_type, seen, start, n), align=4)
-            counts = builder.and_(found, _same(vector, 1023))
-            chances = builder.lshr(found, _same(vector, 10))
+            found = builder.load(pointer(context, builder, seen_type, seen, start, n), align=4)
+            counts = builder.and_(found, same(vector, 1023))
+            chances = builder.lshr(found, same(vector, 10))
             rate = ir.Constant(vector, ir.Undefined)
             for lane in range(n):
-                place = ir.Constant(_INT32, lane)
-                index = builder.zext(builder.extract_element(counts, place), _INT64)
+                place = ir.Constant(INT32, lane)
+                index = builder.zext(builder.extract_element(counts, place), INT64)
                 rate = builder.insert_element(
                     rate, builder.load(builder.gep(table, [index])), place
                 )
-            gap = builder.ashr(builder.sub(_splat(builder, target, n), chances), _same(vector, 3))
+            gap = builder.ashr(builder.sub(splat(builder, target, n), chances), same(vector, 3))
             move = builder.mul(builder.sext(gap, wide), builder.sext(rate, wide))
-            move = builder.trunc(builder.ashr(move, _same(wide, 13)), vector)
-            chances = builder.shl(builder.add(chances, move), _same(vector, 10))
-            highest = _splat(builder, limit, n)
-            counts = builder.add(counts, _same(vector, 1))
+            move = builder.trunc(builder.ashr(move, same(wide, 13)), vector)
+            chances = builder.shl(builder.add(chances, move), same(vector, 10))
+            highest = splat(builder, limit, n)
+            counts = builder.add(counts, same(vector, 1))
             counts = builder.select(builder.icmp_signed("<", counts, highest), counts, highest)
             moved = builder.or_(chances, counts)
             for lane, place in enumerate(places):
-                builder.store(builder.extract_element(moved, ir.Constant(_INT32, lane)), place)
+                builder.store(builder.extract_element(moved, ir.Constant(INT32, lane)), place)
             return context.get_dummy_value()
 
         return signature, generate
@@ -164,55 +146,55 @@ def _slot_places(builder: Any, states: Any, slots: Any, start: Any, step: Any, n
     The same places as `_places`, but one addition for all lanes instead of one for each.
     """
     base = builder.gep(states, [step])
-    lanes = [builder.add(start, ir.Constant(_INT64, lane)) for lane in range(n)]
-    return [builder.gep(base, [builder.load(builder.gep(slots, [lane]))]) for lane in lanes]
+    lanes = [builder.add(start, ir.Constant(INT64, lane)) for lane in range(n)]
+    found = [builder.load(builder.gep(slots, [lane])) for lane in lanes]
+    return [builder.gep(base, [builder.zext(slot, INT64)]) for slot in found]
 
 
 def _mix_states(n: int, n_states: int, n_sets: int = 2) -> Any:
     @intrinsic
-    def mix_states(
-        typing_context, states, slots, start, step, stretch, weights, one, two, three, inputs
-    ):
+    def mix_states(typing_context, states, slots, start, step, stretch, weights, one, two, three):
         u64 = types.uint64
-        signature = types.int32(states, slots, u64, u64, stretch, weights, u64, u64, u64, inputs)
+        result = types.Tuple((types.int32, Vector(types.int32, n)))
+        signature = result(states, slots, u64, u64, stretch, weights, u64, u64, u64)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            states_type, slots_type, _, _, stretch_type, weights_type, _, _, _, inputs_type = (
-                signature.args
-            )
-            states, slots, start, step, stretch, weights, one, two, three, inputs = arguments
-            table = _data(context, builder, stretch_type, stretch)
+            states_type, slots_type, _, _, stretch_type, weights_type, _, _, _ = signature.args
+            states, slots, start, step, stretch, weights, one, two, three = arguments
+            table = data_of(context, builder, stretch_type, stretch)
             places = _slot_places(
-                builder, _data(context, builder, states_type, states),
-                _data(context, builder, slots_type, slots), start, step, n_states,
+                builder, data_of(context, builder, states_type, states),
+                data_of(context, builder, slots_type, slots), start, step, n_states,
             )  # fmt: skip
-            shift = ir.Constant(_INT32, 20)
+            shift = ir.Constant(INT32, 20)
             indices = [builder.lshr(builder.load(place), shift) for place in places]
             # Four lanes at a time: their inputs do not wait for each other, and the sum needs
             # no move between the halves of a longer vector.
-            short, vector = ir.VectorType(ir.IntType(16), 4), ir.VectorType(_INT32, 4)
+            short, vector = ir.VectorType(ir.IntType(16), 4), ir.VectorType(INT32, 4)
             products = ir.Constant(vector, [0] * 4)
+            parts = []
             for first in range(0, n, 4):
 
                 def at(kind: Any, array: Any, index: Any, first: int = first) -> Any:
-                    index = builder.add(index, ir.Constant(_INT64, first))
-                    return _pointer(context, builder, kind, array, index, 4)
+                    index = builder.add(index, ir.Constant(INT64, first))
+                    return pointer(context, builder, kind, array, index, 4)
 
                 mapped = ir.Constant(short, [256 * (first + lane >= n_states) for lane in range(4)])
                 for lane, index in enumerate(indices[first : first + 4]):
-                    value = builder.load(builder.gep(table, [builder.zext(index, _INT64)]))
-                    mapped = builder.insert_element(mapped, value, ir.Constant(_INT32, lane))
+                    value = builder.load(builder.gep(table, [builder.zext(index, INT64)]))
+                    mapped = builder.insert_element(mapped, value, ir.Constant(INT32, lane))
                 mapped = builder.sext(mapped, vector)
-                builder.store(mapped, at(inputs_type, inputs, start), align=4)
+                parts.append(mapped)
                 weight = ir.Constant(vector, [0] * 4)
                 for row in (one, two, three)[:n_sets]:
                     part = builder.load(at(weights_type, weights, row), align=4)
                     weight = builder.add(weight, part)
                 products = builder.add(products, builder.mul(weight, mapped))
-            reduce = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(_INT32, [vector]), "llvm.vector.reduce.add.v4i32"
-            )
-            return builder.call(reduce, [products])
+            inputs = parts[0]
+            if n > 4:
+                inputs = choose(builder, parts[0], parts[1], list(range(n)))
+            found = [total(builder, products), inputs]
+            return context.make_tuple(builder, signature.return_type, found)
 
         return signature, generate
 
@@ -228,22 +210,22 @@ def _update_states(n: int, n_states: int) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             states_type, slots_type, _, _, rates_type, kept_type, _, _ = signature.args
             states, slots, start, step, rates, kept, target, limit = arguments
-            vector, wide = ir.VectorType(_INT32, n), ir.VectorType(_INT64, n // 2)
-            table = _data(context, builder, rates_type, rates)
+            vector, wide = ir.VectorType(INT32, n), ir.VectorType(INT64, n // 2)
+            table = data_of(context, builder, rates_type, rates)
             places = _slot_places(
-                builder, _data(context, builder, states_type, states),
-                _data(context, builder, slots_type, slots), start, step, n_states,
+                builder, data_of(context, builder, states_type, states),
+                data_of(context, builder, slots_type, slots), start, step, n_states,
             )  # fmt: skip
             found = rate = ir.Constant(vector, [0] * n)
             for lane, place in enumerate(places):
-                at, state = ir.Constant(_INT32, lane), builder.load(place)
-                count = builder.zext(builder.and_(state, ir.Constant(_INT32, 1023)), _INT64)
+                at, state = ir.Constant(INT32, lane), builder.load(place)
+                count = builder.zext(builder.and_(state, ir.Constant(INT32, 1023)), INT64)
                 found = builder.insert_element(found, state, at)
                 rate = builder.insert_element(rate, builder.load(builder.gep(table, [count])), at)
-            mask = builder.load(_pointer(context, builder, kept_type, kept, start, n), align=4)
+            mask = builder.load(pointer(context, builder, kept_type, kept, start, n), align=4)
             rate = builder.and_(rate, mask)
-            chances = builder.lshr(found, _same(vector, 10))
-            gap = builder.ashr(builder.sub(_splat(builder, target, n), chances), _same(vector, 3))
+            chances = builder.lshr(found, same(vector, 10))
+            gap = builder.ashr(builder.sub(splat(builder, target, n), chances), same(vector, 3))
 
             def products(odd: bool) -> Any:
                 """Return the moves of the even lanes, or of the odd ones, in 64 bits."""
@@ -251,42 +233,25 @@ def _update_states(n: int, n_states: int) -> Any:
                 for factor in (gap, rate):
                     pairs = builder.bitcast(factor, wide)
                     if not odd:
-                        pairs = builder.shl(pairs, _same(wide, 32))
-                    factors.append(builder.ashr(pairs, _same(wide, 32)))
-                return builder.lshr(builder.mul(*factors), _same(wide, 13))
+                        pairs = builder.shl(pairs, same(wide, 32))
+                    factors.append(builder.ashr(pairs, same(wide, 32)))
+                return builder.lshr(builder.mul(*factors), same(wide, 13))
 
             even = builder.bitcast(products(False), vector)
-            odd = builder.bitcast(builder.shl(products(True), _same(wide, 32)), vector)
+            odd = builder.bitcast(builder.shl(products(True), same(wide, 32)), vector)
             order = ir.Constant(vector, [lane + n * (lane & 1) for lane in range(n)])
             chances = builder.add(chances, builder.shuffle_vector(even, odd, order))
-            counts = builder.add(builder.and_(found, _same(vector, 1023)), _same(vector, 1))
-            highest = _splat(builder, limit, n)
+            counts = builder.add(builder.and_(found, same(vector, 1023)), same(vector, 1))
+            highest = splat(builder, limit, n)
             counts = builder.select(builder.icmp_signed("<", counts, highest), counts, highest)
-            moved = builder.or_(builder.shl(chances, _same(vector, 10)), counts)
+            moved = builder.or_(builder.shl(chances, same(vector, 10)), counts)
             for lane, place in enumerate(places):
-                builder.store(builder.extract_element(moved, ir.Constant(_INT32, lane)), place)
+                builder.store(builder.extract_element(moved, ir.Constant(INT32, lane)), place)
             return context.get_dummy_value()
 
         return signature, generate
 
     return update_states
-
-
-@intrinsic
-def _put_eight(typing_context, array, start, a, b, c, d, e, f, g, h):
-    signature = types.void(array, types.uint64, *[array.dtype] * LANES)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array_type = signature.args[0]
-        array, start, *values = arguments
-        vector = ir.Constant(ir.VectorType(values[0].type, LANES), ir.Undefined)
-        for lane, value in enumerate(values):
-            vector = builder.insert_element(vector, value, ir.Constant(_INT32, lane))
-        place = _pointer(context, builder, array_type, array, start, LANES)
-        builder.store(vector, place, align=array_type.dtype.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return signature, generate
 
 
 @intrinsic
@@ -296,51 +261,42 @@ def _prefetch(typing_context, array, place):
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, place = arguments
         byte = ir.IntType(8).as_pointer()
-        place = builder.gep(_data(context, builder, signature.args[0], array), [place])
-        kind = ir.FunctionType(ir.VoidType(), [byte, _INT32, _INT32, _INT32])
+        place = builder.gep(data_of(context, builder, signature.args[0], array), [place])
+        kind = ir.FunctionType(ir.VoidType(), [byte, INT32, INT32, INT32])
         fetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
-        hints = [ir.Constant(_INT32, hint) for hint in (0, 3, 1)]  # read, keep near, data
+        hints = [ir.Constant(INT32, hint) for hint in (0, 3, 1)]  # read, keep near, data
         builder.call(fetch, [builder.bitcast(place, byte), *hints])
         return context.get_dummy_value()
 
     return signature, generate
 
 
+def _move_weights(
+    context: Any, builder: Any, kind: Any, weights: Any, rows: Any, inputs: Any, error: Any,
+    largest: Any,
+) -> None:  # fmt: skip
+    """Move the weights of each row by the error and the inputs."""
+    n = inputs.type.count
+    products = builder.mul(inputs, splat(builder, error, n))
+    steps = builder.ashr(builder.add(products, same(inputs.type, 8192)), same(inputs.type, 14))
+    highest, lowest = splat(builder, largest, n), splat(builder, builder.neg(largest), n)
+    places = [pointer(context, builder, kind, weights, row, n) for row in rows]
+    moved = [builder.add(builder.load(place, align=4), steps) for place in places]
+    for place, value in zip(places, moved, strict=True):
+        builder.store(clamp(builder, value, lowest, highest), place, align=4)
+
+
 def _train(n: int, n_sets: int = 2) -> Any:
     @intrinsic
     def train_lanes(typing_context, weights, first, second, third, inputs, start, error, largest):
-        signature = types.void(
-            weights,
-            types.uint64,
-            types.uint64,
-            types.uint64,
-            inputs,
-            types.uint64,
-            types.int32,
-            types.int32,
-        )
+        u64, i32 = types.uint64, types.int32
+        signature = types.void(weights, u64, u64, u64, inputs, u64, i32, i32)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            weights_type, inputs_type = signature.args[0], signature.args[4]
             weights, first, second, third, inputs, start, error, largest = arguments
-            vector = ir.VectorType(_INT32, n)
-            places = [
-                _pointer(context, builder, weights_type, weights, index, n)
-                for index in (first, second, third)[:n_sets]
-            ]
-            source = _pointer(context, builder, inputs_type, inputs, start, n)
-            products = builder.mul(builder.load(source, align=4), _splat(builder, error, n))
-            rounded = builder.add(products, _same(vector, 8192))
-            steps = builder.ashr(rounded, _same(vector, 14))
-            highest = _splat(builder, largest, n)
-            lowest = _splat(builder, builder.neg(largest), n)
-            moved = []
-            for place in places:
-                value = builder.add(builder.load(place, align=4), steps)
-                value = builder.select(builder.icmp_signed("<", value, highest), value, highest)
-                moved.append(builder.select(builder.icmp_signed(">", value, lowest), value, lowest))
-            for place, value in zip(places, moved, strict=True):
-                builder.store(value, place, align=4)
+            found = load(context, builder, signature.args[4], inputs, start, n)
+            rows = (first, second, third)[:n_sets]
+            _move_weights(context, builder, signature.args[0], weights, rows, found, error, largest)
             return context.get_dummy_value()
 
         return signature, generate
@@ -348,74 +304,23 @@ def _train(n: int, n_sets: int = 2) -> Any:
     return train_lanes
 
 
-@intrinsic
-def _average_errors(typing_context, errors, here, above, shift, averages):
-    signature = types.void(errors, types.uint64, types.uint64, errors.dtype, averages)
+def _learn(n_sets: int = 2) -> Any:
+    @intrinsic
+    def learn(typing_context, weights, first, second, third, inputs, error, largest):
+        u64, i32 = types.uint64, types.int32
+        signature = types.void(weights, u64, u64, u64, inputs, i32, i32)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        errors, here, above, shift, averages = arguments
-        errors_type, averages_type = signature.args[0], signature.args[4]
-        n_bytes = errors_type.dtype.bitwidth // 8
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            weights, first, second, third, inputs, error, largest = arguments
+            rows = (first, second, third)[:n_sets]
+            _move_weights(
+                context, builder, signature.args[0], weights, rows, inputs, error, largest
+            )
+            return context.get_dummy_value()
 
-        def at(place: Any, lanes_before: int) -> Any:
-            index = builder.sub(place, ir.Constant(_INT64, lanes_before))
-            pointer = _pointer(context, builder, errors_type, errors, index, LANES)
-            return builder.load(pointer, align=n_bytes)
+        return signature, generate
 
-        near = builder.add(at(here, LANES), at(above, 0))
-        far = builder.add(at(above, LANES), at(above, -LANES))
-        total = builder.add(builder.add(builder.add(near, near), far), at(here, 2 * LANES))
-        target = _pointer(context, builder, averages_type, averages, ir.Constant(_INT64, 0), LANES)
-        total = builder.ashr(
-            builder.ashr(total, _same(total.type, 3)), _splat(builder, shift, LANES)
-        )
-        highest = _same(total.type, 2047)
-        total = builder.select(builder.icmp_signed("<", total, highest), total, highest)
-        builder.store(total, target, align=n_bytes)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic
-def _note_errors(typing_context, errors, here, predictions, value, limit):
-    number = predictions.dtype
-    signature = types.void(errors, types.uint64, predictions, number, number)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        errors, here, predictions, value, limit = arguments
-        errors_type, _, predictions_type = signature.args[:3]
-        n_bytes = predictions_type.dtype.bitwidth // 8
-        source = _pointer(
-            context, builder, predictions_type, predictions, ir.Constant(_INT64, 0), LANES
-        )
-        gaps = builder.sub(_splat(builder, value, LANES), builder.load(source, align=n_bytes))
-        negative = builder.icmp_signed("<", gaps, _same(gaps.type, 0))
-        sizes = builder.select(negative, builder.neg(gaps), gaps)
-        highest = _splat(builder, limit, LANES)
-        sizes = builder.select(builder.icmp_signed("<", sizes, highest), sizes, highest)
-        target = _pointer(context, builder, errors_type, errors, here, LANES)
-        n_bits = errors_type.dtype.bitwidth
-        if n_bits < predictions_type.dtype.bitwidth:
-            sizes = builder.trunc(sizes, ir.VectorType(ir.IntType(n_bits), LANES))
-        builder.store(sizes, target, align=n_bits // 8)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-def _average_errors_plainly(errors, here, above, shift, averages):
-    here, above = int(here), int(above)
-    for lane in range(LANES):
-        near = int(errors[here - LANES + lane]) + int(errors[above + lane])
-        far = int(errors[above - LANES + lane]) + int(errors[above + LANES + lane])
-        total = 2 * near + far + int(errors[here - 2 * LANES + lane])
-        averages[lane] = min(total >> 3 >> int(shift), 2047)
-
-
-def _note_errors_plainly(errors, here, predictions, value, limit):
-    for lane in range(LANES):
-        errors[int(here) + lane] = min(abs(int(value) - int(predictions[lane])), int(limit))
+    return learn
 
 
 def _mix_plainly(n: int, n_sets: int = 2) -> Any:
@@ -449,16 +354,16 @@ def _update_plainly(n: int) -> Any:
 
 
 def _mix_states_plainly(n: int, n_states: int, n_sets: int = 2) -> Any:
-    def mix_states(states, slots, start, step, stretch, weights, one, two, three, inputs):
-        total = 0
+    def mix_states(states, slots, start, step, stretch, weights, one, two, three):
+        inputs = np.full(n, 256, np.int32)
+        for lane in range(n_states):
+            state = states[int(slots[int(start) + lane]) + int(step)]
+            inputs[lane] = stretch[int(state) >> 20]
+        weighted = 0
         for lane in range(n):
-            value = 256
-            if lane < n_states:
-                value = int(stretch[int(states[int(slots[int(start) + lane]) + int(step)]) >> 20])
-            inputs[int(start) + lane] = value
             weight = sum(int(weights[int(row) + lane]) for row in (one, two, three)[:n_sets])
-            total += weight * value
-        return total
+            weighted += weight * int(inputs[lane])
+        return weighted, inputs
 
     return mix_states
 
@@ -479,17 +384,22 @@ def _prefetch_plainly(array, place):
     pass
 
 
-def _put_eight_plainly(array, start, *values):
-    array[int(start) : int(start) + LANES] = values
+def _learn_plainly(n_sets: int = 2) -> Any:
+    def learn(weights, first, second, third, inputs, error, largest):
+        steps = (inputs.astype(np.int64) * int(error) + 8192) >> 14
+        for row in (first, second, third)[:n_sets]:
+            moved = weights[int(row) : int(row) + len(inputs)]
+            moved[:] = np.clip(moved + steps, -int(largest), int(largest))
+
+    return learn
 
 
 def _train_plainly(n: int, n_sets: int = 2) -> Any:
+    learn = _learn_plainly(n_sets)
+
     def train_lanes(weights, first, second, third, inputs, start, error, largest):
-        for lane in range(n):
-            step = (int(error) * int(inputs[int(start) + lane]) + 8192) >> 14
-            for row in (first, second, third)[:n_sets]:
-                moved = int(weights[int(row) + lane]) + step
-                weights[int(row) + lane] = min(max(moved, -int(largest)), int(largest))
+        found = inputs[int(start) : int(start) + n]
+        learn(weights, first, second, third, found, error, largest)
 
     return train_lanes
 
@@ -535,11 +445,11 @@ mix_eight_states = _mix_states_of(LANES, 8)
 mix_seven_states_of_three = _mix_states_of(LANES, 7, 3)
 mix_eight_states_of_three = _mix_states_of(LANES, 8, 3)
 """Return the sum of weight * input over some states, and the constant 256 behind seven or three,
-modulo 2^32; with two or three sets of weights.
+modulo 2^32; with two or three sets of weights. And the inputs, as a vector.
 
-Arguments: states (uint32), slots (uint64), the first lane (uint64), the place of the node's state
+Arguments: states (uint32), slots (uint32), the first lane (uint64), the place of the node's state
 in a slot (uint64), the table of stretched probabilities (int16), weights (int32) and the three
-offsets into them (uint64; the third may be unused). Leaves inputs (int32).
+offsets into them (uint64; the third may be unused).
 """
 
 update_three_states = _update_states_of(FEW_LANES, 3)
@@ -555,29 +465,14 @@ not in use may share a slot.
 prefetch = _prefetch_plainly if _plain else _prefetch
 """Let the processor fetch the line of the cache of a place (uint64) in an array."""
 
-put_eight = _put_eight_plainly if _plain else _put_eight
-"""Put eight numbers into an array of their type from a place (uint64) on, as one vector: a later
-load of them all does not wait until eight stores are through."""
-
-train_few = (_train_plainly if _plain else _train)(FEW_LANES)
 train_lanes = (_train_plainly if _plain else _train)(LANES)
 train_three = (_train_plainly if _plain else _train)(LANES, 3)
-"""Move two times eight (four) weights by (error * input + 2^13) >> 14, within +-`largest`.
+"""Move two (three) times eight weights by (error * input + 2^13) >> 14, within +-`largest`.
 
-Arguments: weights, first and second offset (uint64) into them, inputs (int32) and the offset of
-their first lane (uint64), error (int32), largest (int32).
+Arguments: weights, the offsets (uint64) into them (the third may be unused), inputs (int32) and the
+offset of their first lane (uint64), error (int32), largest (int32).
 """
 
-average_errors = _average_errors_plainly if _plain else _average_errors
-"""Fill `averages` with min((2 (W + N) + NE + NW + WW) >> 3 >> shift, 2047) of eight errors.
-
-Arguments: errors (any integers), the place of the sample's own (uint64) and of those above it
-(uint64), shift and averages, both of the type of the errors.
-"""
-
-note_errors = _note_errors_plainly if _plain else _note_errors
-"""Put min(|value - prediction|, limit) of eight predictions into the errors from a place on.
-
-Arguments: errors (any integers), the place (uint64), predictions, value and limit, all three of
-one type; the limit fits the errors.
-"""
+learn = (_learn_plainly if _plain else _learn)()
+learn_of_three = (_learn_plainly if _plain else _learn)(3)
+"""The same with the inputs as a vector, and as many weights a set as it has lanes."""
