@@ -215,10 +215,10 @@ def look_for_past(
 
 
 def _book_of_past(picture: Picture) -> Codebook | None:
-    from .jpeg_recovery import Recovered  # it compiles; other pictures need not wait
-
     recovered = picture.recovered
-    if not isinstance(recovered, Recovered):
+    if recovered is None or recovered == "unknown":
+        return None
+    if not jpeg_past_coder.has_coefficients(recovered):
         return None
     sizes: dict[Codebook | None, int] = {}
     for book in codebook_store.bundled_codebooks(picture.mode):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .codebook import Codebook
     from .container import Header, Mode, Payload
     from .context_coder import Priors
-    from .jpeg_recovery import Recovered, Unsampled
+    from .jpeg_past_coder import Found
     from .palettes import Palette
     from .tiles import Box, Tile
 
@@ -64,14 +64,14 @@ class Picture(NamedTuple):
         Samples, as `mode` says; indices of a palette image.
     mode : Mode
     palette : Palette or None
-    recovered : Recovered, Unsampled, None or "unknown"
+    recovered : Found, None or "unknown"
         The coefficients of a picture that was a JPEG once, None of others, where that is known.
     """
 
     array: NDArray[Any]
     mode: Mode
     palette: Palette | None = None
-    recovered: Recovered | Unsampled | Literal["unknown"] | None = "unknown"
+    recovered: Found | Literal["unknown"] | None = "unknown"
 
     @property
     def height(self) -> int:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from .container import Mode
     from .jpeg_recovery import Recovered
+    from .jpeg_unrounded_recovery import Unrounded
 
     Images = Sequence[tuple[NDArray[Any], Mode]]
 
@@ -43,7 +44,7 @@ Progress = Callable[[str, int, int], None]
 class Found:
     """The coefficients of an image, and what `_count` has seen of them, compressed."""
 
-    recovered: Recovered
+    recovered: Recovered | Unrounded
     counts: bytes = b""
 
 
@@ -245,14 +246,10 @@ class _Trainer:
 
     def _look_for(self, images: Images, places: Sequence[int]) -> dict[int, Found | None]:
         def find(at: int) -> Found | None:
-            from .jpeg_recovery import Recovered
-
             array, mode = images[at]
             if id(array) not in self._known:
                 found = jpeg_past_coder.recover_past(array, mode, EFFORT)
-                self._known[id(array)] = (
-                    Found(replace(found, boxes=[])) if isinstance(found, Recovered) else None
-                )
+                self._known[id(array)] = _without_boxes(found)
             return self._known[id(array)]
 
         return dict(zip(places, self._pool.map(find, places), strict=True))
@@ -333,6 +330,15 @@ def _n_bytes(
         coefficients, past.tables, past.all_sampling, prior, counts, weights
     )
     return sum(each.nbytes for each in coefficients) if code is None else len(code)
+
+
+def _without_boxes(found: jpeg_past_coder.Found | None) -> Found | None:
+    """Return what training needs of a picture, None where it has no coefficients."""
+    from .jpeg_recovery import Recovered
+
+    if found is None or not jpeg_past_coder.has_coefficients(found):
+        return None
+    return Found(replace(found, boxes=[]) if isinstance(found, Recovered) else found)
 
 
 def _usual_pasts(pictures: Sequence[Found]) -> tuple[Any, ...]:

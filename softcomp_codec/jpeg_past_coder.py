@@ -8,11 +8,11 @@ the exact picture, good ones to small files.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from . import coefficient_coder, jpeg_samples_coder, quantiser_tables
+from . import coefficient_coder, jpeg_samples_coder, jpeg_unrounded_coder, quantiser_tables
 from .arithmetic import NEUTRAL_STATE
 from .container import ByteReader, write_varint
 from .errors import CorruptStreamError, TruncatedStreamError
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from .container import Header, Mode
     from .jpeg_emulation import Component, Past
     from .jpeg_recovery import Recovered, Unsampled
+    from .jpeg_unrounded_recovery import Unrounded
+
+    Found = Recovered | Unsampled | Unrounded
+    """What is found of a JPEG past."""
 
 SMALLEST_SIDE = 16
 SMALLEST_PIXELS = 1 << 12
@@ -60,6 +64,8 @@ REFERENCE_BYTES = 24
 
 EXTENSION = 0
 """The further byte of coder 7 (SPEC 2.4)."""
+
+_NAMES = {(1, 1): "4:4:4", (1, 2): "4:2:2", (2, 2): "4:2:0", (2, 1): "4:4:0"}
 
 _PIXELS_BIT = 8
 _BUFFER_RESERVE = 1 << 17
@@ -104,21 +110,35 @@ def is_far_smaller(array: NDArray[Any], mode: Mode, payload: bytes) -> bool:
 
 def find_past(array: NDArray[Any], mode: Mode) -> Past | None:
     """Return what JPEG a picture seems to have been decoded from, without its coefficients."""
-    from .jpeg_recovery import find_past  # decoding does without
+    from . import jpeg_recovery, jpeg_unrounded_recovery  # decoding does without
 
     picture = _as_components(array, mode)
-    return find_past(picture) if may_win(*picture.shape[:2]) else None
+    if not may_win(*picture.shape[:2]):
+        return None
+    past = jpeg_recovery.find_past(picture)
+    if past is None and (unrounded := jpeg_unrounded_recovery.recover(picture)) is not None:
+        return unrounded.past
+    return past
 
 
-def recover_past(array: NDArray[Any], mode: Mode, effort: int) -> Recovered | Unsampled | None:
+def recover_past(array: NDArray[Any], mode: Mode, effort: int) -> Found | None:
     """Return the coefficients of a picture that was a JPEG once, None of others.
 
     Where coefficients cannot be had, the samples before upsampling.
     """
-    from .jpeg_recovery import recover
+    from . import jpeg_recovery, jpeg_unrounded_recovery
 
     picture = _as_components(array, mode)
-    return recover(picture, effort) if may_win(*picture.shape[:2]) else None
+    if not may_win(*picture.shape[:2]):
+        return None
+    return jpeg_recovery.recover(picture, effort) or jpeg_unrounded_recovery.recover(picture)
+
+
+def has_coefficients(found: Found) -> TypeGuard[Recovered | Unrounded]:
+    """Whether coefficients were found."""
+    from .jpeg_recovery import Unsampled
+
+    return not isinstance(found, Unsampled)
 
 
 def encode_payload(
@@ -138,7 +158,7 @@ def encode_payload(
 def encode_smallest(
     array: NDArray[Any],
     mode: Mode,
-    recovered: Recovered | Unsampled,
+    recovered: Found,
     prior: CoefficientPrior | None,
     *,
     effort: int,
@@ -148,14 +168,17 @@ def encode_smallest(
 
     It is used in any case where it shall not be coded without (`or_without`).
     """
-    from .jpeg_recovery import Recovered
+    from .jpeg_recovery import Recovered, Unsampled
 
     picture = _as_components(array, mode)
-    if not isinstance(recovered, Recovered):
+    if isinstance(recovered, Unsampled):
         payload = jpeg_samples_coder.encode_payload(picture, recovered, effort)
         return None if payload is None else (payload, False)
     starts = [prior, None] if prior is not None and or_without else [prior]
-    payloads = _write_payloads(picture, recovered, starts)
+    if isinstance(recovered, Recovered):
+        payloads = _write_payloads(picture, recovered, starts)
+    else:
+        payloads = jpeg_unrounded_coder.write_payloads(picture, recovered, starts)
     sizes = [
         len(payload) + (REFERENCE_BYTES if start else 0)
         for payload, start in zip(payloads, starts, strict=False)
@@ -212,7 +235,7 @@ def _write_payloads(
     return payloads
 
 
-def n_trial_bytes(recovered: Recovered, prior: CoefficientPrior | None) -> int:
+def n_trial_bytes(recovered: Recovered | Unrounded, prior: CoefficientPrior | None) -> int:
     """Return the bytes of some rows of blocks in the middle: quick, to compare priors."""
     past, luma = recovered.past, recovered.coefficients[0]
     n_rows = min(max(2, TRIAL_BLOCKS // luma.shape[1]), luma.shape[0])
@@ -257,18 +280,30 @@ def describe_payload(
     CorruptStreamError, TruncatedStreamError
         As `decode_payload`.
     """
-    names = {(1, 1): "4:4:4", (1, 2): "4:2:2", (2, 2): "4:2:0", (2, 1): "4:4:0"}
     if payload[:1] == bytes([jpeg_samples_coder.EXTENSION]):
         said = jpeg_samples_coder.describe_payload(payload, header)
         past = said.pop("past")
         repeated = past.upsampling != FANCY
-        return {"subsampling": names[past.sampling], "repeated_samples": repeated, **said}
+        return {"subsampling": _NAMES[past.sampling], "repeated_samples": repeated, **said}
+    if payload[:1] == bytes([jpeg_unrounded_coder.EXTENSION]):
+        said = jpeg_unrounded_coder.describe_payload(payload, header, prior)
+        return {**_said_of(said.pop("past"), prior), **said}
     codes, n_coefficients = _read_codes(payload, header, prior)
     codes.decode()
-    past = codes.past
+    return {
+        **_said_of(codes.past, prior),
+        "exact_blocks": [round(share, 4) for share in codes.exact_blocks],
+        "exact_pixels": round(codes.exact_pixels, 4),
+        "coefficient_bytes": n_coefficients,
+        "correction_bytes": len(codes.data),
+    }
+
+
+def _said_of(past: Past, prior: CoefficientPrior | None) -> dict[str, Any]:
+    """Return what is said of where the picture lies in the JPEG."""
     kinds = [quantiser_tables.LUMA, quantiser_tables.CHROMA, quantiser_tables.CHROMA]
     return {
-        "subsampling": names[past.sampling] if past.n_components == 3 else "gray",
+        "subsampling": _NAMES[past.sampling] if past.n_components == 3 else "gray",
         "repeated_samples": past.upsampling != FANCY and past.sampling != (1, 1),
         "grid": {"rows": past.phase[0], "columns": past.phase[1]},
         "qualities": [quantiser_tables.quality_of(table) for table in past.tables],
@@ -278,23 +313,23 @@ def describe_payload(
         ],
         "tables": [list(table) for table in past.tables],
         "prior": prior is not None,
-        "exact_blocks": [round(share, 4) for share in codes.exact_blocks],
-        "exact_pixels": round(codes.exact_pixels, 4),
-        "coefficient_bytes": n_coefficients,
-        "correction_bytes": len(codes.data),
     }
 
 
 def _open(payload: bytes) -> ByteReader:
     reader = ByteReader(payload, "payload")
     if (number := reader.take(1, "coder")[0]) != EXTENSION:
-        raise CorruptStreamError(f"payload, byte 0: coder 7 with number {number}, expected 0 or 1")
+        raise CorruptStreamError(
+            f"payload, byte 0: coder 7 with number {number}, expected 0, 1 or 2"
+        )
     return reader
 
 
 def _decode(payload: bytes, header: Header, prior: CoefficientPrior | None) -> NDArray[Any]:
     if payload[:1] == bytes([jpeg_samples_coder.EXTENSION]):
         return jpeg_samples_coder.decode_payload(payload, header)
+    if payload[:1] == bytes([jpeg_unrounded_coder.EXTENSION]):
+        return jpeg_unrounded_coder.decode_payload(payload, header, prior)
     return _read_codes(payload, header, prior)[0].decode()
 
 

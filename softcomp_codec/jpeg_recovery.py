@@ -256,7 +256,7 @@ def _know(picture: NDArray[Any]) -> _Known | None:
 def _likely_pasts(known: _Known) -> Iterator[Past]:
     """Yield pasts with their tables, the likeliest first."""
     n_components = len(known.boxes)
-    luma_phase = _grid(known.guess[0])
+    luma_phase = find_grid(known.guess[0])
     if luma_phase is None:
         return
     if n_components == 1:
@@ -318,7 +318,7 @@ def _past(sampling: tuple[int, int], phase: tuple[int, int], tables: tuple[Table
     return Past(sampling, phase, (cut, cut), FANCY, tables)
 
 
-def _grid(plane: Component) -> tuple[int, int] | None:
+def find_grid(plane: Component) -> tuple[int, int] | None:
     """Return the phase of the grid of 8 x 8 blocks in a plane, None where it shows none.
 
     Blocks of the right grid have more coefficients that are nearly 0.

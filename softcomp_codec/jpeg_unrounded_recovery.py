@@ -1,0 +1,221 @@
+"""Coefficients of pictures whose JPEG decoder did not round the samples (the encoder's search).
+
+pixels -> luma and chroma with fractions, of which rounding pixels leaves a fifth of a level of
+noise -> DCT of the blocks -> quantiser steps -> coefficients. All arithmetic is that of integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from . import quantiser_estimation
+from .jpeg_emulation import BLOCK, FANCY, Past
+from .jpeg_recovery import find_grid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .jpeg_emulation import Coefficients, Component
+    from .quantiser_tables import Table
+
+_COMPONENTS = (
+    (19595, 38470, 7471, -(128 << 16)),
+    (-11059, -21709, 32768, 0),
+    (32768, -27439, -5329, 0),
+)
+"""Shares of red, green and blue in Y, Cb and Cr, and what is added, in 65536ths."""
+
+_ONE = 1 << 12
+"""Coefficients are in 4096ths."""
+
+_NOTHING = 3686
+"""0.9: rounding noise has a deviation of 0.2."""
+
+
+class _Trust(NamedTuple):
+    """When a frequency's coefficients are multiples of a step.
+
+    Attributes
+    ----------
+    share : int
+        Percent of them that must be near one.
+    near, part : int
+        Nearer than either this or one in so many parts of the step.
+    """
+
+    share: int
+    near: int
+    part: int
+
+
+_DOUBTFUL, _CERTAIN = _Trust(62, 1638, 12), _Trust(90, 2540, 8)
+"""For all blocks, and for those that do not contradict what all say."""
+
+_LARGEST_STEP = 255
+_UNKNOWN_STEP = 127
+"""Of frequencies that have no coefficients."""
+
+_FEWEST, _RARE = 3, 50
+"""A frequency with fewer coefficients, or without a step and with fewer than one in so many blocks,
+has none."""
+
+_MOST_LOOKED_AT = 400
+
+_MOST_WRONG = 2
+"""A block with more coefficients that are no multiples tells nothing."""
+
+_TELLING, _LEAST_TELLING = 20, 6
+"""So many frequencies must have a step above 1, each with so many coefficients."""
+
+
+@dataclass(frozen=True)
+class Unrounded:
+    """What was found.
+
+    Attributes
+    ----------
+    past : Past
+        Of three components, none of them subsampled.
+    coefficients : list of ndarray, int16, (blocks down, blocks across, 64)
+    """
+
+    past: Past
+    coefficients: list[Coefficients]
+
+
+def recover(picture: NDArray[Any]) -> Unrounded | None:
+    """Return the coefficients of a picture that was a JPEG once, None of others.
+
+    Parameters
+    ----------
+    picture : ndarray, uint8, (H, W, 3)
+        Gray pictures, (H, W), have none: their samples are the pixels.
+    """
+    if picture.ndim == 2:
+        return None
+    luma = _component(picture, 0)
+    phase = find_grid((luma + 32) >> 6)
+    if phase is None:
+        return None
+    is_inside: Any = (picture > 0) & (picture < 255)
+    clean = _blocks(is_inside.all(axis=2), phase).all(axis=2)
+    shape = clean.shape
+    clean = clean.reshape(-1)
+    told = _transform(luma, phase)
+    table, n_telling = _steps(told[clean])
+    if n_telling < _LEAST_TELLING:
+        return None
+    chroma = [_transform(_component(picture, index), phase) for index in (1, 2)]
+    of_chroma, _ = _steps(np.concatenate([each[clean] for each in chroma]))
+    tables = table, of_chroma, of_chroma
+    coefficients = [
+        _quantised(each, steps).reshape(*shape, BLOCK * BLOCK)
+        for each, steps in zip((told, *chroma), tables, strict=True)
+    ]
+    return Unrounded(Past((1, 1), phase, (False, False), FANCY, tables), coefficients)
+
+
+def _component(picture: NDArray[Any], index: int) -> Component:
+    """Return Y, Cb or Cr in 64ths, about 0."""
+    red, green, blue, offset = _COMPONENTS[index]
+    pixels = picture.astype(np.int32)
+    total = pixels[:, :, 0] * red + pixels[:, :, 1] * green + pixels[:, :, 2] * blue
+    plane: Component = (total + (offset + (1 << 9))) >> 10
+    return plane
+
+
+def _blocks(plane: NDArray[Any], phase: tuple[int, int]) -> NDArray[Any]:
+    """Return (blocks down, blocks across, 64) of a plane, continued by its margins."""
+    margins = [
+        (before, -(before + side) % BLOCK) for before, side in zip(phase, plane.shape, strict=True)
+    ]
+    plane = np.pad(plane, margins, "edge")
+    n_down, n_across = plane.shape[0] // BLOCK, plane.shape[1] // BLOCK
+    parts = plane.reshape(n_down, BLOCK, n_across, BLOCK).transpose(0, 2, 1, 3)
+    return parts.reshape(n_down, n_across, BLOCK * BLOCK)
+
+
+def _transform(plane: Component, phase: tuple[int, int]) -> NDArray[np.int32]:
+    """Return the DCT of all blocks, (n, 64), in 4096ths."""
+    blocks = _blocks(plane, phase).reshape(-1, BLOCK * BLOCK)
+    return (quantiser_estimation.transform(blocks) + 16) >> 5
+
+
+def _steps(told: NDArray[np.int32]) -> tuple[Table, int]:
+    """Return the quantiser steps that blocks tell, and how many frequencies tell one above 1.
+
+    What only blocks tell that others contradict, such as retouched ones, counts little.
+    """
+    steps, n_telling = _steps_of(told, _DOUBTFUL)
+    for _ in range(2):
+        if n_telling < _LEAST_TELLING:
+            break
+        wrong = (_distances(told, steps) > _tolerances(steps, _CERTAIN)).sum(axis=1) > _MOST_WRONG
+        if wrong.all():
+            break
+        steps, n_telling = _steps_of(told[~wrong], _CERTAIN)
+    return tuple(steps), n_telling
+
+
+def _steps_of(told: NDArray[np.int32], trust: _Trust) -> tuple[list[int], int]:
+    steps, n_telling = [], 0
+    for frequency, column in enumerate(told.T):
+        # that of the first coefficients has an offset, and differences none
+        sizes = np.abs(
+            np.diff(column[: len(column) & ~1].reshape(-1, 2)) if not frequency else column
+        )
+        found = np.sort(sizes[sizes > _NOTHING].reshape(-1))
+        step = (
+            _step(found[:: -(-len(found) // _MOST_LOOKED_AT)], trust)
+            if len(found) >= _FEWEST
+            else 1
+        )
+        if step == 1 and len(found) * _RARE < len(told):
+            step = _UNKNOWN_STEP
+        steps.append(step)
+        n_telling += 1 < step < _UNKNOWN_STEP and len(found) >= _TELLING
+    return steps, n_telling
+
+
+def _step(sizes: NDArray[np.int32], trust: _Trust) -> int:
+    """Return the largest step of which nearly all sizes, in order, are multiples; 1 of none."""
+    tenth = int(sizes[len(sizes) // 10])
+    highest = min(_LARGEST_STEP, tenth * 8 // (7 * _ONE) + 1)
+    steps = np.arange(1, highest + 1)
+    distances = _distances(sizes[:, None], steps)
+    n_near = (distances < _tolerances(steps, trust)).sum(axis=0)
+    fitting = steps[(100 * n_near >= trust.share * len(sizes)) & (steps * _ONE * 7 // 8 <= tenth)]
+    if not len(fitting):
+        return 1
+    likely = fitting[2 * fitting > fitting[-1]]  # others divide those
+    return int(likely[distances.sum(axis=0)[likely - 1].argmin()])
+
+
+def _distances(told: NDArray[np.int32], steps: Any) -> NDArray[np.int32]:
+    """Return how far coefficients are from the nearest multiples of steps, column by column."""
+    whole = np.array(steps, np.int32) * np.int32(_ONE)
+    rest = np.abs(told) % whole
+    distances: NDArray[np.int32] = np.minimum(rest, whole - rest)
+    return distances
+
+
+def _tolerances(steps: Any, trust: _Trust) -> NDArray[np.int32]:
+    """Return up to which distance a coefficient is a multiple of a step."""
+    parts = np.array(steps, np.int32) * np.int32(_ONE) // trust.part
+    tolerances: NDArray[np.int32] = np.maximum(trust.near, parts)
+    return tolerances
+
+
+def _quantised(told: NDArray[np.int32], table: Table) -> Coefficients:
+    """Return the nearest multiples of the steps, offsets of the decoder's rounding taken off."""
+    steps = np.array(table, np.int64) * _ONE
+    offsets = np.zeros(BLOCK * BLOCK, np.int64)
+    for _ in range(2):
+        nearest = (2 * (told - offsets) + steps) // (2 * steps)
+        offsets = (told - nearest * steps).sum(axis=0) // len(told)
+    nearest = (2 * (told - offsets) + steps) // (2 * steps)
+    coefficients: Coefficients = np.clip(nearest, -32768, 32767).astype(np.int16)
+    return coefficients
