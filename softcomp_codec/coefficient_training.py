@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from .container import Mode
     from .jpeg_recovery import Recovered
-    from .jpeg_unrounded_recovery import Unrounded
+    from .jpeg_unrounded_coder import Unrounded
 
     Images = Sequence[tuple[NDArray[Any], Mode]]
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .container import Header, Mode
     from .jpeg_emulation import Component, Past
     from .jpeg_recovery import Recovered, Unsampled
-    from .jpeg_unrounded_recovery import Unrounded
+    from .jpeg_unrounded_coder import Unrounded
 
     Found = Recovered | Unsampled | Unrounded
     """What is found of a JPEG past."""
@@ -178,7 +178,7 @@ def encode_smallest(
     if isinstance(recovered, Recovered):
         payloads = _write_payloads(picture, recovered, starts)
     else:
-        payloads = jpeg_unrounded_coder.write_payloads(picture, recovered, starts)
+        payloads = jpeg_unrounded_coder.write_payloads(picture, recovered, starts, effort)
     sizes = [
         len(payload) + (REFERENCE_BYTES if start else 0)
         for payload, start in zip(payloads, starts, strict=False)

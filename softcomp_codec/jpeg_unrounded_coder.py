@@ -1,22 +1,25 @@
 """Pictures whose JPEG decoder did not round the samples (SPEC 5J.9).
 
-quantised coefficients -> samples with fractions -> predicted pixels, and what those leave -> bits,
-and back. Finding the coefficients is in `jpeg_unrounded_recovery`.
+quantised coefficients -> samples with fractions -> the pixels that the decoder made of them; the
+picture, retouched or not, follows those as a frame follows another -> bits, and back. Finding the
+coefficients is in `jpeg_unrounded_recovery`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import coefficient_coder
-from .arithmetic import NEUTRAL_STATE
-from .container import ByteReader, write_varint
+from . import coefficient_coder, container, context_coder
+from .container import ByteReader, Header, write_varint
 from .errors import CorruptStreamError, TruncatedStreamError
-from .jpeg_emulation import FANCY, invert_transform
+from .jpeg_emulation import BLOCK, FANCY, invert_transform
 from .jpeg_pasts import read_past, write_past
-from .kernels import entropy_kernels, remainder_kernels, status
+from .kernels import unrounded_kernels as kernels
+from .kernels.unrounded_kernels import PLAIN, SCALED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,34 +27,95 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .coefficient_prior import CoefficientPrior
-    from .container import Header
-    from .jpeg_emulation import Coefficients, Component, Past
-    from .jpeg_unrounded_recovery import Unrounded
+    from .container import Payload
+    from .jpeg_emulation import Coefficients, Past
 
 EXTENSION = 2
 """The further byte of coder 7 (SPEC 2.4)."""
 
-_BUFFER_RESERVE = 1 << 17
+DECODERS = {PLAIN: "exact", SCALED: "scaled"}
+"""Names of the decoders, for reports."""
+
+_SCALES = (16384, 22725, 21407, 19266, 16384, 12873, 8867, 4520)
+"""Scale of each frequency of a dimension, in 16384ths (SPEC 5J.9)."""
+
+
+@dataclass(frozen=True)
+class Unrounded:
+    """What was found of a picture whose decoder did not round the samples.
+
+    Attributes
+    ----------
+    past : Past
+        Of three components, none of them subsampled.
+    decoder : int
+        `PLAIN` or `SCALED`.
+    coefficients : list of ndarray, int16, (blocks down, blocks across, 64)
+    """
+
+    past: Past
+    decoder: int
+    coefficients: list[Coefficients]
+
+
+class _Parts(NamedTuple):
+    """What a payload holds."""
+
+    past: Past
+    decoder: int
+    code: bytes
+    rest: bytes
+
+
+def render(found: Unrounded, height: int, width: int) -> NDArray[np.uint8]:
+    """Return the picture that the decoder makes of coefficients, (H, W, 3) (SPEC 5J.9)."""
+    samples = []
+    for blocks, table in zip(found.coefficients, found.past.tables, strict=True):
+        shape = blocks.shape[0] * BLOCK, blocks.shape[1] * BLOCK
+        if found.decoder == PLAIN:
+            samples.append(invert_transform(blocks, table, shape))
+            continue
+        plane = np.empty(shape, np.int32)
+        factors = np.array(table, np.int64) * _scales()
+        kernels.invert_scaled_blocks(np.ascontiguousarray(blocks), factors, plane)
+        samples.append(plane)
+    picture: NDArray[np.uint8] = np.empty((height, width, 3), np.uint8)
+    kernels.convert_unrounded(*samples, found.decoder, *found.past.phase, picture)
+    return picture
+
+
+@cache
+def _scales() -> NDArray[np.int64]:
+    """Return the scales of all 64 coefficients, in 4096ths and in fourths of a sample."""
+    ones = np.array(_SCALES, np.int64)
+    return ((ones[:, None] * ones[None, :] + (1 << 13)) >> 14).reshape(-1)
 
 
 def write_payloads(
-    picture: NDArray[Any], found: Unrounded, starts: Sequence[CoefficientPrior | None]
+    picture: NDArray[Any],
+    found: Unrounded,
+    starts: Sequence[CoefficientPrior | None],
+    effort: int,
 ) -> list[bytes]:
     """Return the payload of an (H, W, 3) picture from each start; none where it is too large.
 
     Inverse of `decode_payload` (SPEC 5J.9).
     """
-    past, coefficients = found.past, found.coefficients
-    tail = _code_remainders(picture, past, coefficients)
+    rest = context_coder.encode_payload(
+        picture, _MODE, effort=effort, previous=render(found, *picture.shape[:2])
+    )
+    if rest is None:
+        return []
     payloads = []
     for prior in starts:
         code = coefficient_coder.encode_coefficients(
-            coefficients, past.tables, past.all_sampling, prior
+            found.coefficients, found.past.tables, found.past.all_sampling, prior
         )
-        if code is None or tail is None:
+        if code is None:
             return []
-        head = bytes([EXTENSION]) + write_past(past, prior.tables if prior else ())
-        payloads.append(head + write_varint(len(code)) + code + tail)
+        head = bytes([EXTENSION, found.decoder])
+        head += write_past(found.past, prior.tables if prior else ()) + write_varint(len(code))
+        payloads.append(head + code + rest)
     return payloads
 
 
@@ -64,29 +128,32 @@ def decode_payload(
     ------
     CorruptStreamError, TruncatedStreamError
     """
-    past, code, tail = _read(payload, header, prior)
-    height, width = header.height, header.width
-    shapes = [past.block_shape(index, height, width) for index in range(3)]
-    coefficients = coefficient_coder.decode_coefficients(
-        code, shapes, past.tables, past.all_sampling, prior
-    )
-    return _decode_remainders(tail, past, coefficients, height, width)
+    return _decode(_read(payload, header, prior), header, prior)[1]
 
 
 def describe_payload(
     payload: bytes, header: Header, prior: CoefficientPrior | None = None
 ) -> dict[str, Any]:
-    """Return what a payload says of the JPEG, for reports."""
-    past, code, tail = _read(payload, header, prior)
-    return {"past": past, "coefficient_bytes": len(code), "remainder_bytes": len(tail)}
+    """Return what a payload says of the JPEG, for reports; it is decoded."""
+    parts = _read(payload, header, prior)
+    rendered, picture = _decode(parts, header, prior)
+    return {
+        "past": parts.past,
+        "decoder": DECODERS[parts.decoder],
+        "exact_pixels": round(float((rendered == picture).all(axis=2).mean()), 4),
+        "coefficient_bytes": len(parts.code),
+        "remainder_bytes": len(parts.rest),
+    }
 
 
-def _read(
-    payload: bytes, header: Header, prior: CoefficientPrior | None
-) -> tuple[Past, bytes, bytes]:
-    """Return the past, the coefficients' code and the remainders'."""
+_MODE = container.MODES[2]
+
+
+def _read(payload: bytes, header: Header, prior: CoefficientPrior | None) -> _Parts:
     reader = ByteReader(payload, "payload")
-    reader.take(1, "coder")
+    _, decoder = reader.take(2, "decoder of a JPEG past")
+    if decoder not in DECODERS:
+        raise CorruptStreamError(f"payload, byte 1: decoder {decoder}, expected 0 or 1")
     past = read_past(reader, header.mode.n_planes, prior.tables if prior else ())
     if past.n_components != 3 or past.sampling != (1, 1) or past.upsampling != FANCY:
         raise CorruptStreamError("payload: samples with fractions of a gray or subsampled picture")
@@ -97,59 +164,20 @@ def _read(
             f"payload: {left} bytes are left, expected {n_bytes} of coefficients"
         )
     code = reader.take(n_bytes, "coefficients")
-    return past, code, payload[reader.offset :]
+    return _Parts(past, decoder, code, payload[reader.offset :])
 
 
-def _samples(
-    past: Past, coefficients: Sequence[Coefficients], height: int, width: int
-) -> list[Component]:
-    """Return the components' samples in 64ths (SPEC 5J.3)."""
-    shape = past.component_shape(0, height, width)
-    return [
-        invert_transform(blocks, table, shape)
-        for blocks, table in zip(coefficients, past.tables, strict=True)
-    ]
-
-
-def _states() -> NDArray[np.uint32]:
-    return np.full(remainder_kernels.N_REMAINDER_STATES, NEUTRAL_STATE, np.uint32)
-
-
-def _code_remainders(
-    picture: NDArray[Any], past: Past, coefficients: Sequence[Coefficients]
-) -> bytes | None:
-    """Return the remainders' code, None where it is larger than the samples."""
-    samples = _samples(past, coefficients, *picture.shape[:2])
-    data = np.empty(picture.size + _BUFFER_RESERVE, np.uint8)
-    interval = np.array([0, 0xFFFFFFFF, 0, 0], np.int64)
-    result, _ = remainder_kernels.code_remainders(
-        *samples, *past.phase, picture.copy(), _states(), interval, data, False
+def _decode(
+    parts: _Parts, header: Header, prior: CoefficientPrior | None
+) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    """Return what the decoder makes of the coefficients, and the picture."""
+    past, (height, width) = parts.past, (header.height, header.width)
+    shapes = [past.block_shape(index, height, width) for index in range(3)]
+    coefficients = coefficient_coder.decode_coefficients(
+        parts.code, shapes, past.tables, past.all_sampling, prior
     )
-    if result != status.OK:
-        return None
-    end = entropy_kernels.finish_arithmetic(interval[:2].copy(), data, int(interval[3]))
-    return data[: int(end)].tobytes()
-
-
-def _decode_remainders(
-    tail: bytes, past: Past, coefficients: Sequence[Coefficients], height: int, width: int
-) -> NDArray[Any]:
-    """Return the picture; inverse of `_code_remainders`."""
-    samples = _samples(past, coefficients, height, width)
-    data = np.frombuffer(bytearray(tail), np.uint8)
-    start = int.from_bytes(tail[:4].ljust(4, b"\0"), "big")
-    interval = np.array([0, 0xFFFFFFFF, start, 4], np.int64)
-    picture = np.zeros((height, width, 3), np.uint8)
-    result, row = remainder_kernels.code_remainders(
-        *samples, *past.phase, picture, _states(), interval, data, True
-    )
-    end = int(entropy_kernels.end_of_arithmetic(interval[:2], int(interval[3])))
-    if result == status.TRUNCATED or (result == status.OK and len(tail) < end):
-        raise TruncatedStreamError(f"payload, remainders, row {row}: the code ends too early")
-    if result != status.OK:
-        raise CorruptStreamError(f"payload, remainders, row {row}: a pixel is outside 0..255")
-    if len(tail) > end:
-        raise CorruptStreamError(
-            f"payload: {len(tail) - end} bytes follow the end of the remainders"
-        )
-    return picture
+    rendered = render(Unrounded(past, parts.decoder, coefficients), height, width)
+    rest: Payload = parts.rest
+    plain = Header(_MODE, width, height, container.CONTEXT, b"", 0)
+    picture, _ = context_coder.decode_payload(rest, plain, previous=rendered)
+    return rendered, picture

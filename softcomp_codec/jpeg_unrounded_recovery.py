@@ -6,14 +6,15 @@ noise -> DCT of the blocks -> quantiser steps -> coefficients. All arithmetic is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import quantiser_estimation
+from . import quantiser_estimation, quantiser_tables
 from .jpeg_emulation import BLOCK, FANCY, Past
 from .jpeg_recovery import find_grid
+from .jpeg_unrounded_coder import DECODERS, Unrounded, render
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,6 +55,8 @@ class _Trust(NamedTuple):
 _DOUBTFUL, _CERTAIN = _Trust(62, 1638, 12), _Trust(90, 2540, 8)
 """For all blocks, and for those that do not contradict what all say."""
 
+_KINDS = (quantiser_tables.LUMA, quantiser_tables.CHROMA, quantiser_tables.CHROMA)
+
 _LARGEST_STEP = 255
 _UNKNOWN_STEP = 127
 """Of frequencies that have no coefficients."""
@@ -67,23 +70,14 @@ _MOST_LOOKED_AT = 400
 _MOST_WRONG = 2
 """A block with more coefficients that are no multiples tells nothing."""
 
+_LEAST_AGREEING, _AGREEING_SHARE = 4, 70
+"""So many steps, and percent of those that are told, make a usual table likely."""
+
+_LEAST_EXACT = 10
+"""Percent of the pixels that one of the decoders must give."""
+
 _TELLING, _LEAST_TELLING = 20, 6
 """So many frequencies must have a step above 1, each with so many coefficients."""
-
-
-@dataclass(frozen=True)
-class Unrounded:
-    """What was found.
-
-    Attributes
-    ----------
-    past : Past
-        Of three components, none of them subsampled.
-    coefficients : list of ndarray, int16, (blocks down, blocks across, 64)
-    """
-
-    past: Past
-    coefficients: list[Coefficients]
 
 
 def recover(picture: NDArray[Any]) -> Unrounded | None:
@@ -105,17 +99,31 @@ def recover(picture: NDArray[Any]) -> Unrounded | None:
     shape = clean.shape
     clean = clean.reshape(-1)
     told = _transform(luma, phase)
-    table, n_telling = _steps(told[clean])
+    steps, n_telling, clean = _steps(told, clean)
     if n_telling < _LEAST_TELLING:
         return None
+    number = _usual_table(steps, quantiser_tables.LUMA)
     chroma = [_transform(_component(picture, index), phase) for index in (1, 2)]
-    of_chroma, _ = _steps(np.concatenate([each[clean] for each in chroma]))
-    tables = table, of_chroma, of_chroma
+    both = np.concatenate(chroma)
+    of_chroma, _, _ = _steps(both, np.concatenate([clean, clean]))
+    tables: tuple[Table, ...] = (tuple(steps), tuple(of_chroma), tuple(of_chroma))
+    if number is not None:
+        tables = tuple(tuple(_usual_tables(kind)[number].tolist()) for kind in _KINDS)
     coefficients = [
-        _quantised(each, steps).reshape(*shape, BLOCK * BLOCK)
-        for each, steps in zip((told, *chroma), tables, strict=True)
+        _quantised(each, table).reshape(*shape, BLOCK * BLOCK)
+        for each, table in zip((told, *chroma), tables, strict=True)
     ]
-    return Unrounded(Past((1, 1), phase, (False, False), FANCY, tables), coefficients)
+    past = Past((1, 1), phase, (False, False), FANCY, tables)
+    found = [Unrounded(past, decoder, coefficients) for decoder in DECODERS]
+    shares = [_exact_percent(picture, each) for each in found]
+    best = max(range(len(found)), key=shares.__getitem__)
+    return found[best] if shares[best] >= _LEAST_EXACT else None
+
+
+def _exact_percent(picture: NDArray[Any], found: Unrounded) -> int:
+    """Return how many percent of the pixels the decoder makes of the coefficients."""
+    is_exact: Any = (render(found, *picture.shape[:2]) == picture).all(axis=2)
+    return 100 * int(is_exact.sum()) // int(is_exact.size)
 
 
 def _component(picture: NDArray[Any], index: int) -> Component:
@@ -144,20 +152,47 @@ def _transform(plane: Component, phase: tuple[int, int]) -> NDArray[np.int32]:
     return (quantiser_estimation.transform(blocks) + 16) >> 5
 
 
-def _steps(told: NDArray[np.int32]) -> tuple[Table, int]:
-    """Return the quantiser steps that blocks tell, and how many frequencies tell one above 1.
+def _steps(
+    told: NDArray[np.int32], clean: NDArray[np.bool_]
+) -> tuple[list[int], int, NDArray[np.bool_]]:
+    """Return the quantiser steps that clean blocks tell, and how many frequencies tell one above 1.
 
-    What only blocks tell that others contradict, such as retouched ones, counts little.
+    And those blocks without the ones that others contradict, such as retouched ones.
     """
-    steps, n_telling = _steps_of(told, _DOUBTFUL)
+    steps, n_telling = _steps_of(told[clean], _DOUBTFUL)
+    agree = clean
     for _ in range(2):
         if n_telling < _LEAST_TELLING:
             break
-        wrong = (_distances(told, steps) > _tolerances(steps, _CERTAIN)).sum(axis=1) > _MOST_WRONG
-        if wrong.all():
+        n_wrong = (_distances(told, steps) > _tolerances(steps, _CERTAIN)).sum(axis=1)
+        agree = clean & (n_wrong <= _MOST_WRONG)
+        if not agree.any():
             break
-        steps, n_telling = _steps_of(told[~wrong], _CERTAIN)
-    return tuple(steps), n_telling
+        steps, n_telling = _steps_of(told[agree], _CERTAIN)
+    return steps, n_telling, agree
+
+
+@cache
+def _usual_tables(kind: int) -> NDArray[np.int64]:
+    """Return tables that are usual: libjpeg's, and the same rounded down, with steps of 2 or more.
+
+    Encoders of the latter sort are as old as decoders that do not round samples.
+    """
+    tables = [quantiser_tables.libjpeg_table(kind, quality) for quality in range(100, 0, -1)]
+    base = np.array(quantiser_tables.libjpeg_table(kind, 50))
+    tables += [tuple(np.maximum(base * scale // 100, 2).tolist()) for scale in range(1, 201)]
+    return np.array(tables, np.int64)
+
+
+def _usual_table(steps: list[int], kind: int) -> int | None:
+    """Return the usual table that agrees with most steps that are told, None without."""
+    usual, told = _usual_tables(kind), np.array(steps)
+    tells = (told > 1) & (told != _UNKNOWN_STEP)
+    n_agree = (usual[:, tells] == told[tells]).sum(axis=1)
+    best = int(n_agree.argmax())
+    if n_agree[best] < _LEAST_AGREEING or 100 * n_agree[best] < _AGREEING_SHARE * tells.sum():
+        return None
+    return best
 
 
 def _steps_of(told: NDArray[np.int32], trust: _Trust) -> tuple[list[int], int]:
