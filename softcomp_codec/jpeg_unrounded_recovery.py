@@ -70,8 +70,15 @@ _MOST_LOOKED_AT = 400
 _MOST_WRONG = 2
 """A block with more coefficients that are no multiples tells nothing."""
 
-_LEAST_AGREEING, _AGREEING_SHARE = 4, 70
-"""So many steps, and percent of those that are told, make a usual table likely."""
+_BUSY = 16
+"""A block with so many coefficients tells a table."""
+
+_FEWEST_ABOVE = 48
+"""So many steps of a usual table must be above 1."""
+
+_MOST_BUSY, _FEWEST_FITTING, _FITTING_SHARE = 256, 16, 8
+"""Of so many busy blocks so many must fit a usual table, and so many percent; others may have been
+retouched."""
 
 _LEAST_EXACT = 10
 """Percent of the pixels that one of the decoders must give."""
@@ -99,16 +106,10 @@ def recover(picture: NDArray[Any]) -> Unrounded | None:
     shape = clean.shape
     clean = clean.reshape(-1)
     told = _transform(luma, phase)
-    steps, n_telling, clean = _steps(told, clean)
-    if n_telling < _LEAST_TELLING:
-        return None
-    number = _usual_table(steps, quantiser_tables.LUMA)
     chroma = [_transform(_component(picture, index), phase) for index in (1, 2)]
-    both = np.concatenate(chroma)
-    of_chroma, _, _ = _steps(both, np.concatenate([clean, clean]))
-    tables: tuple[Table, ...] = (tuple(steps), tuple(of_chroma), tuple(of_chroma))
-    if number is not None:
-        tables = tuple(tuple(_usual_tables(kind)[number].tolist()) for kind in _KINDS)
+    tables = _usual_tables_of(told[clean]) or _own_tables(told, chroma, clean)
+    if tables is None:
+        return None
     coefficients = [
         _quantised(each, table).reshape(*shape, BLOCK * BLOCK)
         for each, table in zip((told, *chroma), tables, strict=True)
@@ -184,15 +185,32 @@ def _usual_tables(kind: int) -> NDArray[np.int64]:
     return np.array(tables, np.int64)
 
 
-def _usual_table(steps: list[int], kind: int) -> int | None:
-    """Return the usual table that agrees with most steps that are told, None without."""
-    usual, told = _usual_tables(kind), np.array(steps)
-    tells = (told > 1) & (told != _UNKNOWN_STEP)
-    n_agree = (usual[:, tells] == told[tells]).sum(axis=1)
-    best = int(n_agree.argmax())
-    if n_agree[best] < _LEAST_AGREEING or 100 * n_agree[best] < _AGREEING_SHARE * tells.sum():
+def _usual_tables_of(told: NDArray[np.int32]) -> tuple[Table, ...] | None:
+    """Return the usual tables that some of the luma's blocks are multiples of, None without any."""
+    busy = told[(np.abs(told) > 2 * _ONE).sum(axis=1) >= _BUSY]
+    busy = busy[:: -(-len(busy) // _MOST_BUSY) or 1]
+    n_fitting = []
+    for table in _usual_tables(quantiser_tables.LUMA):
+        fits = (_distances(busy, table) > _tolerances(table, _CERTAIN)).sum(axis=1) <= _MOST_WRONG
+        # what is all zeros fits any steps
+        fits &= (2 * np.abs(busy) > table * _ONE).sum(axis=1) >= _BUSY
+        fits &= (table > 1).sum() >= _FEWEST_ABOVE  # whatever there is fits steps of 1
+        n_fitting.append(int(fits.sum()))
+    best = int(np.argmax(n_fitting))
+    if n_fitting[best] < _FEWEST_FITTING or 100 * n_fitting[best] < _FITTING_SHARE * len(busy):
         return None
-    return best
+    return tuple(tuple(_usual_tables(kind)[best].tolist()) for kind in _KINDS)
+
+
+def _own_tables(
+    told: NDArray[np.int32], chroma: list[NDArray[np.int32]], clean: NDArray[np.bool_]
+) -> tuple[Table, ...] | None:
+    """Return tables step by step, as clean blocks tell them, None where these tell nothing."""
+    steps, n_telling, agree = _steps(told, clean)
+    if n_telling < _LEAST_TELLING:
+        return None
+    of_chroma, _, _ = _steps(np.concatenate(chroma), np.concatenate([agree, agree]))
+    return tuple(steps), tuple(of_chroma), tuple(of_chroma)
 
 
 def _steps_of(told: NDArray[np.int32], trust: _Trust) -> tuple[list[int], int]:
