@@ -20,6 +20,7 @@ from .jpeg_emulation import BLOCK, FANCY, invert_transform
 from .jpeg_pasts import read_past, write_past
 from .kernels import unrounded_kernels as kernels
 from .kernels.unrounded_kernels import PLAIN, SCALED
+from .worker_threads import in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,17 +102,23 @@ def write_payloads(
 
     Inverse of `decode_payload` (SPEC 5J.9).
     """
-    rest = context_coder.encode_payload(
-        picture, _MODE, effort=effort, previous=render(found, *picture.shape[:2])
-    )
-    if rest is None:
-        return []
+
+    def code_coefficients() -> list[bytes | None]:
+        return [
+            coefficient_coder.encode_coefficients(
+                found.coefficients, found.past.tables, found.past.all_sampling, prior
+            )
+            for prior in starts
+        ]
+
+    def code_rest() -> bytes | None:
+        rendered = render(found, *picture.shape[:2])
+        return context_coder.encode_payload(picture, _MODE, effort=effort, previous=rendered)
+
+    codes, rest = in_parallel(code_coefficients, code_rest)
     payloads = []
-    for prior in starts:
-        code = coefficient_coder.encode_coefficients(
-            found.coefficients, found.past.tables, found.past.all_sampling, prior
-        )
-        if code is None:
+    for prior, code in zip(starts, codes, strict=True):
+        if code is None or rest is None:
             return []
         head = bytes([EXTENSION, found.decoder])
         head += write_past(found.past, prior.tables if prior else ()) + write_varint(len(code))
