@@ -153,9 +153,6 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
     is_narrow = number is np.int32
     error_number = np.int16 if is_narrow else np.int64
     n_lanes = np.uint64(FEW_LANES if few else 2 * LANES if many else LANES)
-    sum_shares = sum_seven_shares if least else sum_six_shares
-    first_plane_two = _first_plane_two_least if least else _first_plane_two
-    later_other_plane_two = _later_other_plane_two_least if least else _later_other_plane_two
     n_unary = N_UNARY if is_narrow else WIDE_N_UNARY
     largest_weight = np.int32(32768 if many else 65536)
 
@@ -299,10 +296,17 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                 subs = vector_of(
                     s_fast, s_median, s_trained, fourth, s_gradient, s_slow, s_least, none
                 )
-                total, weighted = sum_shares(
-                    errors, above, west_errors, far_west_errors, error_number(scale), blend, base,
-                    s_fast, s_median, s_trained, fourth, s_gradient, s_slow, s_least,
-                )  # fmt: skip
+                # helpers as variables outside of the kernel would keep it from the cache
+                if least:
+                    total, weighted = sum_seven_shares(
+                        errors, above, west_errors, far_west_errors, error_number(scale), blend,
+                        base, s_fast, s_median, s_trained, fourth, s_gradient, s_slow, s_least,
+                    )  # fmt: skip
+                else:
+                    total, weighted = sum_six_shares(
+                        errors, above, west_errors, far_west_errors, error_number(scale), blend,
+                        base, s_fast, s_median, s_trained, fourth, s_gradient, s_slow, s_least,
+                    )  # fmt: skip
                 blended = base + np.int64(np.uint64(max(weighted, np.int64(0))) // np.uint64(total))
                 texture = texture_of(near, number(blended - np.int64(w16)))
                 fine = np.int64(0)
@@ -348,7 +352,12 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                         term_one = _first_plane_one(
                             gaps, neighbours, number(tone), none, none, none
                         )
-                        term_two = first_plane_two(gaps, neighbours, none, none, none, none)
+                        if least:
+                            term_two = _first_plane_two_least(
+                                gaps, neighbours, none, none, none, none
+                            )
+                        else:
+                            term_two = _first_plane_two(gaps, neighbours, none, none, none, none)
                         term_rest = _first_plane_rest(
                             gaps, neighbours, number(doubt), shade, number(early), none
                         )
@@ -385,9 +394,14 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                         term_one = _later_other_plane_one(
                             gaps, neighbours, number(r1[at]), none, none, none
                         )
-                        term_two = later_other_plane_two(
-                            gaps, neighbours, number(rw), none, none, none
-                        )
+                        if least:
+                            term_two = _later_other_plane_two_least(
+                                gaps, neighbours, number(rw), none, none, none
+                            )
+                        else:
+                            term_two = _later_other_plane_two(
+                                gaps, neighbours, number(rw), none, none, none
+                            )
                         term_rest = _later_other_plane_rest(
                             gaps, neighbours, shade, number(index * 13 + activity), number(history),
                             of_fine,
