@@ -61,6 +61,38 @@ def _outside(below, above, moves, row):
     return np.int64(total)
 
 
+@inlined
+def _out(under, over):
+    """Return what one sample, so far below and above its interval, counts in a sum: 128ths."""
+    return min(np.int16(max(under, over, np.int16(0)) >> 1), np.int16(_MOST_OUT))
+
+
+@inlined
+def _all_outside(below, above, across, totals):
+    """Fill `_outside` of all steps, those up before those down.
+
+    `across` has the moves of the steps up sample by sample: sums of many steps side by side need no
+    sum within a vector.
+    """
+    for row in range(128):
+        totals[row] = 0
+    for s in range(0, 64, 4):
+        b0, b1, b2, b3 = below[s], below[s + 1], below[s + 2], below[s + 3]
+        a0, a1, a2, a3 = above[s], above[s + 1], above[s + 2], above[s + 3]
+        for k in range(64):
+            m0, m1, m2, m3 = across[s, k], across[s + 1, k], across[s + 2, k], across[s + 3, k]
+            up = np.int16(_out(np.int16(b0 - m0), np.int16(a0 + m0)) + totals[k])
+            up = np.int16(_out(np.int16(b1 - m1), np.int16(a1 + m1)) + up)
+            up = np.int16(_out(np.int16(b2 - m2), np.int16(a2 + m2)) + up)
+            up = np.int16(_out(np.int16(b3 - m3), np.int16(a3 + m3)) + up)
+            down = np.int16(_out(np.int16(b0 + m0), np.int16(a0 - m0)) + totals[64 + k])
+            down = np.int16(_out(np.int16(b1 + m1), np.int16(a1 - m1)) + down)
+            down = np.int16(_out(np.int16(b2 + m2), np.int16(a2 - m2)) + down)
+            down = np.int16(_out(np.int16(b3 + m3), np.int16(a3 - m3)) + down)
+            totals[k] = up
+            totals[64 + k] = down
+
+
 @kernel
 def search_blocks(
     centre, low, high, table, basis, n_steps, largest, todo, keep, found, exact, slots
@@ -73,7 +105,7 @@ def search_blocks(
     Parameters
     ----------
     centre : ndarray, int32, (n, 64)
-        Doubled samples to begin with.
+        Doubled samples to begin with, 0 to 510.
     low, high : ndarray, int32, (n, 64)
         0 and 255 have no bound: libjpeg clamps.
     table : ndarray, int64, (64,)
@@ -90,13 +122,15 @@ def search_blocks(
     slots : ndarray, int64, (2,)
         First block and the one after the last.
     """
-    moves = empty_array((128, 64), np.int16)
+    moves, across = empty_array((128, 64), np.int16), empty_array((64, 64), np.int16)
+    sums = empty_array(128, np.int16)
     for k in range(64):
         for s in range(64):
             move = np.int64(basis[k, s]) * table[k]
             move = (move + (1 << (BASIS_BITS - _GAP_BITS - 1))) >> (BASIS_BITS - _GAP_BITS)
             moves[k, s] = min(max(move, -_MOST_GAP), _MOST_GAP)
             moves[64 + k, s] = -moves[k, s]
+            across[s, k] = moves[k, s]
     first, last = empty_array(64, np.int64), empty_array(64, np.int64)
     below, above = empty_array(64, np.int16), empty_array(64, np.int16)
     best, now = empty_array(64, np.int64), empty_array(64, np.int64)
@@ -105,6 +139,7 @@ def search_blocks(
     waits = empty_array(64, np.int64)
     scratch = empty_array(64, np.int64)
     block = empty_array(64, np.int16)
+    about_0 = empty_array(64, np.int32)
     fine = empty_array((8, 8), np.int32)
     for n in range(slots[0], slots[1]):
         if not todo[n]:
@@ -121,10 +156,14 @@ def search_blocks(
                 last[s] = 1 << 30
             wide |= high[n, s] > low[n, s]
             n_open += np.int64(high[n, s] > low[n, s] + _OPEN)
+        for s in range(64):
+            about_0[s] = centre[n, s] - 256
         for k in range(64):
-            total = np.int64(0)
+            # 32 bits hold it: all that a coefficient's cosines add up to is 8 in 4096ths
+            in_32_bits = np.int32(0)
             for s in range(64):
-                total += np.int64(basis[k, s]) * (centre[n, s] - 256)
+                in_32_bits = np.int32(in_32_bits + np.int32(basis[k, s] * about_0[s]))
+            total = np.int64(in_32_bits)
             whole = 2 * table[k] << BASIS_BITS
             rounded[k] = (total + (whole >> 1)) // whole
             if n_open > _MANY_OPEN and k > 0:
@@ -157,6 +196,8 @@ def search_blocks(
             if wide and step - last_gain >= max(_MOST_VAIN_STEPS, most_steps // 3):
                 break
             chosen, lowest = np.int64(-1), np.int64(1) << 60
+            if wide:
+                _all_outside(below, above, across, sums)
             for k in range(64):
                 if waits[k] > step:
                     continue
@@ -169,7 +210,7 @@ def search_blocks(
                     end = begin + 1
                 for direction in range(begin, end):
                     row = k + 64 * direction
-                    sum_ = _outside(below, above, moves, row)
+                    sum_ = np.int64(sums[row]) if wide else _outside(below, above, moves, row)
                     if sum_ < lowest:
                         lowest, chosen = sum_, np.int64(row)
             if chosen < 0:
