@@ -4,7 +4,7 @@ import numpy as np
 
 from .allocation import empty_array
 from .jit import inlined, kernel
-from .jpeg_kernels import FINE_BITS, invert_block
+from .jpeg_kernels import FINE_BITS, FIRST_SHIFT, SECOND_SHIFT, invert_block
 
 BASIS_BITS = 12
 """The 64 x 64 products of cosines of a block are in 4096ths."""
@@ -17,6 +17,9 @@ _MOST_OUT = 511
 """In 128ths: what a sample counts at most where steps are compared; 64 of them fit 16 bits."""
 
 _LIMIT = 32767
+
+_SMALL = 30000
+"""Sum of magnitudes of a block's coefficients up to which 32 bits hold the transform."""
 
 _OPEN, _MANY_OPEN = 3, 16
 """Samples are open where their interval is wider; so many tell little of high frequencies."""
@@ -32,19 +35,97 @@ _FARTHEST = 5300
 
 
 @inlined
-def _measure(now, table, scratch, block, fine, first, last, below, above):
-    """Fill how far samples lie below and above their intervals; return the sum of what does."""
+def _plus(a, b):
+    return np.int32(a + b)
+
+
+@inlined
+def _times(a, factor):
+    return np.int32(a * factor)
+
+
+@inlined
+def _transform8_small(s0, s1, s2, s3, s4, s5, s6, s7):
+    """Return what `jpeg_kernels._transform8` does, in 32 bits."""
+    z1 = _times(_plus(s2, s6), 4433)
+    even_2 = _plus(z1, _times(s6, -15137))
+    even_3 = _plus(z1, _times(s2, 6270))
+    even_0 = _times(_plus(s0, s4), 8192)
+    even_1 = _times(_plus(s0, -s4), 8192)
+    e0, e3 = _plus(even_0, even_3), _plus(even_0, -even_3)
+    e1, e2 = _plus(even_1, even_2), _plus(even_1, -even_2)
+    z5 = _times(_plus(_plus(s7, s3), _plus(s5, s1)), 9633)
+    z1, z2 = _times(_plus(s7, s1), -7373), _times(_plus(s5, s3), -20995)
+    z3 = _plus(_times(_plus(s7, s3), -16069), z5)
+    z4 = _plus(_times(_plus(s5, s1), -3196), z5)
+    o0 = _plus(_plus(_times(s7, 2446), z1), z3)
+    o1 = _plus(_plus(_times(s5, 16819), z2), z4)
+    o2 = _plus(_plus(_times(s3, 25172), z2), z3)
+    o3 = _plus(_plus(_times(s1, 12299), z1), z4)
+    return (
+        _plus(e0, o3), _plus(e1, o2), _plus(e2, o1), _plus(e3, o0),
+        _plus(e3, -o0), _plus(e2, -o1), _plus(e1, -o2), _plus(e0, -o3),
+    )  # fmt: skip
+
+
+@inlined
+def _transform_columns(values, half, shift):
+    """Transform each column of 8 x 8 in place, in 32 bits; then shift, rounding."""
+    for i in range(8):
+        out = _transform8_small(
+            values[i], values[8 + i], values[16 + i], values[24 + i],
+            values[32 + i], values[40 + i], values[48 + i], values[56 + i],
+        )  # fmt: skip
+        values[i] = _plus(out[0], half) >> shift
+        values[8 + i] = _plus(out[1], half) >> shift
+        values[16 + i] = _plus(out[2], half) >> shift
+        values[24 + i] = _plus(out[3], half) >> shift
+        values[32 + i] = _plus(out[4], half) >> shift
+        values[40 + i] = _plus(out[5], half) >> shift
+        values[48 + i] = _plus(out[6], half) >> shift
+        values[56 + i] = _plus(out[7], half) >> shift
+
+
+@inlined
+def _samples_of(now, table, scratch, block, values, turned, fine):
+    """Fill a block's samples (int32, 64), column by column, in 64ths (SPEC 5J.3).
+
+    Sums of 32 bits hold what small coefficients give: each pass adds at most 11364 times their
+    magnitudes, of which it drops 11 bits.
+    """
+    magnitude = np.int64(0)
     for k in range(64):
         block[k] = min(max(now[k], -_LIMIT), _LIMIT)
-    invert_block(block, 0, table, scratch, fine, 0, 0)
-    outside = np.int64(0)
+        value = np.int64(block[k]) * table[k]
+        values[k] = value
+        magnitude += abs(value)
+    if magnitude <= _SMALL:
+        _transform_columns(values, np.int32(1 << (FIRST_SHIFT - 1)), FIRST_SHIFT)
+        for i in range(8):
+            for j in range(8):
+                turned[8 * j + i] = values[8 * i + j]
+        shift = SECOND_SHIFT - FINE_BITS
+        _transform_columns(turned, np.int32(1 << (SECOND_SHIFT - 1)), shift)
+    else:
+        invert_block(block, 0, table, scratch, fine, 0, 0)
+        for s in range(64):
+            turned[s] = fine[s & 7, s >> 3]
+
+
+@inlined
+def _measure(samples, first, last, below, above):
+    """Fill how far samples lie below and above their intervals; return the sum of what does."""
+    outside = np.int32(0)
     for s in range(64):
-        value = fine[s >> 3, s & 7]
-        under, over = first[s] - value, value - last[s]
-        outside += max(under, over, np.int64(0))
-        below[s] = min(max(under << (_GAP_BITS - FINE_BITS), -_MOST_GAP), _MOST_GAP)
-        above[s] = min(max(over << (_GAP_BITS - FINE_BITS), -_MOST_GAP), _MOST_GAP)
-    return outside
+        under, over = np.int32(first[s] - samples[s]), np.int32(samples[s] - last[s])
+        outside = np.int32(outside + max(under, over, np.int32(0)))
+        # 32 bits hold the shift of what is not cut anyway
+        under = min(max(under, np.int32(-_MOST_GAP)), np.int32(_MOST_GAP))
+        over = min(max(over, np.int32(-_MOST_GAP)), np.int32(_MOST_GAP))
+        under, over = under << (_GAP_BITS - FINE_BITS), over << (_GAP_BITS - FINE_BITS)
+        below[s] = min(max(under, -_MOST_GAP), _MOST_GAP)
+        above[s] = min(max(over, -_MOST_GAP), _MOST_GAP)
+    return np.int64(outside)
 
 
 @inlined
@@ -93,6 +174,18 @@ def _all_outside(below, above, across, totals):
             totals[64 + k] = down
 
 
+@inlined
+def _lowest(sums, waits, step):
+    """Return the step with the lowest sum, -1 if all wait; of several the first, up before down."""
+    best = np.int32(1 << 30)
+    for k in range(64):
+        up, down = np.int32(sums[k]) << 7 | np.int32(2 * k), np.int32(sums[64 + k]) << 7
+        here = min(np.int32(up), np.int32(down | np.int32(2 * k + 1)))
+        best = min(best, np.int32(1 << 30) if waits[k] > step else here)
+    at = np.int64(best & 127)
+    return np.int64(-1) if best == 1 << 30 else at >> 1 | (at & 1) << 6
+
+
 @kernel
 def search_blocks(
     centre, low, high, table, basis, n_steps, largest, todo, keep, found, exact, slots
@@ -126,20 +219,22 @@ def search_blocks(
     sums = empty_array(128, np.int16)
     for k in range(64):
         for s in range(64):
-            move = np.int64(basis[k, s]) * table[k]
+            # samples are in order of their columns from here on
+            move = np.int64(basis[k, (s & 7) << 3 | s >> 3]) * table[k]
             move = (move + (1 << (BASIS_BITS - _GAP_BITS - 1))) >> (BASIS_BITS - _GAP_BITS)
             moves[k, s] = min(max(move, -_MOST_GAP), _MOST_GAP)
             moves[64 + k, s] = -moves[k, s]
             across[s, k] = moves[k, s]
-    first, last = empty_array(64, np.int64), empty_array(64, np.int64)
+    first, last = empty_array(64, np.int32), empty_array(64, np.int32)
     below, above = empty_array(64, np.int16), empty_array(64, np.int16)
     best, now = empty_array(64, np.int64), empty_array(64, np.int64)
     rounded = empty_array(64, np.int64)
     totals, offsets = empty_array(64, np.int64), empty_array(64, np.int64)
-    waits = empty_array(64, np.int64)
+    waits = empty_array(64, np.int32)
     scratch = empty_array(64, np.int64)
     block = empty_array(64, np.int16)
     about_0 = empty_array(64, np.int32)
+    values, samples = empty_array(64, np.int32), empty_array(64, np.int32)
     fine = empty_array((8, 8), np.int32)
     for n in range(slots[0], slots[1]):
         if not todo[n]:
@@ -148,14 +243,12 @@ def search_blocks(
         n_open = np.int64(0)
         for s in range(64):
             # samples in 64ths about 0, half a level added, as `fine` has them
-            first[s] = np.int64(low[n, s] - 128) << FINE_BITS
-            last[s] = (np.int64(high[n, s] - 127) << FINE_BITS) - 1
-            if low[n, s] <= 0:
-                first[s] = -(1 << 30)
-            if high[n, s] >= 255:
-                last[s] = 1 << 30
-            wide |= high[n, s] > low[n, s]
-            n_open += np.int64(high[n, s] > low[n, s] + _OPEN)
+            at = (s & 7) << 3 | s >> 3
+            lowest, highest = np.int64(low[n, at]), np.int64(high[n, at])
+            first[s] = -(1 << 30) if lowest <= 0 else (lowest - 128) << FINE_BITS
+            last[s] = 1 << 30 if highest >= 255 else ((highest - 127) << FINE_BITS) - 1
+            wide |= highest > lowest
+            n_open += np.int64(highest > lowest + _OPEN)
         for s in range(64):
             about_0[s] = centre[n, s] - 256
         for k in range(64):
@@ -178,7 +271,8 @@ def search_blocks(
         farthest = _FARTHEST
         most_steps = min(n_steps, _MOST_OPEN_STEPS) if wide else n_steps
         for step in range(-2 if keep else 0, most_steps + 1):
-            outside = _measure(now, table, scratch, block, fine, first, last, below, above)
+            _samples_of(now, table, scratch, block, values, samples, fine)
+            outside = _measure(samples, first, last, below, above)
             if outside < least:
                 least, last_gain = outside, max(step, 0)
                 for k in range(64):
@@ -198,21 +292,16 @@ def search_blocks(
             chosen, lowest = np.int64(-1), np.int64(1) << 60
             if wide:
                 _all_outside(below, above, across, sums)
-            for k in range(64):
+                chosen = _lowest(sums, waits, step)
+            for k in range(0, 0 if wide else 64):
                 if waits[k] > step:
                     continue
-                if wide:
-                    begin, end = 0, 2
-                else:
-                    if (table[k] << BASIS_BITS) - abs(offsets[k]) > farthest:
-                        continue
-                    begin = 0 if offsets[k] > 0 else 1
-                    end = begin + 1
-                for direction in range(begin, end):
-                    row = k + 64 * direction
-                    sum_ = np.int64(sums[row]) if wide else _outside(below, above, moves, row)
-                    if sum_ < lowest:
-                        lowest, chosen = sum_, np.int64(row)
+                if (table[k] << BASIS_BITS) - abs(offsets[k]) > farthest:
+                    continue
+                row = k if offsets[k] > 0 else k + 64
+                sum_ = _outside(below, above, moves, row)
+                if sum_ < lowest:
+                    lowest, chosen = sum_, np.int64(row)
             if chosen < 0:
                 farthest += farthest >> 1
                 continue

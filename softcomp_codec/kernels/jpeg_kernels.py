@@ -9,7 +9,7 @@ from .lattice_kernels import BLUE_OF_CB, GREEN_OF_CB, GREEN_OF_CR, RED_OF_CR
 FINE_BITS = 6
 """Samples before rounding are kept in 64ths, half a sample added."""
 
-_FIRST_SHIFT, _SECOND_SHIFT = 11, 18
+FIRST_SHIFT, SECOND_SHIFT = 11, 18
 _FINE_LIMIT = 1 << 20
 
 
@@ -39,7 +39,7 @@ def invert_block(coefficients, at, steps, scratch, fine, row, column):
 
     `coefficients` is flat; the block's 64 begin at `at`. `scratch` (64) may hold anything.
     """
-    half = np.int64(1) << (_FIRST_SHIFT - 1)
+    half = np.int64(1) << (FIRST_SHIFT - 1)
     for i in range(8):
         out = _transform8(
             np.int64(coefficients[at + i]) * steps[i],
@@ -51,15 +51,15 @@ def invert_block(coefficients, at, steps, scratch, fine, row, column):
             np.int64(coefficients[at + 48 + i]) * steps[48 + i],
             np.int64(coefficients[at + 56 + i]) * steps[56 + i],
         )
-        scratch[i] = (out[0] + half) >> _FIRST_SHIFT
-        scratch[8 + i] = (out[1] + half) >> _FIRST_SHIFT
-        scratch[16 + i] = (out[2] + half) >> _FIRST_SHIFT
-        scratch[24 + i] = (out[3] + half) >> _FIRST_SHIFT
-        scratch[32 + i] = (out[4] + half) >> _FIRST_SHIFT
-        scratch[40 + i] = (out[5] + half) >> _FIRST_SHIFT
-        scratch[48 + i] = (out[6] + half) >> _FIRST_SHIFT
-        scratch[56 + i] = (out[7] + half) >> _FIRST_SHIFT
-    half = np.int64(1) << (_SECOND_SHIFT - 1)
+        scratch[i] = (out[0] + half) >> FIRST_SHIFT
+        scratch[8 + i] = (out[1] + half) >> FIRST_SHIFT
+        scratch[16 + i] = (out[2] + half) >> FIRST_SHIFT
+        scratch[24 + i] = (out[3] + half) >> FIRST_SHIFT
+        scratch[32 + i] = (out[4] + half) >> FIRST_SHIFT
+        scratch[40 + i] = (out[5] + half) >> FIRST_SHIFT
+        scratch[48 + i] = (out[6] + half) >> FIRST_SHIFT
+        scratch[56 + i] = (out[7] + half) >> FIRST_SHIFT
+    half = np.int64(1) << (SECOND_SHIFT - 1)
     for i in range(8):
         line = 8 * i
         out = _transform8(
@@ -67,7 +67,7 @@ def invert_block(coefficients, at, steps, scratch, fine, row, column):
             scratch[line + 4], scratch[line + 5], scratch[line + 6], scratch[line + 7],
         )  # fmt: skip
         for j in range(8):
-            value = (out[j] + half) >> (_SECOND_SHIFT - FINE_BITS)
+            value = (out[j] + half) >> (SECOND_SHIFT - FINE_BITS)
             fine[row + i, column + j] = min(max(value, -_FINE_LIMIT), _FINE_LIMIT)
 
 
