@@ -90,17 +90,32 @@ def _other(place, n):
 
 
 @inlined
-def _copy_lines(plane, vertical, start, n_lines, group, back):
-    """Copy lines from a plane to the columns of `group`, the last to all that are left; or back."""
+def _copy_lines(plane, vertical, start, n_lines, group):
+    """Copy lines from a plane to the columns of `group`, the last to all that are left."""
+    if not vertical:
+        for line in range(LINES):
+            k = start + min(line, n_lines - 1)
+            for place in range(group.shape[0]):
+                group[place, line] = plane[k, place]
+        return
     for place in range(group.shape[0]):
-        for k in range(n_lines if back else LINES):
-            line = start + min(k, n_lines - 1)
-            if back and vertical:
-                plane[place, line] = group[place, k]
-            elif back:
-                plane[line, place] = group[place, k]
-            else:
-                group[place, k] = plane[place, line] if vertical else plane[line, place]
+        for line in range(n_lines):
+            group[place, line] = plane[place, start + line]
+        for line in range(n_lines, LINES):
+            group[place, line] = group[place, n_lines - 1]
+
+
+@inlined
+def _copy_back(plane, vertical, start, n_lines, group):
+    """Copy the first columns of `group` to lines of a plane."""
+    if vertical:
+        for place in range(group.shape[0]):
+            for line in range(n_lines):
+                plane[place, start + line] = group[place, line]
+        return
+    for line in range(n_lines):
+        for place in range(group.shape[0]):
+            plane[start + line, place] = group[place, line]
 
 
 @kernel
@@ -132,27 +147,38 @@ def narrow_lines(lowest, highest, vertical, phase, first_line, low, high, scale,
     least, most = empty_array((n_seen, LINES), np.int16), empty_array((n_seen, LINES), np.int16)
     group_low, group_high = empty_array((n, LINES), np.int16), empty_array((n, LINES), np.int16)
     new = empty_array(4 * LINES, np.int16)
+    changes, visits = empty_array(n, np.int64), empty_array(n_seen, np.int64)
     n_against = np.int64(0)
     for start in range(0, n_lines, LINES):
         n_here = min(LINES, n_lines - start)
-        _copy_lines(lowest, vertical, start, n_here, least, False)
-        _copy_lines(highest, vertical, start, n_here, most, False)
+        _copy_lines(lowest, vertical, start, n_here, least)
+        _copy_lines(highest, vertical, start, n_here, most)
         for seen in range(n_seen):
             rounding = odd if (seen + phase) & 1 else even
             for k in range(LINES):
                 least[seen, k] = scale * least[seen, k] - rounding
                 most[seen, k] = scale * most[seen, k] + scale - 1 - rounding
-        _copy_lines(low, vertical, start + first_line, n_here, group_low, False)
-        _copy_lines(high, vertical, start + first_line, n_here, group_high, False)
+        _copy_lines(low, vertical, start + first_line, n_here, group_low)
+        _copy_lines(high, vertical, start + first_line, n_here, group_high)
+        # where nothing has changed since the last visit, nothing will
+        now = np.int64(0)
+        for i in range(n):
+            changes[i] = 0
+        for seen in range(n_seen):
+            visits[seen] = -1
         for _ in range(_MAX_PASSES):
-            changed = np.int16(0)
+            before = now
             for walk in range(2 * n_seen):
                 seen = walk if walk < n_seen else 2 * n_seen - 1 - walk
                 i, j = (seen + phase) >> 1, _other(seen + phase, n)
                 # an edge looks the same where the JPEG went on beyond it, but is not
-                if i != j:
-                    changed |= _narrow_place(least, most, seen, group_low, group_high, i, j, new)
-            if not changed:
+                if i == j or max(changes[i], changes[j]) <= visits[seen]:
+                    continue
+                visits[seen] = now
+                if _narrow_place(least, most, seen, group_low, group_high, i, j, new):
+                    now += 1
+                    changes[i] = changes[j] = now
+            if now == before:
                 break
         for seen in range(n_seen):
             i, j = (seen + phase) >> 1, _other(seen + phase, n)
@@ -160,8 +186,8 @@ def narrow_lines(lowest, highest, vertical, phase, first_line, low, high, scale,
                 n_against += 2 * _count_against(
                     least, most, seen, group_low, group_high, i, j, n_here
                 )
-        _copy_lines(low, vertical, start + first_line, n_here, group_low, True)
-        _copy_lines(high, vertical, start + first_line, n_here, group_high, True)
+        _copy_back(low, vertical, start + first_line, n_here, group_low)
+        _copy_back(high, vertical, start + first_line, n_here, group_high)
     return n_against
 
 
