@@ -4,13 +4,13 @@ import numpy as np
 
 from .allocation import empty_array
 from .jit import inlined, kernel
-from .lattice_kernels import BLUE_OF_CB, GREEN_OF_CB, GREEN_OF_CR, RED_OF_CR
 
 FINE_BITS = 6
 """Samples before rounding are kept in 64ths, half a sample added."""
 
 FIRST_SHIFT, SECOND_SHIFT = 11, 18
 _FINE_LIMIT = 1 << 20
+_U1 = np.uint64(1)
 
 
 @inlined
@@ -98,24 +98,40 @@ def round_samples(fine, corrections, plane):
             plane[i, j] = min(max(value, 0), 255)
 
 
+@inlined
+def _between(sums, place, rounding, shift):
+    """Return a sample at a place of the doubled line (SPEC 5J.4)."""
+    column = place >> 1
+    last = np.int64(len(sums) - 1)
+    beside = min(column + 1, last) if place & 1 else max(column - 1, 0)
+    return (3 * np.int64(sums[column]) + sums[beside] + rounding) >> shift
+
+
 @kernel
 def upsample(plane, rows_by, columns_by, fancy, top, left, out):
     """Fill a component's samples at the pixels of the picture (SPEC 5J.4).
 
     Parameters
     ----------
-    plane : ndarray, (component rows, component columns)
+    plane : ndarray, int32, (component rows, component columns)
+        Less than 2 ** 26 in size.
     rows_by, columns_by : int
         1 or 2: pixels for each sample.
     fancy : bool
         Whether they are interpolated; else repeated.
     top, left : int
         The picture's first pixel in the virtual picture.
-    out : ndarray, (H, W)
+    out : ndarray, int32, (H, W)
     """
     n_rows, n_columns = plane.shape
-    sums = empty_array(n_columns, np.int64)
+    sums = empty_array(n_columns, np.int32)
     both = 2 if rows_by == 2 and columns_by == 2 else 0
+    # (3a + b + 1 or 2) >> 2 in rows alone, (3a + b + 8 or 7) >> 4 in both directions
+    even, odd = np.int32(8 if both else 1), np.int32(7 if both else 2)
+    shift = np.int32(2 + both)
+    # columns both of whose places are seen, and which have others at both sides
+    first = min(max((left + 1) >> 1, 1), n_columns)
+    end = max(min((out.shape[1] + left) >> 1, n_columns - 1), first)
     for y in range(out.shape[0]):
         place = y + top
         row = place >> (rows_by - 1)
@@ -126,65 +142,81 @@ def upsample(plane, rows_by, columns_by, fancy, top, left, out):
         else:
             for j in range(n_columns):
                 sums[j] = plane[row, j]
+        line = out[y]
         if fancy and columns_by == 2:
-            # (3a + b + 1 or 2) >> 2 in rows alone, (3a + b + 8 or 7) >> 4 in both directions
-            even = 8 if both else 1
-            odd = 7 if both else 2
-            for x in range(out.shape[1]):
-                place_x = x + left
-                column = place_x >> 1
-                if place_x & 1:
-                    beside = min(column + 1, n_columns - 1)
-                    out[y, x] = (3 * sums[column] + sums[beside] + odd) >> (2 + both)
-                else:
-                    beside = max(column - 1, 0)
-                    out[y, x] = (3 * sums[column] + sums[beside] + even) >> (2 + both)
+            for x in range(min(2 * first - left, len(line))):
+                line[x] = _between(sums, x + left, odd if (x + left) & 1 else even, shift)
+            for column in range(first, end):
+                at, x = np.uint64(column), np.uint64(2 * column - left)
+                triple = np.int32(3 * sums[at])
+                before, after = sums[np.uint64(column - 1)], sums[np.uint64(column + 1)]
+                line[x] = np.int32(np.int32(triple + before) + even) >> shift
+                line[np.uint64(x + _U1)] = np.int32(np.int32(triple + after) + odd) >> shift
+            for x in range(2 * end - left, len(line)):
+                line[x] = _between(sums, x + left, odd if (x + left) & 1 else even, shift)
         elif fancy and rows_by == 2:
             rounding = 2 if place & 1 else 1
-            for x in range(out.shape[1]):
-                out[y, x] = (sums[x + left] + rounding) >> 2
+            for x in range(len(line)):
+                line[x] = (sums[x + left] + rounding) >> 2
         else:
-            for x in range(out.shape[1]):
-                out[y, x] = sums[(x + left) >> (columns_by - 1)]
+            for x in range(len(line)):
+                line[x] = sums[(x + left) >> (columns_by - 1)]
+
+
+@inlined
+def _added(cb, cr):
+    """Return what chroma adds to red, green and blue (SPEC 5.2.1), in 32 bits."""
+    cb, cr = np.int32(np.int32(cb) - 128), np.int32(np.int32(cr) - 128)
+    red = np.int32(np.int32(np.int32(91881 * cr) + np.int32(32768)) >> 16)
+    green = np.int32(np.int32(-46802 * cr) + np.int32(-22554 * cb))
+    green = np.int32(np.int32(green + np.int32(32768)) >> 16)
+    blue = np.int32(np.int32(np.int32(116130 * cb) + np.int32(32768)) >> 16)
+    return red, green, blue
+
+
+@inlined
+def _clamped(value):
+    return np.uint8(min(max(np.int32(value), np.int32(0)), np.int32(255)))
 
 
 @kernel
-def convert_pixels(luma, cb, cr, conversion, picture):
+def convert_pixels(luma, cb, cr, picture):
     """Fill the pixels (uint8, (H, W, 3)) of samples 0..255 (SPEC 5.2.1)."""
     for row in range(luma.shape[0]):
-        for column in range(luma.shape[1]):
-            y = np.int64(luma[row, column])
-            at_cb, at_cr = np.uint64(cb[row, column]), np.uint64(cr[row, column])
-            red = y + conversion[RED_OF_CR, at_cr]
-            green = y + ((conversion[GREEN_OF_CB, at_cb] + conversion[GREEN_OF_CR, at_cr]) >> 16)
-            blue = y + conversion[BLUE_OF_CB, at_cb]
-            picture[row, column, 0] = min(max(red, 0), 255)
-            picture[row, column, 1] = min(max(green, 0), 255)
-            picture[row, column, 2] = min(max(blue, 0), 255)
+        lumas, cbs, crs, pixels = luma[row], cb[row], cr[row], picture[row].reshape(-1)
+        for column in range(len(lumas)):
+            at = np.uint64(column)
+            red, green, blue = _added(cbs[at], crs[at])
+            y = np.int32(lumas[at])
+            pixels[np.uint64(3 * column)] = _clamped(y + red)
+            pixels[np.uint64(3 * column + 1)] = _clamped(y + green)
+            pixels[np.uint64(3 * column + 2)] = _clamped(y + blue)
+
+
+@inlined
+def _bounded(value, added, low, high):
+    """Return the bounds of the luma narrowed by those of one colour."""
+    bound = np.int32(np.int32(value) - added)
+    low = max(low, bound) if value > 0 else low
+    return low, (min(high, bound) if value < 255 else high)
 
 
 @kernel
-def bound_luma(picture, cb, cr, conversion, lowest, highest):
+def bound_luma(picture, cb, cr, lowest, highest):
     """Fill the luma (int32, (H, W)) that gives the pixels with this chroma, or nearly gives them.
 
     Where none does, the bounds are those that contradict, in order. Components of 0 and 255 bound
     one side only.
     """
     for row in range(cb.shape[0]):
-        for column in range(cb.shape[1]):
-            at_cb, at_cr = np.uint64(cb[row, column]), np.uint64(cr[row, column])
-            green = (conversion[GREEN_OF_CB, at_cb] + conversion[GREEN_OF_CR, at_cr]) >> 16
-            low, high = np.int64(0), np.int64(255)
-            for channel in range(3):
-                term = green
-                if channel == 0:
-                    term = conversion[RED_OF_CR, at_cr]
-                elif channel == 2:
-                    term = conversion[BLUE_OF_CB, at_cb]
-                value = np.int64(picture[row, column, channel])
-                if value > 0:
-                    low = max(low, value - term)
-                if value < 255:
-                    high = min(high, value - term)
-            lowest[row, column] = min(max(min(low, high), 0), 255)
-            highest[row, column] = min(max(low, high, 0), 255)
+        cbs, crs, pixels = cb[row], cr[row], picture[row].reshape(-1)
+        lows, highs = lowest[row], highest[row]
+        for column in range(len(cbs)):
+            at = np.uint64(column)
+            red, green, blue = _added(cbs[at], crs[at])
+            low, high = np.int32(0), np.int32(255)
+            low, high = _bounded(pixels[np.uint64(3 * column)], red, low, high)
+            low, high = _bounded(pixels[np.uint64(3 * column + 1)], green, low, high)
+            low, high = _bounded(pixels[np.uint64(3 * column + 2)], blue, low, high)
+            lows[at] = min(max(min(low, high), np.int32(0)), np.int32(255))
+            highs[at] = min(max(max(low, high), np.int32(0)), np.int32(255))
