@@ -229,9 +229,7 @@ def _book_of_past(picture: Picture) -> Codebook | None:
     if not priors:
         return None
     priors.append((None, None))
-    sizes = on_threads(
-        lambda each: jpeg_past_coder.n_trial_bytes(recovered, each[1]), priors
-    )
+    sizes = on_threads(lambda each: jpeg_past_coder.n_trial_bytes(recovered, each[1]), priors)
     return priors[sizes.index(min(sizes))][0]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from .allocation import empty_array
 from .jit import inlined, kernel
-from .jpeg_kernels import FINE_BITS, FIRST_SHIFT, SECOND_SHIFT, invert_block
+from .jpeg_kernels import FINE_BITS, invert_block
 
 BASIS_BITS = 12
 """The 64 x 64 products of cosines of a block are in 4096ths."""
@@ -18,9 +18,6 @@ _MOST_OUT = 511
 
 _LIMIT = 32767
 
-_SMALL = 30000
-"""Sum of magnitudes of a block's coefficients up to which 32 bits hold the transform."""
-
 _OPEN, _MANY_OPEN = 3, 16
 """Samples are open where their interval is wider; so many tell little of high frequencies."""
 
@@ -32,84 +29,6 @@ _MOST_VAIN_STEPS = 16
 
 _FARTHEST = 5300
 """Rounding noise of a coefficient is hardly ever larger than 1.3, unless few are not 0."""
-
-
-@inlined
-def _plus(a, b):
-    return np.int32(a + b)
-
-
-@inlined
-def _times(a, factor):
-    return np.int32(a * factor)
-
-
-@inlined
-def _transform8_small(s0, s1, s2, s3, s4, s5, s6, s7):
-    """Return what `jpeg_kernels._transform8` does, in 32 bits."""
-    z1 = _times(_plus(s2, s6), 4433)
-    even_2 = _plus(z1, _times(s6, -15137))
-    even_3 = _plus(z1, _times(s2, 6270))
-    even_0 = _times(_plus(s0, s4), 8192)
-    even_1 = _times(_plus(s0, -s4), 8192)
-    e0, e3 = _plus(even_0, even_3), _plus(even_0, -even_3)
-    e1, e2 = _plus(even_1, even_2), _plus(even_1, -even_2)
-    z5 = _times(_plus(_plus(s7, s3), _plus(s5, s1)), 9633)
-    z1, z2 = _times(_plus(s7, s1), -7373), _times(_plus(s5, s3), -20995)
-    z3 = _plus(_times(_plus(s7, s3), -16069), z5)
-    z4 = _plus(_times(_plus(s5, s1), -3196), z5)
-    o0 = _plus(_plus(_times(s7, 2446), z1), z3)
-    o1 = _plus(_plus(_times(s5, 16819), z2), z4)
-    o2 = _plus(_plus(_times(s3, 25172), z2), z3)
-    o3 = _plus(_plus(_times(s1, 12299), z1), z4)
-    return (
-        _plus(e0, o3), _plus(e1, o2), _plus(e2, o1), _plus(e3, o0),
-        _plus(e3, -o0), _plus(e2, -o1), _plus(e1, -o2), _plus(e0, -o3),
-    )  # fmt: skip
-
-
-@inlined
-def _transform_columns(values, half, shift):
-    """Transform each column of 8 x 8 in place, in 32 bits; then shift, rounding."""
-    for i in range(8):
-        out = _transform8_small(
-            values[i], values[8 + i], values[16 + i], values[24 + i],
-            values[32 + i], values[40 + i], values[48 + i], values[56 + i],
-        )  # fmt: skip
-        values[i] = _plus(out[0], half) >> shift
-        values[8 + i] = _plus(out[1], half) >> shift
-        values[16 + i] = _plus(out[2], half) >> shift
-        values[24 + i] = _plus(out[3], half) >> shift
-        values[32 + i] = _plus(out[4], half) >> shift
-        values[40 + i] = _plus(out[5], half) >> shift
-        values[48 + i] = _plus(out[6], half) >> shift
-        values[56 + i] = _plus(out[7], half) >> shift
-
-
-@inlined
-def _samples_of(now, table, scratch, block, values, turned, fine):
-    """Fill a block's samples (int32, 64), column by column, in 64ths (SPEC 5J.3).
-
-    Sums of 32 bits hold what small coefficients give: each pass adds at most 11364 times their
-    magnitudes, of which it drops 11 bits.
-    """
-    magnitude = np.int64(0)
-    for k in range(64):
-        block[k] = min(max(now[k], -_LIMIT), _LIMIT)
-        value = np.int64(block[k]) * table[k]
-        values[k] = value
-        magnitude += abs(value)
-    if magnitude <= _SMALL:
-        _transform_columns(values, np.int32(1 << (FIRST_SHIFT - 1)), FIRST_SHIFT)
-        for i in range(8):
-            for j in range(8):
-                turned[8 * j + i] = values[8 * i + j]
-        shift = SECOND_SHIFT - FINE_BITS
-        _transform_columns(turned, np.int32(1 << (SECOND_SHIFT - 1)), shift)
-    else:
-        invert_block(block, 0, table, scratch, fine, 0, 0)
-        for s in range(64):
-            turned[s] = fine[s & 7, s >> 3]
 
 
 @inlined
@@ -235,7 +154,6 @@ def search_blocks(
     block = empty_array(64, np.int16)
     about_0 = empty_array(64, np.int32)
     values, samples = empty_array(64, np.int32), empty_array(64, np.int32)
-    fine = empty_array((8, 8), np.int32)
     for n in range(slots[0], slots[1]):
         if not todo[n]:
             continue
@@ -271,7 +189,9 @@ def search_blocks(
         farthest = _FARTHEST
         most_steps = min(n_steps, _MOST_OPEN_STEPS) if wide else n_steps
         for step in range(-2 if keep else 0, most_steps + 1):
-            _samples_of(now, table, scratch, block, values, samples, fine)
+            for k in range(64):
+                block[k] = min(max(now[k], -_LIMIT), _LIMIT)
+            invert_block(block, 0, table, scratch, values, samples)
             outside = _measure(samples, first, last, below, above)
             if outside < least:
                 least, last_gain = outside, max(step, 0)
@@ -293,7 +213,7 @@ def search_blocks(
             if wide:
                 _all_outside(below, above, across, sums)
                 chosen = _lowest(sums, waits, step)
-            for k in range(0, 0 if wide else 64):
+            for k in range(0 if wide else 64):
                 if waits[k] > step:
                     continue
                 if (table[k] << BASIS_BITS) - abs(offsets[k]) > farthest:

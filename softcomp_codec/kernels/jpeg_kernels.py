@@ -8,8 +8,11 @@ from .jit import inlined, kernel
 FINE_BITS = 6
 """Samples before rounding are kept in 64ths, half a sample added."""
 
-FIRST_SHIFT, SECOND_SHIFT = 11, 18
+_FIRST_SHIFT, _SECOND_SHIFT = 11, 18
 _FINE_LIMIT = 1 << 20
+_SMALL = 30000
+"""Sum of the magnitudes of a block's coefficients up to which 32 bits hold the transform."""
+
 _U1 = np.uint64(1)
 
 
@@ -34,12 +37,61 @@ def _transform8(s0, s1, s2, s3, s4, s5, s6, s7):
 
 
 @inlined
-def invert_block(coefficients, at, steps, scratch, fine, row, column):
-    """Fill the 8 x 8 samples of one block into `fine` at a row and column (SPEC 5J.3).
+def _plus(a, b):
+    return np.int32(a + b)
 
-    `coefficients` is flat; the block's 64 begin at `at`. `scratch` (64) may hold anything.
-    """
-    half = np.int64(1) << (FIRST_SHIFT - 1)
+
+@inlined
+def _times(a, factor):
+    return np.int32(a * factor)
+
+
+@inlined
+def _transform8_small(s0, s1, s2, s3, s4, s5, s6, s7):
+    """Return what `_transform8` does, in 32 bits."""
+    z1 = _times(_plus(s2, s6), 4433)
+    even_2 = _plus(z1, _times(s6, -15137))
+    even_3 = _plus(z1, _times(s2, 6270))
+    even_0 = _times(_plus(s0, s4), 8192)
+    even_1 = _times(_plus(s0, -s4), 8192)
+    e0, e3 = _plus(even_0, even_3), _plus(even_0, -even_3)
+    e1, e2 = _plus(even_1, even_2), _plus(even_1, -even_2)
+    z5 = _times(_plus(_plus(s7, s3), _plus(s5, s1)), 9633)
+    z1, z2 = _times(_plus(s7, s1), -7373), _times(_plus(s5, s3), -20995)
+    z3 = _plus(_times(_plus(s7, s3), -16069), z5)
+    z4 = _plus(_times(_plus(s5, s1), -3196), z5)
+    o0 = _plus(_plus(_times(s7, 2446), z1), z3)
+    o1 = _plus(_plus(_times(s5, 16819), z2), z4)
+    o2 = _plus(_plus(_times(s3, 25172), z2), z3)
+    o3 = _plus(_plus(_times(s1, 12299), z1), z4)
+    return (
+        _plus(e0, o3), _plus(e1, o2), _plus(e2, o1), _plus(e3, o0),
+        _plus(e3, -o0), _plus(e2, -o1), _plus(e1, -o2), _plus(e0, -o3),
+    )  # fmt: skip
+
+
+@inlined
+def _transform_columns(values, half, shift):
+    """Transform each column of 8 x 8 in place, in 32 bits; then shift, rounding."""
+    for i in range(8):
+        out = _transform8_small(
+            values[i], values[8 + i], values[16 + i], values[24 + i],
+            values[32 + i], values[40 + i], values[48 + i], values[56 + i],
+        )  # fmt: skip
+        values[i] = _plus(out[0], half) >> shift
+        values[8 + i] = _plus(out[1], half) >> shift
+        values[16 + i] = _plus(out[2], half) >> shift
+        values[24 + i] = _plus(out[3], half) >> shift
+        values[32 + i] = _plus(out[4], half) >> shift
+        values[40 + i] = _plus(out[5], half) >> shift
+        values[48 + i] = _plus(out[6], half) >> shift
+        values[56 + i] = _plus(out[7], half) >> shift
+
+
+@inlined
+def _invert_large(coefficients, at, steps, scratch, fine):
+    """Fill what `invert_block` does, in 64 bits."""
+    half = np.int64(1) << (_FIRST_SHIFT - 1)
     for i in range(8):
         out = _transform8(
             np.int64(coefficients[at + i]) * steps[i],
@@ -51,15 +103,9 @@ def invert_block(coefficients, at, steps, scratch, fine, row, column):
             np.int64(coefficients[at + 48 + i]) * steps[48 + i],
             np.int64(coefficients[at + 56 + i]) * steps[56 + i],
         )
-        scratch[i] = (out[0] + half) >> FIRST_SHIFT
-        scratch[8 + i] = (out[1] + half) >> FIRST_SHIFT
-        scratch[16 + i] = (out[2] + half) >> FIRST_SHIFT
-        scratch[24 + i] = (out[3] + half) >> FIRST_SHIFT
-        scratch[32 + i] = (out[4] + half) >> FIRST_SHIFT
-        scratch[40 + i] = (out[5] + half) >> FIRST_SHIFT
-        scratch[48 + i] = (out[6] + half) >> FIRST_SHIFT
-        scratch[56 + i] = (out[7] + half) >> FIRST_SHIFT
-    half = np.int64(1) << (SECOND_SHIFT - 1)
+        for j in range(8):
+            scratch[8 * j + i] = (out[j] + half) >> _FIRST_SHIFT
+    half = np.int64(1) << (_SECOND_SHIFT - 1)
     for i in range(8):
         line = 8 * i
         out = _transform8(
@@ -67,8 +113,39 @@ def invert_block(coefficients, at, steps, scratch, fine, row, column):
             scratch[line + 4], scratch[line + 5], scratch[line + 6], scratch[line + 7],
         )  # fmt: skip
         for j in range(8):
-            value = (out[j] + half) >> (SECOND_SHIFT - FINE_BITS)
-            fine[row + i, column + j] = min(max(value, -_FINE_LIMIT), _FINE_LIMIT)
+            value = (out[j] + half) >> (_SECOND_SHIFT - FINE_BITS)
+            fine[8 * j + i] = min(max(value, -_FINE_LIMIT), _FINE_LIMIT)
+
+
+@inlined
+def invert_block(coefficients, at, steps, scratch, values, fine):
+    """Fill the 8 x 8 samples of one block, column by column (SPEC 5J.3).
+
+    Sums of 32 bits hold what small coefficients give: a pass adds up to 11364 times their
+    magnitudes, of which the first then drops 11 bits.
+
+    Parameters
+    ----------
+    coefficients : ndarray, int16, flat
+        The block's 64 begin at `at`.
+    steps : ndarray, int64, (64,)
+    scratch, values : ndarray, int64 and int32, (64,)
+        May hold anything.
+    fine : ndarray, int32, (64,)
+    """
+    magnitude = np.int64(0)
+    for k in range(64):
+        value = np.int64(coefficients[np.uint64(at + k)]) * steps[k]
+        values[k] = value
+        magnitude += abs(value)
+    if magnitude > _SMALL:
+        _invert_large(coefficients, at, steps, scratch, fine)
+        return
+    _transform_columns(values, np.int32(1 << (_FIRST_SHIFT - 1)), _FIRST_SHIFT)
+    for i in range(8):
+        for j in range(8):
+            fine[8 * j + i] = values[8 * i + j]
+    _transform_columns(fine, np.int32(1 << (_SECOND_SHIFT - 1)), _SECOND_SHIFT - FINE_BITS)
 
 
 @kernel
@@ -84,9 +161,14 @@ def invert_blocks(coefficients, steps, fine):
     n_down, n_across = coefficients.shape[0], coefficients.shape[1]
     flat = coefficients.reshape(-1)
     scratch = empty_array(64, np.int64)
+    values, block = empty_array(64, np.int32), empty_array(64, np.int32)
     for i in range(n_down):
         for j in range(n_across):
-            invert_block(flat, 64 * (i * n_across + j), steps, scratch, fine, 8 * i, 8 * j)
+            invert_block(flat, 64 * (i * n_across + j), steps, scratch, values, block)
+            for y in range(8):
+                line = fine[8 * i + y]
+                for x in range(8):
+                    line[np.uint64(8 * j + x)] = block[8 * x + y]
 
 
 @kernel
@@ -219,4 +301,4 @@ def bound_luma(picture, cb, cr, lowest, highest):
             low, high = _bounded(pixels[np.uint64(3 * column + 1)], green, low, high)
             low, high = _bounded(pixels[np.uint64(3 * column + 2)], blue, low, high)
             lows[at] = min(max(min(low, high), np.int32(0)), np.int32(255))
-            highs[at] = min(max(max(low, high), np.int32(0)), np.int32(255))
+            highs[at] = min(max(low, high, np.int32(0)), np.int32(255))
