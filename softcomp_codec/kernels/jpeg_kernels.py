@@ -17,26 +17,6 @@ _U1 = np.uint64(1)
 
 
 @inlined
-def _transform8(s0, s1, s2, s3, s4, s5, s6, s7):
-    """Return the 8 outputs of libjpeg's accurate integer transform, in 2**13 (SPEC 5J.3)."""
-    z1 = (s2 + s6) * 4433
-    even_2 = z1 - s6 * 15137
-    even_3 = z1 + s2 * 6270
-    even_0 = (s0 + s4) << 13
-    even_1 = (s0 - s4) << 13
-    e0, e3 = even_0 + even_3, even_0 - even_3
-    e1, e2 = even_1 + even_2, even_1 - even_2
-    z5 = (s7 + s3 + s5 + s1) * 9633
-    z1, z2 = (s7 + s1) * -7373, (s5 + s3) * -20995
-    z3, z4 = (s7 + s3) * -16069 + z5, (s5 + s1) * -3196 + z5
-    o0 = s7 * 2446 + z1 + z3
-    o1 = s5 * 16819 + z2 + z4
-    o2 = s3 * 25172 + z2 + z3
-    o3 = s1 * 12299 + z1 + z4
-    return e0 + o3, e1 + o2, e2 + o1, e3 + o0, e3 - o0, e2 - o1, e1 - o2, e0 - o3
-
-
-@inlined
 def _plus(a, b):
     return np.int32(a + b)
 
@@ -47,8 +27,11 @@ def _times(a, factor):
 
 
 @inlined
-def _transform8_small(s0, s1, s2, s3, s4, s5, s6, s7):
-    """Return what `_transform8` does, in 32 bits."""
+def _transform8(s0, s1, s2, s3, s4, s5, s6, s7):
+    """Return the 8 outputs of libjpeg's accurate integer transform, in 2**13 (SPEC 5J.3).
+
+    In 32 bits, or what is left of them.
+    """
     z1 = _times(_plus(s2, s6), 4433)
     even_2 = _plus(z1, _times(s6, -15137))
     even_3 = _plus(z1, _times(s2, 6270))
@@ -74,7 +57,7 @@ def _transform8_small(s0, s1, s2, s3, s4, s5, s6, s7):
 def _transform_columns(values, half, shift):
     """Transform each column of 8 x 8 in place, in 32 bits; then shift, rounding."""
     for i in range(8):
-        out = _transform8_small(
+        out = _transform8(
             values[i], values[8 + i], values[16 + i], values[24 + i],
             values[32 + i], values[40 + i], values[48 + i], values[56 + i],
         )  # fmt: skip
@@ -89,32 +72,25 @@ def _transform_columns(values, half, shift):
 
 
 @inlined
-def _invert_large(coefficients, at, steps, scratch, fine):
-    """Fill what `invert_block` does, in 64 bits."""
-    half = np.int64(1) << (_FIRST_SHIFT - 1)
+def _invert_large(coefficients, at, steps, scratch, values, fine):
+    """Fill what `invert_block` does, in 64 bits: sums of what each coefficient adds."""
+    for k in range(64):
+        values[k] = np.int32(k % 9 == 0)
+    _transform_columns(values, np.int32(0), 0)
     for i in range(8):
-        out = _transform8(
-            np.int64(coefficients[at + i]) * steps[i],
-            np.int64(coefficients[at + 8 + i]) * steps[8 + i],
-            np.int64(coefficients[at + 16 + i]) * steps[16 + i],
-            np.int64(coefficients[at + 24 + i]) * steps[24 + i],
-            np.int64(coefficients[at + 32 + i]) * steps[32 + i],
-            np.int64(coefficients[at + 40 + i]) * steps[40 + i],
-            np.int64(coefficients[at + 48 + i]) * steps[48 + i],
-            np.int64(coefficients[at + 56 + i]) * steps[56 + i],
-        )
-        for j in range(8):
-            scratch[8 * j + i] = (out[j] + half) >> _FIRST_SHIFT
-    half = np.int64(1) << (_SECOND_SHIFT - 1)
-    for i in range(8):
-        line = 8 * i
-        out = _transform8(
-            scratch[line], scratch[line + 1], scratch[line + 2], scratch[line + 3],
-            scratch[line + 4], scratch[line + 5], scratch[line + 6], scratch[line + 7],
-        )  # fmt: skip
-        for j in range(8):
-            value = (out[j] + half) >> (_SECOND_SHIFT - FINE_BITS)
-            fine[8 * j + i] = min(max(value, -_FINE_LIMIT), _FINE_LIMIT)
+        for y in range(8):
+            total = np.int64(1) << (_FIRST_SHIFT - 1)
+            for k in range(8):
+                value = np.int64(coefficients[at + 8 * k + i]) * steps[8 * k + i]
+                total += value * values[8 * y + k]
+            scratch[8 * y + i] = total >> _FIRST_SHIFT
+    for x in range(8):
+        for y in range(8):
+            total = np.int64(1) << (_SECOND_SHIFT - 1)
+            for k in range(8):
+                total += scratch[8 * y + k] * values[8 * x + k]
+            total >>= _SECOND_SHIFT - FINE_BITS
+            fine[8 * x + y] = min(max(total, -_FINE_LIMIT), _FINE_LIMIT)
 
 
 @inlined
@@ -139,7 +115,7 @@ def invert_block(coefficients, at, steps, scratch, values, fine):
         values[k] = value
         magnitude += abs(value)
     if magnitude > _SMALL:
-        _invert_large(coefficients, at, steps, scratch, fine)
+        _invert_large(coefficients, at, steps, scratch, values, fine)
         return
     _transform_columns(values, np.int32(1 << (_FIRST_SHIFT - 1)), _FIRST_SHIFT)
     for i in range(8):
