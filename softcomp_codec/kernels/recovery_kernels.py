@@ -90,32 +90,17 @@ def _other(place, n):
 
 
 @inlined
-def _copy_lines(plane, vertical, start, n_lines, group):
-    """Copy lines from a plane to the columns of `group`, the last to all that are left."""
-    if not vertical:
-        for line in range(LINES):
-            k = start + min(line, n_lines - 1)
-            for place in range(group.shape[0]):
-                group[place, line] = plane[k, place]
-        return
+def _copy_lines(plane, vertical, start, n_lines, group, back):
+    """Copy lines from a plane to the columns of `group`, the last to all that are left; or back."""
     for place in range(group.shape[0]):
-        for line in range(n_lines):
-            group[place, line] = plane[place, start + line]
-        for line in range(n_lines, LINES):
-            group[place, line] = group[place, n_lines - 1]
-
-
-@inlined
-def _copy_back(plane, vertical, start, n_lines, group):
-    """Copy the first columns of `group` to lines of a plane."""
-    if vertical:
-        for place in range(group.shape[0]):
-            for line in range(n_lines):
-                plane[place, start + line] = group[place, line]
-        return
-    for line in range(n_lines):
-        for place in range(group.shape[0]):
-            plane[start + line, place] = group[place, line]
+        for k in range(n_lines if back else LINES):
+            line = start + min(k, n_lines - 1)
+            if back and vertical:
+                plane[place, line] = group[place, k]
+            elif back:
+                plane[line, place] = group[place, k]
+            else:
+                group[place, k] = plane[place, line] if vertical else plane[line, place]
 
 
 @kernel
@@ -151,15 +136,15 @@ def narrow_lines(lowest, highest, vertical, phase, first_line, low, high, scale,
     n_against = np.int64(0)
     for start in range(0, n_lines, LINES):
         n_here = min(LINES, n_lines - start)
-        _copy_lines(lowest, vertical, start, n_here, least)
-        _copy_lines(highest, vertical, start, n_here, most)
+        _copy_lines(lowest, vertical, start, n_here, least, False)
+        _copy_lines(highest, vertical, start, n_here, most, False)
         for seen in range(n_seen):
             rounding = odd if (seen + phase) & 1 else even
             for k in range(LINES):
                 least[seen, k] = scale * least[seen, k] - rounding
                 most[seen, k] = scale * most[seen, k] + scale - 1 - rounding
-        _copy_lines(low, vertical, start + first_line, n_here, group_low)
-        _copy_lines(high, vertical, start + first_line, n_here, group_high)
+        _copy_lines(low, vertical, start + first_line, n_here, group_low, False)
+        _copy_lines(high, vertical, start + first_line, n_here, group_high, False)
         # where nothing has changed since the last visit, nothing will
         now = np.int64(0)
         for i in range(n):
@@ -186,8 +171,8 @@ def narrow_lines(lowest, highest, vertical, phase, first_line, low, high, scale,
                 n_against += 2 * _count_against(
                     least, most, seen, group_low, group_high, i, j, n_here
                 )
-        _copy_back(low, vertical, start + first_line, n_here, group_low)
-        _copy_back(high, vertical, start + first_line, n_here, group_high)
+        _copy_lines(low, vertical, start + first_line, n_here, group_low, True)
+        _copy_lines(high, vertical, start + first_line, n_here, group_high, True)
     return n_against
 
 
