@@ -96,7 +96,8 @@ def split_lattice(
     _check_pixels(red, green, blue)
     y, cb, cr, corrections = (np.empty(red.shape, np.int32) for _ in range(4))
     n_parts = _PARTS if y.size >= _PARTED_PIXELS and n_threads_for(_PARTS) > 1 else 1
-    rows, columns = (np.linspace(0, side, n_parts + 1).astype(np.int64) for side in y.shape)
+    rows = np.linspace(0, red.shape[0], n_parts + 1).astype(np.int64)
+    columns = np.linspace(0, red.shape[1], n_parts + 1).astype(np.int64)
 
     def split(i: int, j: int) -> None:
         lattice_kernels.split_pixels(

@@ -143,7 +143,8 @@ def blocks_with(values: NDArray[Any]) -> NDArray[np.uint8]:
     found = np.zeros((BLOCK * n_down, BLOCK * n_across), np.bool_)
     np.not_equal(values, 0, out=found[:height, :width])
     eights = found.view(np.uint64).reshape(n_down, BLOCK, n_across)
-    return (np.bitwise_or.reduce(eights, axis=1) != 0).astype(np.uint8)
+    squares: NDArray[np.uint8] = (np.bitwise_or.reduce(eights, axis=1) != 0).astype(np.uint8)
+    return squares
 
 
 def blocks_with_pixels(differences: NDArray[np.int16]) -> NDArray[np.uint8]:
