@@ -18,6 +18,7 @@ from .coders import (
     with_past,
 )
 from .container import PALETTE
+from .worker_threads import all_on_threads, on_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -220,14 +221,16 @@ def _book_of_past(picture: Picture) -> Codebook | None:
         return None
     if not jpeg_past_coder.has_coefficients(recovered):
         return None
-    sizes: dict[Codebook | None, int] = {}
-    for book in codebook_store.bundled_codebooks(picture.mode):
-        if prior := _prior_of(JPEG_PAST, book, picture):
-            sizes[book] = jpeg_past_coder.n_trial_bytes(recovered, prior)
-    if not sizes:
+    priors: list[tuple[Codebook | None, Prior]] = [
+        (book, prior)
+        for book in codebook_store.bundled_codebooks(picture.mode)
+        if (prior := _prior_of(JPEG_PAST, book, picture))
+    ]
+    if not priors:
         return None
-    sizes[None] = jpeg_past_coder.n_trial_bytes(recovered, None)
-    return min(sizes, key=lambda book: sizes[book])
+    priors.append((None, None))
+    sizes = on_threads(lambda each: jpeg_past_coder.n_trial_bytes(recovered, each[1]), priors)
+    return priors[sizes.index(min(sizes))][0]
 
 
 def code_as_past(
@@ -237,15 +240,21 @@ def code_as_past(
 
     It does where no other coder can come near; those are not tried then.
     """
-    if JPEG_PAST not in coders:
+    picture = with_past(picture, effort) if JPEG_PAST in coders else picture
+    if JPEG_PAST not in coders or picture.recovered is None:
         return None, False
     prior = _prior_of(JPEG_PAST, book, picture) if book else None
-    found = JPEG_PAST.encode(picture, effort, prior)
+    may_settle = all(coder in (CONTEXT, FEW_COLOUR, JPEG_PAST) for coder in coders)
+
+    def most_bytes() -> int:
+        if not may_settle:
+            return -1
+        return jpeg_past_coder.most_bytes_of_far_smaller(picture.array, picture.mode)
+
+    found, settling = all_on_threads(lambda: JPEG_PAST.encode(picture, effort, prior), most_bytes)
     if found is None:
         return None, False
-    settles = all(coder in (CONTEXT, FEW_COLOUR, JPEG_PAST) for coder in coders)
-    settles = settles and jpeg_past_coder.is_far_smaller(picture.array, picture.mode, found[0])
-    return (found[0], JPEG_PAST, found[1]), settles
+    return (found[0], JPEG_PAST, found[1]), len(found[0]) <= settling
 
 
 def code_samples(

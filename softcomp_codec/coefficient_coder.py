@@ -53,6 +53,12 @@ PACE_OF_KNOWN = 8
 
 START_WEIGHT = 6500
 
+MOST_SPARE = 2
+"""So often the memory of states, 9 MB, is kept for the next model: the system takes milliseconds to
+give it anew."""
+
+_spare_states: list[NDArray[np.uint32]] = []
+
 WORST_BYTES = kernels.WORST_BYTES
 MOST_BYTES = 4
 """A coefficient; more than those of any picture take."""
@@ -91,13 +97,12 @@ class _Model:
     ) -> None:
         n_kinds = len(shapes)
         self._shapes, self._steps, self._sampling = shapes, steps, sampling
-        weights = None
-        if prior is None:
-            states: NDArray[np.uint32] = np.full(n_states(n_kinds), NEUTRAL, np.uint32)
-        else:
-            states, weights = prior.states_table, prior.weights_table
+        weights = None if prior is None else prior.weights_table
+        self._all_states = _take_states()
+        states = self._all_states[: n_states(n_kinds)]
+        states[:] = NEUTRAL if prior is None else prior.states_table
         n_mixed = n_kinds * kernels.STATES_OF_KIND
-        self._states, self._plain = states[:n_mixed].copy(), states[n_mixed:].copy()
+        self._states, self._plain = states[:n_mixed], states[n_mixed:]
         self.weights = np.full(n_weights(n_kinds), START_WEIGHT, np.int32)
         if weights is not None:
             self.weights[:] = weights
@@ -129,6 +134,19 @@ class _Model:
             shared.squash, _rates(), self._counts, interval, data, decoding,
         )  # fmt: skip
         return int(result), int(row)
+
+    def give_back(self) -> None:
+        """Leave the memory of the states to the next model."""
+        if len(_spare_states) < MOST_SPARE:
+            _spare_states.append(self._all_states)
+
+
+def _take_states() -> NDArray[np.uint32]:
+    """Return memory for the states of most components, with anything in it."""
+    try:
+        return _spare_states.pop()
+    except IndexError:
+        return np.empty(n_states(kernels.N_KINDS), np.uint32)
 
 
 def _with_margin(shape: Shape) -> Coefficients:
@@ -174,6 +192,7 @@ def encode_coefficients(
         result, _ = model.code(index, source, interval, data, decoding=False)
         if result != status.OK:
             return None
+    model.give_back()
     end = entropy_kernels.finish_arithmetic(interval[:2].copy(), data, int(interval[3]))
     return data[: int(end)].tobytes()
 
@@ -203,6 +222,7 @@ def decode_coefficients(
             raise TruncatedStreamError(f"{where}: the code ends too early")
         if result != status.OK:
             raise CorruptStreamError(f"{where}: more than 49 inner coefficients in a block")
+    model.give_back()
     end = int(entropy_kernels.end_of_arithmetic(interval[:2], int(interval[3])))
     if len(code) < end:
         raise TruncatedStreamError(

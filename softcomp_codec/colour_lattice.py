@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .errors import CorruptStreamError
 from .kernels import lattice_kernels, status
+from .worker_threads import n_threads_for, on_wavefront
 
 if TYPE_CHECKING:
     from .planes import Plane
@@ -25,6 +26,9 @@ CORRECTIONS = (
     (0, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (1, 0, 0), (-1, 0, 0), (0, 0, -1), (1, 0, -1),
 )  # fmt: skip
 N_SHARE_SAMPLES = 4096
+
+_PARTS, _PARTED_PIXELS = 8, 1 << 17
+"""Larger images are split in so many parts down and across, on threads."""
 
 
 @cache
@@ -91,10 +95,17 @@ def split_lattice(
     """
     _check_pixels(red, green, blue)
     y, cb, cr, corrections = (np.empty(red.shape, np.int32) for _ in range(4))
-    lattice_kernels.split_pixels(
-        red, green, blue, conversion(), first_chroma(), _correction_codes(),
-        y, cb, cr, corrections,
-    )  # fmt: skip
+    n_parts = _PARTS if y.size >= _PARTED_PIXELS and n_threads_for(_PARTS) > 1 else 1
+    rows = np.linspace(0, red.shape[0], n_parts + 1).astype(np.int64)
+    columns = np.linspace(0, red.shape[1], n_parts + 1).astype(np.int64)
+
+    def split(i: int, j: int) -> None:
+        lattice_kernels.split_pixels(
+            red, green, blue, conversion(), first_chroma(), _correction_codes(),
+            np.array([*rows[i : i + 2], *columns[j : j + 2]]), y, cb, cr, corrections,
+        )  # fmt: skip
+
+    on_wavefront(split, n_parts, n_parts)
     return (y, cb, cr), corrections
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .colour_lattice import conversion
 from .kernels import jpeg_kernels
 
 if TYPE_CHECKING:
@@ -119,14 +118,14 @@ def upsample(past: Past, component: int, plane: Component, height: int, width: i
 def convert_colours(y: Component, cb: Component, cr: Component) -> NDArray[Any]:
     """Return the (H, W, 3) uint8 pixels of JFIF colours (SPEC 5.2.1)."""
     picture = np.empty((*y.shape, 3), np.uint8)
-    jpeg_kernels.convert_pixels(y, cb, cr, conversion(), picture)
+    jpeg_kernels.convert_pixels(y, cb, cr, picture)
     return picture
 
 
 def bound_luma(picture: NDArray[Any], cb: Component, cr: Component) -> tuple[Component, Component]:
     """Return the lowest and highest luma that gives the pixels with this chroma, or nearly does."""
     lowest, highest = np.empty(cb.shape, np.int32), np.empty(cb.shape, np.int32)
-    jpeg_kernels.bound_luma(picture, cb, cr, conversion(), lowest, highest)
+    jpeg_kernels.bound_luma(picture, cb, cr, lowest, highest)
     return lowest, highest
 
 

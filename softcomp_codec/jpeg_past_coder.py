@@ -8,6 +8,7 @@ the exact picture, good ones to small files.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -24,9 +25,9 @@ from .jpeg_emulation import (
     upsample,
 )
 from .jpeg_pasts import read_past, write_past
-from .jpeg_samples_coder import blocks_of, blocks_with, luma_wanted
+from .jpeg_samples_coder import blocks_of, blocks_with, blocks_with_pixels, luma_wanted
 from .kernels import correction_kernels, entropy_kernels, estimation_kernels, status
-from .worker_threads import in_parallel
+from .worker_threads import all_on_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +51,8 @@ LARGEST_PIXELS = 1 << 24
 """The search takes some 60 bytes a pixel."""
 
 FAR_SMALLER, FAR_SMALLER_THAN_FLAT = 60, 20
-"""Percent of the estimate of `is_far_smaller` below which nothing else is as small; of pictures
-most of whose samples lie in flat parts, such as charts."""
+"""Percent of the estimate of `most_bytes_of_far_smaller` below which nothing else is as small; of
+pictures most of whose samples lie in flat parts, such as charts."""
 
 FLAT_SHARE = 55
 """Percent of the samples that make a picture such a one."""
@@ -93,11 +94,12 @@ def may_win(height: int, width: int) -> bool:
     return large_enough and SMALLEST_PIXELS <= height * width <= LARGEST_PIXELS
 
 
-def is_far_smaller(array: NDArray[Any], mode: Mode, payload: bytes) -> bool:
-    """Whether no coder of pixels can come near a payload, by an estimate from some of the rows.
+def most_bytes_of_far_smaller(array: NDArray[Any], mode: Mode) -> int:
+    """Return up to how many bytes of a payload no coder of pixels can come near it.
 
-    The estimate is what MED's residuals in YCbCr take by their own statistics. Coders of pixels
-    take at least a given part of that, which is less where a picture is mostly flat (DECISIONS).
+    By an estimate from some of the rows: what MED's residuals in YCbCr take by their own
+    statistics. Coders of pixels take at least a given part of that, which is less where a picture
+    is mostly flat (DECISIONS).
     """
     picture = np.ascontiguousarray(array).reshape(*array.shape[:2], mode.n_planes)
     shape = mode.n_planes, estimation_kernels.N_LEVELS, estimation_kernels.N_RESIDUALS
@@ -105,7 +107,7 @@ def is_far_smaller(array: NDArray[Any], mode: Mode, payload: bytes) -> bool:
     n_bits = int(estimation_kernels.simple_bits(picture, counts))
     is_flat = 100 * int(counts[:, 0].sum()) > FLAT_SHARE * int(counts.sum())
     percent = FAR_SMALLER_THAN_FLAT if is_flat else FAR_SMALLER
-    return 8 * 256 * 100 * len(payload) <= percent * n_bits
+    return percent * n_bits // (8 * 256 * 100)
 
 
 def find_past(array: NDArray[Any], mode: Mode) -> Past | None:
@@ -216,15 +218,14 @@ def _write_payloads(
         corrections = find_corrections(picture, past, fine, recovered.boxes)
         return _code_corrections(past, fine, corrections, picture)
 
-    def code_coefficients() -> list[bytes | None]:
-        return [
-            coefficient_coder.encode_coefficients(
-                coefficients, past.tables, past.all_sampling, prior
-            )
-            for prior in starts
-        ]
+    def code_coefficients(prior: CoefficientPrior | None) -> bytes | None:
+        return coefficient_coder.encode_coefficients(
+            coefficients, past.tables, past.all_sampling, prior
+        )
 
-    codes, (kinds, tail) = in_parallel(code_coefficients, code_corrections)
+    *codes, (kinds, tail) = all_on_threads(
+        *(partial(code_coefficients, prior) for prior in starts), code_corrections
+    )
     payloads = []
     for prior, code in zip(starts, codes, strict=True):
         if code is None or tail is None:
@@ -520,7 +521,7 @@ def _code_corrections(
         states = np.full(correction_kernels.N_PIXEL_STATES, NEUTRAL_STATE, np.uint32)
         predicted = (picture.astype(np.int16) - left).astype(np.uint8)
         result, _ = correction_kernels.code_pixels(
-            predicted, left, blocks_with(np.abs(left).max(axis=2)), states, interval, data, False
+            predicted, left, blocks_with_pixels(left), states, interval, data, False
         )
         results.append(result)
     if any(result != status.OK for result in results):

@@ -25,12 +25,13 @@ from .jpeg_emulation import (
     round_samples,
     upsample,
 )
+from .jpeg_samples_coder import blocks_with
 from .kernels import block_search_kernels
 from .kernels import recovery_kernels as kernels
-from .worker_threads import on_threads
+from .worker_threads import n_threads_for, on_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -84,6 +85,9 @@ SAMPLINGS = ((2, 2), (1, 2), (2, 1), (1, 1))
 
 NO_TABLES = ((1,) * 64,) * 3
 
+PARTS = 8
+"""Into which pictures and lists of blocks are split, to be worked on by threads."""
+
 
 @dataclass(frozen=True)
 class Recovered:
@@ -134,6 +138,10 @@ class _Known:
         Of Y, Cb and Cr at the pixels, or of the gray samples.
     guess : list of ndarray
         Likely values within.
+    colours : tuple of ndarray, int32, (H, W)
+        Red, green and blue of colour pictures.
+    bounds : tuple of ndarray, int32, (3, H, W)
+        All lowest and all highest values of theirs, which `boxes` are parts of.
     components : dict
         Intervals before upsampling that were found.
     """
@@ -141,6 +149,8 @@ class _Known:
     picture: NDArray[Any]
     boxes: list[Box]
     guess: list[Component]
+    colours: tuple[Component, ...] = ()
+    bounds: tuple[Component, ...] = ()
     components: dict[tuple[Any, ...], Box] = field(default_factory=dict)
 
     def component(self, past: Past, index: int) -> Box:
@@ -239,15 +249,24 @@ def _know(picture: NDArray[Any]) -> _Known | None:
     if n_tested < FEWEST_TESTED or 100 * n_exact < LEAST_SHARE * n_tested:
         return None
     triples, corrections = colour_lattice.split_lattice(red, green, blue)
-    least = np.minimum(np.minimum(red, green), blue)
-    most = np.maximum(np.maximum(red, green), blue)
-    certain = (corrections == 0) & (least > 0) & (most < 255)
-    lows = np.stack([np.where(certain, each, 0) for each in triples]).astype(np.int32)
-    highs = np.stack([np.where(certain, each, 255) for each in triples]).astype(np.int32)
-    kernels.narrow_triples(
-        red, green, blue, colour_lattice.conversion(), colour_lattice.first_chroma(), lows, highs
-    )
-    return _Known(picture, list(zip(lows, highs, strict=True)), list(triples))
+    lows, highs = (np.empty((3, *red.shape), np.int32) for _ in range(2))
+    _by_rows(
+        lambda rows: kernels.narrow_triples(
+            red, green, blue, colour_lattice.first_chroma(), *triples, corrections, rows, lows,
+            highs,
+        ),
+        len(red), n_threads_for(PARTS),
+    )  # fmt: skip
+    boxes = list(zip(lows, highs, strict=True))
+    return _Known(picture, boxes, list(triples), (red, green, blue), (lows, highs))
+
+
+def _by_rows(
+    function: Callable[[NDArray[np.int64]], object], n_rows: int, n_parts: int = PARTS
+) -> None:
+    """Call a function for parts of the rows, on threads; with the first and one after the last."""
+    ends = np.linspace(0, n_rows, n_parts + 1).astype(np.int64)
+    on_threads(function, [ends[part : part + 2] for part in range(n_parts)])
 
 
 # Where the picture lies in the JPEG
@@ -293,7 +312,9 @@ def _zeros_of_chroma(
         for side, by in zip(known.picture.shape, past.sampling, strict=False)
     ]
     rows, columns = (slice(start, start + GRID_PIXELS) for start in starts)
-    boxes = [_component_box(past, _part(box, rows, columns))[0] for box in known.boxes[1:]]
+    boxes = on_threads(
+        lambda box: _component_box(past, _part(box, rows, columns))[0], known.boxes[1:]
+    )
     found = {}
     for phase in phases:
         down, across = (
@@ -399,7 +420,9 @@ def _with_tables(known: _Known, past: Past) -> Iterator[Past]:
     table, quality = quantiser_estimation.estimate_table(luma, quantiser_tables.LUMA)
     tables = [table]
     if len(known.boxes) > 1:
-        chroma = np.concatenate([_told(known.component(past, index)) for index in (1, 2)])
+        chroma = np.concatenate(
+            on_threads(lambda index: _told(known.component(past, index)), (1, 2))
+        )
         table, _ = quantiser_estimation.estimate_table(chroma, quantiser_tables.CHROMA, quality)
         tables += [table, table]
     yield replace(past, tables=tuple(tables))
@@ -443,6 +466,8 @@ def _placed(past: Past, box: Box) -> Box:
     """Return the intervals of a component of full size, 0..255 where the picture shows none."""
     height, width = box[0].shape
     shape = past.component_shape(0, height, width)
+    if shape == box[0].shape and box[0].dtype == np.int32:
+        return box
     planes = []
     for each, otherwise in zip(box, (0, 255), strict=True):
         plane = np.full(shape, otherwise, np.int32)
@@ -526,30 +551,31 @@ def downsampled(past: Past, index: int, plane: Component) -> Component:
 # Blocks
 
 
-def _blocks(plane: Component) -> Component:
-    """Return (n, 64) blocks of a plane, which is continued by its last row and column."""
+def _blocks(plane: Component, outside: int | None = None) -> Component:
+    """Return (n, 64) blocks of a plane, which is continued by a value.
+
+    Without any by its last row and column.
+    """
     height, width = plane.shape
-    plane = np.pad(plane, ((0, -height % BLOCK), (0, -width % BLOCK)), "edge")
-    n_down, n_across = plane.shape[0] // BLOCK, plane.shape[1] // BLOCK
-    parts = plane.reshape(n_down, BLOCK, n_across, BLOCK).transpose(0, 2, 1, 3)
-    return np.ascontiguousarray(parts.reshape(-1, BLOCK * BLOCK))
+    n_down, n_across = -(-height // BLOCK), -(-width // BLOCK)
+    whole = np.empty((BLOCK * n_down, BLOCK * n_across), np.int32)
+    whole[:height, :width] = plane
+    whole[:height, width:] = plane[:, -1:] if outside is None else outside
+    whole[height:] = whole[height - 1] if outside is None else outside
+    # lines of blocks are moved as one element each
+    lines = whole.view(f"V{BLOCK * whole.itemsize}").reshape(n_down, BLOCK, n_across)
+    blocks = np.ascontiguousarray(lines.transpose(0, 2, 1))
+    return blocks.view(np.int32).reshape(-1, BLOCK * BLOCK)
 
 
 def _blocks_of_box(box: Box) -> tuple[Component, Component]:
     """Return the blocks of intervals, 0..255 where the component has no samples."""
-    height, width = box[0].shape
-    margins = ((0, -height % BLOCK), (0, -width % BLOCK))
-    low, high = (
-        _blocks(np.pad(each, margins, constant_values=otherwise))
-        for each, otherwise in zip(box, (0, 255), strict=True)
-    )
-    return low, high
+    return _blocks(box[0], 0), _blocks(box[1], 255)
 
 
 def _unsure(box: Box) -> NDArray[np.bool_]:
     """Return which blocks have samples that are not known exactly."""
-    low, high = _blocks(box[0]), _blocks(box[1])
-    return np.asarray((low < high).any(axis=1))
+    return blocks_with(box[0] < box[1]).reshape(-1) > 0
 
 
 def _solve(
@@ -567,16 +593,19 @@ def _solve(
         found, exact = before[0].copy(), before[1].copy()
     todo = ~exact if again is None else ~exact | again
     steps = np.array(table, np.int64)
-    parts = np.linspace(0, len(low), 5).astype(np.int64)
-
-    def run(part: int) -> None:
-        block_search_kernels.search_blocks(
+    _by_rows(
+        lambda blocks: block_search_kernels.search_blocks(
             centre, low, high, steps, basis(), n_steps, SEARCHED_STEP, todo,
-            keep and before is not None, found, exact, parts[part : part + 2],
-        )  # fmt: skip
-
-    on_threads(run, list(range(4)))
+            keep and before is not None, found, exact, blocks,
+        ),
+        len(low),
+    )  # fmt: skip
     return found, exact
+
+
+def _rounded(fine: Component) -> Component:
+    """Return a component's samples."""
+    return round_samples(fine, np.zeros_like(fine))
 
 
 class _Search:
@@ -595,32 +624,32 @@ class _Search:
             box = _placed(past, known.boxes[0])
             found, exact = self._find(0, box, box[0] + box[1], None)
             return Recovered(past, [self._shaped(0, found)], [box], (float(exact.mean()),))
-        boxes = on_threads(lambda index: known.component(past, index), (1, 2))
+        boxes = [known.component(past, index) for index in (1, 2)]
         unsure = [_unsure(_placed(past, known.boxes[0])), *map(_unsure, boxes)]
         states: list[Any] = [None, None, None]
         best: tuple[int, list[Any], Box] | None = None
-        guess = [each.copy() for each in known.guess]
+        guess = known.guess
         samples = [downsampled(past, i, known.guess[i]) for i in (1, 2)]
-        clipped = self._clipped_once()
-        for _ in range(self._n_rounds):
+        for left in range(self._n_rounds - 1, -1, -1):
             for index, box in zip((1, 2), boxes, strict=True):
                 now = samples[index - 1]
-                if index == 2 and len(clipped):
-                    guess[2].flat[clipped] = self._second_chroma(states[1][0], clipped)
                 gap = guess[index] - upsample(past, index, now, *self._size)
                 start = np.clip(now + downsampled(past, index, gap), *box)
                 state = self._find(index, box, 2 * start, states[index], unsure[index])
-                states[index], samples[index - 1] = state, self._samples(index, state[0])
+                fine = self._fine(index, state[0])
+                states[index], samples[index - 1] = state, _rounded(fine)
+                if index == 1:
+                    guess = [guess[0], guess[1], self._second_chroma(fine, guess[2])]
             chroma = [upsample(past, i, samples[i - 1], *self._size) for i in (1, 2)]
             luma_box = _placed(past, self._luma_box(*chroma))
             middle = np.clip(_placed(past, (guess[0], guess[0]))[0], *luma_box)
             states[0] = self._find(0, luma_box, 2 * middle, states[0], unsure[0])
-            shown = [upsample(past, 0, self._samples(0, states[0][0]), *self._size), *chroma]
-            wrong = convert_colours(*shown) != known.picture
-            n_wrong = int(wrong.sum())
+            luma = _rounded(self._fine(0, states[0][0]))
+            shown = [upsample(past, 0, luma, *self._size), *chroma]
+            n_wrong = int(np.count_nonzero(convert_colours(*shown) != known.picture))
             if best is None or n_wrong < best[0]:
                 best = n_wrong, list(states), luma_box
-            if not n_wrong or not any(each.any() for each in unsure):
+            if not left or not n_wrong or not any(each.any() for each in unsure):
                 break
             guess = self._nearest(shown)
         assert best is not None
@@ -644,37 +673,22 @@ class _Search:
     def _shaped(self, index: int, found: NDArray[np.int16]) -> Coefficients:
         return found.reshape(*self._past.block_shape(index, *self._size), 64)
 
-    def _samples(self, index: int, found: NDArray[np.int16]) -> Component:
-        """Return a component's samples."""
+    def _fine(self, index: int, found: NDArray[np.int16]) -> Component:
+        """Return a component's samples before rounding, in 64ths."""
         shape = self._past.component_shape(index, *self._size)
-        fine = invert_transform(self._shaped(index, found), self._past.tables[index], shape)
-        return round_samples(fine, np.zeros_like(fine))
+        return invert_transform(self._shaped(index, found), self._past.tables[index], shape)
 
-    def _clipped_once(self) -> NDArray[np.int64]:
-        """Return the places of the pixels one of whose components is clipped."""
-        picture = self._known.picture
-        return np.flatnonzero(((picture == 0) | (picture == 255)).sum(axis=2) == 1)
+    def _second_chroma(self, fine: Component, guess: Component) -> Component:
+        """Return a guess of Cr but for the pixels one of whose components is clipped.
 
-    def _second_chroma(self, found: NDArray[np.int16], places: NDArray[np.int64]) -> Component:
-        """Return the Cr of pixels one of whose components is clipped, given the first chroma.
-
-        The luma cancels out in the difference of the other two, which Cb and Cr make up alone.
+        Those follow from the first chroma's samples before rounding.
         """
-        past, size = self._past, self._size
-        fine = invert_transform(
-            self._shaped(1, found), past.tables[1], past.component_shape(1, *size)
+        known, chosen = self._known, guess.copy()
+        shown = upsample(self._past, 1, fine - 32, *self._size)
+        _by_rows(
+            lambda rows: kernels.second_chroma(*known.colours, shown, *known.bounds, rows, chosen),
+            len(chosen),
         )
-        # all in 64ths, and 65536ths of these
-        cb = upsample(past, 1, fine - 32, *size).reshape(-1)[places].astype(np.int64)
-        pixels = self._known.picture.reshape(-1, 3)[places].astype(np.int64)
-        red, green, blue = (pixels << 22).T
-        red_is_clipped, green_is_clipped = (pixels[:, :2] % 255 == 0).T
-        difference = np.where(red_is_clipped, blue - green - 138684 * cb, red - green - 22554 * cb)
-        difference = np.where(green_is_clipped, red - blue + 116130 * cb, difference)
-        share = np.where(red_is_clipped, 46802, np.where(green_is_clipped, 91881, 138683))
-        low, high = (each.reshape(-1)[places] for each in self._known.boxes[2])
-        wanted = 128 + (difference + 32 * share) // (64 * share)
-        chosen: Component = np.clip(wanted, low, high).astype(np.int32)
         return chosen
 
     def _luma_box(self, cb: Component, cr: Component) -> Box:
@@ -682,14 +696,18 @@ class _Search:
         picture, (first, last) = self._known.picture, self._known.boxes[0]
         low, high = bound_luma(picture, cb, cr)
         keep = first == last
-        return np.where(keep, first, low), np.where(keep, last, high)
+        np.copyto(low, first, where=keep)
+        np.copyto(high, last, where=keep)
+        return low, high
 
     def _nearest(self, shown: list[Component]) -> list[Component]:
         """Return what is shown where pixels are clipped, moved to what gives them; else known."""
-        picture = self._known.picture
-        red, green, blue = (np.ascontiguousarray(picture[:, :, i], np.int32) for i in range(3))
         triples = np.stack(shown)
-        kernels.nearest_triples(
-            red, green, blue, colour_lattice.conversion(), colour_lattice.first_chroma(), triples
-        )
-        return [np.clip(each, *box) for each, box in zip(triples, self._known.boxes, strict=True)]
+        _by_rows(
+            lambda rows: kernels.nearest_triples(
+                *self._known.colours, colour_lattice.conversion(), colour_lattice.first_chroma(),
+                *self._known.bounds, rows, triples,
+            ),
+            triples.shape[1],
+        )  # fmt: skip
+        return list(triples)

@@ -138,10 +138,18 @@ def blocks_of(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 def blocks_with(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Return which squares of 8 x 8 have any value but 0."""
-    found = values != 0
-    rows, columns = (np.arange(0, side, BLOCK) for side in values.shape)
-    squares = np.logical_or.reduceat(np.logical_or.reduceat(found, rows, axis=0), columns, axis=1)
-    return squares.astype(np.uint8)
+    height, width = values.shape
+    n_down, n_across = -(-height // BLOCK), -(-width // BLOCK)
+    found = np.zeros((BLOCK * n_down, BLOCK * n_across), np.bool_)
+    np.not_equal(values, 0, out=found[:height, :width])
+    eights = found.view(np.uint64).reshape(n_down, BLOCK, n_across)
+    squares: NDArray[np.uint8] = (np.bitwise_or.reduce(eights, axis=1) != 0).astype(np.uint8)
+    return squares
+
+
+def blocks_with_pixels(differences: NDArray[np.int16]) -> NDArray[np.uint8]:
+    """Return which squares of 8 x 8 pixels have any difference in any of the three components."""
+    return blocks_with(differences[:, :, 0] | differences[:, :, 1] | differences[:, :, 2])
 
 
 def _code_pixels(picture: NDArray[Any], left: NDArray[np.int16]) -> bytes | None:
@@ -151,7 +159,7 @@ def _code_pixels(picture: NDArray[Any], left: NDArray[np.int16]) -> bytes | None
     states = np.full(correction_kernels.N_PIXEL_STATES, NEUTRAL_STATE, np.uint32)
     result, _ = correction_kernels.code_pixels(
         (picture.astype(np.int16) - left).astype(np.uint8), left,
-        blocks_with(np.abs(left).max(axis=2)), states, interval, data, False,
+        blocks_with_pixels(left), states, interval, data, False,
     )  # fmt: skip
     if result != status.OK:
         return None

@@ -8,7 +8,7 @@ coefficients is in `jpeg_unrounded_recovery`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from .jpeg_emulation import BLOCK, FANCY, invert_transform
 from .jpeg_pasts import read_past, write_past
 from .kernels import unrounded_kernels as kernels
 from .kernels.unrounded_kernels import PLAIN, SCALED
-from .worker_threads import in_parallel
+from .worker_threads import all_on_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,19 +103,19 @@ def write_payloads(
     Inverse of `decode_payload` (SPEC 5J.9).
     """
 
-    def code_coefficients() -> list[bytes | None]:
-        return [
-            coefficient_coder.encode_coefficients(
-                found.coefficients, found.past.tables, found.past.all_sampling, prior
-            )
-            for prior in starts
-        ]
-
     def code_rest() -> bytes | None:
         rendered = render(found, *picture.shape[:2])
         return context_coder.encode_payload(picture, _MODE, effort=effort, previous=rendered)
 
-    codes, rest = in_parallel(code_coefficients, code_rest)
+    def code_coefficients(prior: CoefficientPrior | None) -> bytes | None:
+        past = found.past
+        return coefficient_coder.encode_coefficients(
+            found.coefficients, past.tables, past.all_sampling, prior
+        )
+
+    rest, *codes = all_on_threads(
+        code_rest, *(partial(code_coefficients, start) for start in starts)
+    )
     payloads = []
     for prior, code in zip(starts, codes, strict=True):
         if code is None or rest is None:

@@ -181,7 +181,7 @@ def _warm_jpeg_past() -> None:
             mode = planes.mode_of_array(array)
             payload = jpeg_past_coder.encode_payload(array, mode)
             if payload is not None:
-                jpeg_past_coder.is_far_smaller(array, mode, payload)
+                jpeg_past_coder.most_bytes_of_far_smaller(array, mode)
                 header = Header(mode, _JPEG_SIDE, _JPEG_SIDE, container.JPEG_PAST, b"", 0)
                 _check(np.array_equal(jpeg_past_coder.decode_payload(payload, header)[0], array))
 

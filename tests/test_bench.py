@@ -207,7 +207,7 @@ def test_threads_are_limited_while_measuring(monkeypatch):
     for threads in (1, 2):
         group = comparison.compare([array], [comparison.scf(1)], with_peers=False, threads=threads)
         sizes.add(group[0].outcomes[0].total_bytes)
-    assert set(numbers) == {2}
+    assert set(numbers) == {1}  # beside the thread that asks
     assert len(sizes) == 1
     assert worker_threads.thread_limit.get() is None
 

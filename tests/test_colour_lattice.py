@@ -7,7 +7,7 @@ import pytest
 from made_images import noise
 from PIL import Image
 
-from softcomp_codec import colour_lattice
+from softcomp_codec import colour_lattice, worker_threads
 from softcomp_codec.colour_lattice import CORRECTIONS, lattice_share, merge_lattice, split_lattice
 from softcomp_codec.errors import CorruptStreamError
 
@@ -125,6 +125,18 @@ def test_clipped_pixels_take_smooth_triples():
     (_, found_cb, found_cr), corrections = split_lattice(*pixels)
     assert not corrections.any()
     assert len(np.unique(found_cb)) == len(np.unique(found_cr)) == 1
+
+
+def test_the_same_on_any_number_of_threads():
+    planes = planes_of(np.clip(smooth(420, 330).astype(int) * 2 - 60, 0, 255))
+    found = []
+    for threads in (1, 2, 3):
+        token = worker_threads.thread_limit.set(threads)
+        triples, corrections = split_lattice(*planes)
+        worker_threads.thread_limit.reset(token)
+        found.append(np.stack([*triples, corrections]))
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
 
 
 def test_corrections_are_distinct_and_small():

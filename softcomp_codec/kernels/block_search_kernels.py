@@ -32,19 +32,19 @@ _FARTHEST = 5300
 
 
 @inlined
-def _measure(now, table, scratch, block, fine, first, last, below, above):
+def _measure(samples, first, last, below, above):
     """Fill how far samples lie below and above their intervals; return the sum of what does."""
-    for k in range(64):
-        block[k] = min(max(now[k], -_LIMIT), _LIMIT)
-    invert_block(block, 0, table, scratch, fine, 0, 0)
-    outside = np.int64(0)
+    outside = np.int32(0)
     for s in range(64):
-        value = fine[s >> 3, s & 7]
-        under, over = first[s] - value, value - last[s]
-        outside += max(under, over, np.int64(0))
-        below[s] = min(max(under << (_GAP_BITS - FINE_BITS), -_MOST_GAP), _MOST_GAP)
-        above[s] = min(max(over << (_GAP_BITS - FINE_BITS), -_MOST_GAP), _MOST_GAP)
-    return outside
+        under, over = np.int32(first[s] - samples[s]), np.int32(samples[s] - last[s])
+        outside = np.int32(outside + max(under, over, np.int32(0)))
+        # 32 bits hold the shift of what is not cut anyway
+        under = min(max(under, np.int32(-_MOST_GAP)), np.int32(_MOST_GAP))
+        over = min(max(over, np.int32(-_MOST_GAP)), np.int32(_MOST_GAP))
+        under, over = under << (_GAP_BITS - FINE_BITS), over << (_GAP_BITS - FINE_BITS)
+        below[s] = min(max(under, -_MOST_GAP), _MOST_GAP)
+        above[s] = min(max(over, -_MOST_GAP), _MOST_GAP)
+    return np.int64(outside)
 
 
 @inlined
@@ -61,6 +61,50 @@ def _outside(below, above, moves, row):
     return np.int64(total)
 
 
+@inlined
+def _out(under, over):
+    """Return what one sample, so far below and above its interval, counts in a sum: 128ths."""
+    return min(np.int16(max(under, over, np.int16(0)) >> 1), np.int16(_MOST_OUT))
+
+
+@inlined
+def _all_outside(below, above, across, totals):
+    """Fill `_outside` of all steps, those up before those down.
+
+    `across` has the moves of the steps up sample by sample: sums of many steps side by side need no
+    sum within a vector.
+    """
+    for row in range(128):
+        totals[row] = 0
+    for s in range(0, 64, 4):
+        b0, b1, b2, b3 = below[s], below[s + 1], below[s + 2], below[s + 3]
+        a0, a1, a2, a3 = above[s], above[s + 1], above[s + 2], above[s + 3]
+        for k in range(64):
+            m0, m1, m2, m3 = across[s, k], across[s + 1, k], across[s + 2, k], across[s + 3, k]
+            up = np.int16(_out(np.int16(b0 - m0), np.int16(a0 + m0)) + totals[k])
+            up = np.int16(_out(np.int16(b1 - m1), np.int16(a1 + m1)) + up)
+            up = np.int16(_out(np.int16(b2 - m2), np.int16(a2 + m2)) + up)
+            up = np.int16(_out(np.int16(b3 - m3), np.int16(a3 + m3)) + up)
+            down = np.int16(_out(np.int16(b0 + m0), np.int16(a0 - m0)) + totals[64 + k])
+            down = np.int16(_out(np.int16(b1 + m1), np.int16(a1 - m1)) + down)
+            down = np.int16(_out(np.int16(b2 + m2), np.int16(a2 - m2)) + down)
+            down = np.int16(_out(np.int16(b3 + m3), np.int16(a3 - m3)) + down)
+            totals[k] = up
+            totals[64 + k] = down
+
+
+@inlined
+def _lowest(sums, waits, step):
+    """Return the step with the lowest sum, -1 if all wait; of several the first, up before down."""
+    best = np.int32(1 << 30)
+    for k in range(64):
+        up, down = np.int32(sums[k]) << 7 | np.int32(2 * k), np.int32(sums[64 + k]) << 7
+        here = min(np.int32(up), np.int32(down | np.int32(2 * k + 1)))
+        best = min(best, np.int32(1 << 30) if waits[k] > step else here)
+    at = np.int64(best & 127)
+    return np.int64(-1) if best == 1 << 30 else at >> 1 | (at & 1) << 6
+
+
 @kernel
 def search_blocks(
     centre, low, high, table, basis, n_steps, largest, todo, keep, found, exact, slots
@@ -73,7 +117,7 @@ def search_blocks(
     Parameters
     ----------
     centre : ndarray, int32, (n, 64)
-        Doubled samples to begin with.
+        Doubled samples to begin with, 0 to 510.
     low, high : ndarray, int32, (n, 64)
         0 and 255 have no bound: libjpeg clamps.
     table : ndarray, int64, (64,)
@@ -90,22 +134,26 @@ def search_blocks(
     slots : ndarray, int64, (2,)
         First block and the one after the last.
     """
-    moves = empty_array((128, 64), np.int16)
+    moves, across = empty_array((128, 64), np.int16), empty_array((64, 64), np.int16)
+    sums = empty_array(128, np.int16)
     for k in range(64):
         for s in range(64):
-            move = np.int64(basis[k, s]) * table[k]
+            # samples are in order of their columns from here on
+            move = np.int64(basis[k, (s & 7) << 3 | s >> 3]) * table[k]
             move = (move + (1 << (BASIS_BITS - _GAP_BITS - 1))) >> (BASIS_BITS - _GAP_BITS)
             moves[k, s] = min(max(move, -_MOST_GAP), _MOST_GAP)
             moves[64 + k, s] = -moves[k, s]
-    first, last = empty_array(64, np.int64), empty_array(64, np.int64)
+            across[s, k] = moves[k, s]
+    first, last = empty_array(64, np.int32), empty_array(64, np.int32)
     below, above = empty_array(64, np.int16), empty_array(64, np.int16)
     best, now = empty_array(64, np.int64), empty_array(64, np.int64)
     rounded = empty_array(64, np.int64)
     totals, offsets = empty_array(64, np.int64), empty_array(64, np.int64)
-    waits = empty_array(64, np.int64)
+    waits = empty_array(64, np.int32)
     scratch = empty_array(64, np.int64)
     block = empty_array(64, np.int16)
-    fine = empty_array((8, 8), np.int32)
+    about_0 = empty_array(64, np.int32)
+    values, samples = empty_array(64, np.int32), empty_array(64, np.int32)
     for n in range(slots[0], slots[1]):
         if not todo[n]:
             continue
@@ -113,18 +161,20 @@ def search_blocks(
         n_open = np.int64(0)
         for s in range(64):
             # samples in 64ths about 0, half a level added, as `fine` has them
-            first[s] = np.int64(low[n, s] - 128) << FINE_BITS
-            last[s] = (np.int64(high[n, s] - 127) << FINE_BITS) - 1
-            if low[n, s] <= 0:
-                first[s] = -(1 << 30)
-            if high[n, s] >= 255:
-                last[s] = 1 << 30
-            wide |= high[n, s] > low[n, s]
-            n_open += np.int64(high[n, s] > low[n, s] + _OPEN)
+            at = (s & 7) << 3 | s >> 3
+            lowest, highest = np.int64(low[n, at]), np.int64(high[n, at])
+            first[s] = -(1 << 30) if lowest <= 0 else (lowest - 128) << FINE_BITS
+            last[s] = 1 << 30 if highest >= 255 else ((highest - 127) << FINE_BITS) - 1
+            wide |= highest > lowest
+            n_open += np.int64(highest > lowest + _OPEN)
+        for s in range(64):
+            about_0[s] = centre[n, s] - 256
         for k in range(64):
-            total = np.int64(0)
+            # 32 bits hold it: all that a coefficient's cosines add up to is 8 in 4096ths
+            in_32_bits = np.int32(0)
             for s in range(64):
-                total += np.int64(basis[k, s]) * (centre[n, s] - 256)
+                in_32_bits = np.int32(in_32_bits + np.int32(basis[k, s] * about_0[s]))
+            total = np.int64(in_32_bits)
             whole = 2 * table[k] << BASIS_BITS
             rounded[k] = (total + (whole >> 1)) // whole
             if n_open > _MANY_OPEN and k > 0:
@@ -139,7 +189,10 @@ def search_blocks(
         farthest = _FARTHEST
         most_steps = min(n_steps, _MOST_OPEN_STEPS) if wide else n_steps
         for step in range(-2 if keep else 0, most_steps + 1):
-            outside = _measure(now, table, scratch, block, fine, first, last, below, above)
+            for k in range(64):
+                block[k] = min(max(now[k], -_LIMIT), _LIMIT)
+            invert_block(block, 0, table, scratch, values, samples)
+            outside = _measure(samples, first, last, below, above)
             if outside < least:
                 least, last_gain = outside, max(step, 0)
                 for k in range(64):
@@ -157,21 +210,18 @@ def search_blocks(
             if wide and step - last_gain >= max(_MOST_VAIN_STEPS, most_steps // 3):
                 break
             chosen, lowest = np.int64(-1), np.int64(1) << 60
-            for k in range(64):
+            if wide:
+                _all_outside(below, above, across, sums)
+                chosen = _lowest(sums, waits, step)
+            for k in range(0 if wide else 64):
                 if waits[k] > step:
                     continue
-                if wide:
-                    begin, end = 0, 2
-                else:
-                    if (table[k] << BASIS_BITS) - abs(offsets[k]) > farthest:
-                        continue
-                    begin = 0 if offsets[k] > 0 else 1
-                    end = begin + 1
-                for direction in range(begin, end):
-                    row = k + 64 * direction
-                    sum_ = _outside(below, above, moves, row)
-                    if sum_ < lowest:
-                        lowest, chosen = sum_, np.int64(row)
+                if (table[k] << BASIS_BITS) - abs(offsets[k]) > farthest:
+                    continue
+                row = k if offsets[k] > 0 else k + 64
+                sum_ = _outside(below, above, moves, row)
+                if sum_ < lowest:
+                    lowest, chosen = sum_, np.int64(row)
             if chosen < 0:
                 farthest += farthest >> 1
                 continue

@@ -22,6 +22,7 @@ def score_steps(coefficients, nothing, little, gains, likelihoods, worst, scores
     Parameters
     ----------
     coefficients : ndarray, int32, (n, 64)
+        Of samples of 8 bits: below 1800 in size.
     nothing : int
         Smaller coefficients may be zeros and tell nothing.
     little : int
@@ -36,6 +37,7 @@ def score_steps(coefficients, nothing, little, gains, likelihoods, worst, scores
     """
     n_steps = scores.shape[1]
     sizes = empty_array(coefficients.shape[0], np.int32)
+    values = empty_array(len(likelihoods) + 1, np.int32)
     for k in range(64):
         n = n_large = largest = 0
         for i in range(coefficients.shape[0]):
@@ -52,18 +54,20 @@ def score_steps(coefficients, nothing, little, gains, likelihoods, worst, scores
                 # none is nearer to the step than to 0, and what is not little is not near 0
                 scores[k, step] = worst * n_large
                 continue
-            total = np.int64(0)
+            for place in range(len(likelihoods)):
+                values[place] = max(worst, gains[step] + likelihoods[place])
+            values[len(likelihoods)] = worst
+            # a division by the step, exact of less than 2 ** 11
+            factor = np.int32((1 << 19) // step + 1)
+            half = whole >> 1
+            total = np.int32(0)
             for i in range(n):
                 size = sizes[i]
-                rest = size % whole
-                distance = min(rest, whole - rest)
-                if distance == size and size < little:
-                    continue
-                place = distance >> BINS_BITS
-                value = worst
-                if place < len(likelihoods):
-                    value = max(worst, gains[step] + likelihoods[place])
-                total += value
+                units = np.int32((size + half) >> BASIS_BITS)
+                times = np.int32(np.int32(units * factor) >> 19)
+                distance = np.int32(abs(np.int32(size - np.int32(times * whole))))
+                value = values[np.uint32(min(distance >> BINS_BITS, len(likelihoods)))]
+                total = np.int32(total + (0 if distance == size and size < little else value))
             scores[k, step] = total
 
 

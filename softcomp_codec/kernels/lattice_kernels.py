@@ -119,9 +119,9 @@ def _clipped_triple(red, green, blue, luma, near_y, near_cb, near_cr, conversion
     """Return (exact, Y, Cb, Cr), the exact triple nearest to the wanted one; chroma counts four.
 
     Where no component is 0 (255), clamping made none larger (smaller), and Y is at least (at most)
-    that of the pixel but for rounding. A step of Y away from `_luma_near` takes at least 4/7 of a
-    step of chroma, 9/4 in cost, less one step for rounding. Once a triple is found, only
-    `_WINDOW` more Y on each side are tried.
+    that of the pixel but for rounding. Away from `_luma_near` each Y takes other chroma: of a step,
+    or for all steps of Y but one, which rounding may give, at least 9/16 of a step each. Once a
+    triple is found, only `_WINDOW` more Y on each side are tried.
     """
     low_y, high_y = np.int64(0), np.int64(255)
     if red > 0 and green > 0 and blue > 0:
@@ -135,10 +135,13 @@ def _clipped_triple(red, green, blue, luma, near_y, near_cb, near_cr, conversion
     for i in range(2 * max(start - low_y, high_y - start) + 1):
         distance = np.int64((i + 1) >> 1)
         y = start + distance if i & 1 else start - distance
-        if distance > last or ((distance * 9 >> 2) - 4 >= best if bound else distance >= best):
+        least = distance
+        if bound:
+            least = 4 * max((9 * distance + 6) >> 4, np.int64(distance > 0))
+        if distance > last or least >= best:
             break
         y_cost = abs(y - near_y)
-        if y < low_y or y > high_y or y_cost >= best:
+        if y < low_y or y > high_y or y_cost + (least if bound else 0) >= best:
             continue
         steps, cb, cr = _chroma_near(
             red, green, blue, y, near_cb, near_cr, (best - y_cost) >> 2, conversion, first
@@ -181,15 +184,16 @@ def _expected(plane, row, column, otherwise):
 
 @kernel
 def split_pixels(
-    red, green, blue, conversion, first, codes, y_plane, cb_plane, cr_plane, corrections
+    red, green, blue, conversion, first, codes, part, y_plane, cb_plane, cr_plane, corrections
 ):
     """Fill the triples and corrections of pixels 0..255 (SPEC 5.2.1).
 
     A clipped pixel has many triples: the one nearest to MED's prediction from the triples already
-    chosen is taken.
+    chosen is taken. `part` (int64, 4) is the first row and the one after the last, and so of
+    columns; what lies above and to the left of it is filled before.
     """
-    for row in range(red.shape[0]):
-        for column in range(red.shape[1]):
+    for row in range(part[0], part[1]):
+        for column in range(part[2], part[3]):
             r, g = np.int64(red[row, column]), np.int64(green[row, column])
             b = np.int64(blue[row, column])
             y = _luma(r, g, b)

@@ -132,6 +132,7 @@ def narrow_lines(lowest, highest, vertical, phase, first_line, low, high, scale,
     least, most = empty_array((n_seen, LINES), np.int16), empty_array((n_seen, LINES), np.int16)
     group_low, group_high = empty_array((n, LINES), np.int16), empty_array((n, LINES), np.int16)
     new = empty_array(4 * LINES, np.int16)
+    changes, visits = empty_array(n, np.int64), empty_array(n_seen, np.int64)
     n_against = np.int64(0)
     for start in range(0, n_lines, LINES):
         n_here = min(LINES, n_lines - start)
@@ -144,15 +145,25 @@ def narrow_lines(lowest, highest, vertical, phase, first_line, low, high, scale,
                 most[seen, k] = scale * most[seen, k] + scale - 1 - rounding
         _copy_lines(low, vertical, start + first_line, n_here, group_low, False)
         _copy_lines(high, vertical, start + first_line, n_here, group_high, False)
+        # where nothing has changed since the last visit, nothing will
+        now = np.int64(0)
+        for i in range(n):
+            changes[i] = 0
+        for seen in range(n_seen):
+            visits[seen] = -1
         for _ in range(_MAX_PASSES):
-            changed = np.int16(0)
+            before = now
             for walk in range(2 * n_seen):
                 seen = walk if walk < n_seen else 2 * n_seen - 1 - walk
                 i, j = (seen + phase) >> 1, _other(seen + phase, n)
                 # an edge looks the same where the JPEG went on beyond it, but is not
-                if i != j:
-                    changed |= _narrow_place(least, most, seen, group_low, group_high, i, j, new)
-            if not changed:
+                if i == j or max(changes[i], changes[j]) <= visits[seen]:
+                    continue
+                visits[seen] = now
+                if _narrow_place(least, most, seen, group_low, group_high, i, j, new):
+                    now += 1
+                    changes[i] = changes[j] = now
+            if now == before:
                 break
         for seen in range(n_seen):
             i, j = (seen + phase) >> 1, _other(seen + phase, n)
@@ -166,23 +177,29 @@ def narrow_lines(lowest, highest, vertical, phase, first_line, low, high, scale,
 
 
 @kernel
-def narrow_triples(red, green, blue, conversion, first, lows, highs):
-    """Narrow YCbCr intervals (int32, (3, H, W)) of pixels to the triples that give them.
+def narrow_triples(
+    red, green, blue, first, y_plane, cb_plane, cr_plane, corrections, rows, lows, highs
+):
+    """Fill YCbCr intervals (int32, (3, H, W)) of pixels that hold all triples that give them.
 
-    What was found of a colour is kept for the next pixels of that colour.
+    The planes and `corrections` are those of the lattice transform, whose triples are the only ones
+    where nothing is corrected or clipped. What was found of a colour is kept for the next pixels of
+    that colour. `rows` (int64, 2) is the first row and the one after the last.
     """
     kept = empty_array(N_KEPT, np.int64)
     for place in range(N_KEPT):
         kept[place] = -1
     bounds = empty_array((N_KEPT, 6), np.int64)
-    for i in range(red.shape[0]):
+    for i in range(rows[0], rows[1]):
         for j in range(red.shape[1]):
-            if (
-                lows[0, i, j] == highs[0, i, j]
-                and lows[1, i, j] == highs[1, i, j]
-                and lows[2, i, j] == highs[2, i, j]
-            ):
+            clipped = _is_clipped(np.int64(red[i, j]), np.int64(green[i, j]), np.int64(blue[i, j]))
+            if corrections[i, j] == 0 and not clipped:
+                lows[0, i, j] = highs[0, i, j] = y_plane[i, j]
+                lows[1, i, j] = highs[1, i, j] = cb_plane[i, j]
+                lows[2, i, j] = highs[2, i, j] = cr_plane[i, j]
                 continue
+            for k in range(3):
+                lows[k, i, j], highs[k, i, j] = 0, 255
             r, g, b = np.int64(red[i, j]), np.int64(green[i, j]), np.int64(blue[i, j])
             colour = r << 16 | g << 8 | b
             place = (r * 7 + g * 64 + b) & (N_KEPT - 1)
@@ -231,19 +248,57 @@ def narrow_triples(red, green, blue, conversion, first, lows, highs):
 
 
 @kernel
-def nearest_triples(red, green, blue, conversion, first, triples):
+def nearest_triples(red, green, blue, conversion, first, lows, highs, rows, triples):
     """Move the YCbCr of clipped pixels to the nearest that give them, near `triples` as they are.
 
-    `triples`: int32, (3, H, W).
+    Then all into their intervals. `lows`, `highs`, `triples`: int32, (3, H, W); `rows` (int64, 2)
+    is the first row and the one after the last.
     """
-    for i in range(red.shape[0]):
+    for i in range(rows[0], rows[1]):
         for j in range(red.shape[1]):
             r, g, b = np.int64(red[i, j]), np.int64(green[i, j]), np.int64(blue[i, j])
-            if not _is_clipped(r, g, b):
+            if _is_clipped(r, g, b):
+                exact, y, cb, cr = _clipped_triple(
+                    r, g, b, _luma(r, g, b), np.int64(triples[0, i, j]),
+                    np.int64(triples[1, i, j]), np.int64(triples[2, i, j]), conversion, first,
+                )  # fmt: skip
+                if exact:
+                    triples[0, i, j], triples[1, i, j], triples[2, i, j] = y, cb, cr
+            for k in range(3):
+                triples[k, i, j] = min(max(triples[k, i, j], lows[k, i, j]), highs[k, i, j])
+
+
+@kernel
+def second_chroma(red, green, blue, first_chroma, lows, highs, rows, out):
+    """Fill the Cr of pixels one of whose components is clipped, given the Cb that they show.
+
+    The luma cancels out in the difference of the other two, which Cb and Cr make up alone.
+
+    Parameters
+    ----------
+    red, green, blue : ndarray, int32, (H, W)
+    first_chroma : ndarray, int32, (H, W)
+        Cb less 128, in 64ths.
+    lows, highs : ndarray, int32, (3, H, W)
+        Intervals.
+    rows : ndarray, int64, (2,)
+        The first row and the one after the last.
+    out : ndarray, int32, (H, W)
+    """
+    for i in range(rows[0], rows[1]):
+        for j in range(red.shape[1]):
+            r, g, b = np.int64(red[i, j]), np.int64(green[i, j]), np.int64(blue[i, j])
+            red_is_clipped, green_is_clipped = r % 255 == 0, g % 255 == 0
+            n_clipped = np.int64(red_is_clipped) + np.int64(green_is_clipped)
+            if n_clipped + np.int64(b % 255 == 0) != 1:
                 continue
-            exact, y, cb, cr = _clipped_triple(
-                r, g, b, _luma(r, g, b), np.int64(triples[0, i, j]), np.int64(triples[1, i, j]),
-                np.int64(triples[2, i, j]), conversion, first,
-            )  # fmt: skip
-            if exact:
-                triples[0, i, j], triples[1, i, j], triples[2, i, j] = y, cb, cr
+            # all in 64ths, and 65536ths of these
+            cb = np.int64(first_chroma[i, j])
+            if red_is_clipped:
+                difference, share = ((b - g) << 22) - 138684 * cb, np.int64(46802)
+            elif green_is_clipped:
+                difference, share = ((r - b) << 22) + 116130 * cb, np.int64(91881)
+            else:
+                difference, share = ((r - g) << 22) - 22554 * cb, np.int64(138683)
+            wanted = 128 + (difference + 32 * share) // (64 * share)
+            out[i, j] = min(max(wanted, np.int64(lows[2, i, j])), np.int64(highs[2, i, j]))
