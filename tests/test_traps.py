@@ -506,3 +506,21 @@ def test_kernels_have_few_signatures():
     lattice = {name: n for name, n in counts.items() if name.startswith("lattice_kernels.")}
     assert lattice.keys() >= {f"lattice_kernels.{name}" for name in LATTICE_KERNELS}
     assert set(lattice.values()) == {1}
+
+
+ONCE = """
+import numpy as np
+import softcomp_codec
+softcomp_codec.decode(softcomp_codec.encode(np.eye(40, dtype=np.uint8) * 200, coder="context"))
+"""
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="nothing is compiled")
+def test_a_second_process_compiles_nothing(tmp_path):
+    """What a kernel's closure holds is part of its key in the cache: the same in every process."""
+    found = []
+    for _ in range(2):
+        run(ONCE, SOFTCOMP_NUMBA_CACHE=str(tmp_path))
+        found.append(sorted(path.name for path in tmp_path.rglob("*.nbc")))
+    assert any("code_plane" in name for name in found[0])
+    assert found[0] == found[1]
