@@ -120,7 +120,8 @@ def _code_remainders(
 ) -> bytes | None:
     """Return the remainders' code, None where it is larger than the samples."""
     samples = _samples(past, coefficients, *picture.shape[:2])
-    data = np.empty(picture.size + _BUFFER_RESERVE, np.uint8)
+    row_reserve = remainder_kernels.WORST_BYTES * picture.shape[1]
+    data = np.empty(picture.size + row_reserve + _BUFFER_RESERVE, np.uint8)
     interval = np.array([0, 0xFFFFFFFF, 0, 0], np.int64)
     result, _ = remainder_kernels.code_remainders(
         *samples, *past.phase, picture.copy(), _states(), interval, data, False

@@ -21,6 +21,9 @@ _SIGN = _NONZERO + N_CHANNELS * N_TROUBLES * 8 * N_FRACTIONS
 _MAGNITUDE = _SIGN + N_CHANNELS * N_TROUBLES * N_FRACTIONS
 N_REMAINDER_STATES = _MAGNITUDE + N_CHANNELS * N_TROUBLES * N_MAGNITUDE_STATES
 
+WORST_BYTES = N_CHANNELS * 24 * WORST_BITS // 8
+"""Bytes that one pixel can take."""
+
 _LEVEL_BITS = 10
 """Predictions are in 1024ths of a level, their biases in 64ths of that."""
 
@@ -57,7 +60,7 @@ def code_remainders(y, cb, cr, top, left, picture, states, interval, data, decod
     predicted = zero_array(N_CHANNELS, np.int64)
     half = np.int64(1) << (_LEVEL_BITS - 1)
     for i in range(n_rows):
-        if _is_over(interval, data, decoding, 3 * 24 * WORST_BITS * n_columns // 8):
+        if _is_over(interval, data, decoding, WORST_BYTES * n_columns):
             return (status.TRUNCATED if decoding else status.FULL), i
         sizes[0] = 0
         row = (i + top) & 7
