@@ -144,8 +144,10 @@ def _decode_remainders(
     result, row = remainder_kernels.code_remainders(
         *samples, *past.phase, picture, _states(), interval, data, True
     )
-    end = int(entropy_kernels.end_of_arithmetic(interval[:2], int(interval[3])))
-    if result == status.TRUNCATED or (result == status.OK and len(tail) < end):
+    n_read = int(interval[3])
+    end = int(entropy_kernels.end_of_arithmetic(interval[:2], n_read))
+    # whatever zeros behind the end decode to tells nothing but that the end is missing
+    if result == status.TRUNCATED or len(tail) < (end if result == status.OK else n_read):
         raise TruncatedStreamError(f"payload, remainders, row {row}: the code ends too early")
     if result != status.OK:
         raise CorruptStreamError(f"payload, remainders, row {row}: a pixel is outside 0..255")
