@@ -105,8 +105,9 @@ def _samples(
 ) -> list[Component]:
     """Return the components' samples in 64ths (SPEC 5J.3)."""
     shape = past.component_shape(0, height, width)
+    # whole components are contiguous, of cut ones the kernel would be compiled once more
     return [
-        invert_transform(blocks, table, shape)
+        np.ascontiguousarray(invert_transform(blocks, table, shape))
         for blocks, table in zip(coefficients, past.tables, strict=True)
     ]
 

@@ -16,6 +16,7 @@ from . import (
     context_coder,
     few_colour_coder,
     jpeg_past_coder,
+    jpeg_unrounded_coder,
     planes,
     quantiser_tables,
     shapes,
@@ -30,6 +31,7 @@ from .container import Header
 from .decoder import decode
 from .encoder import encode
 from .jpeg_emulation import FANCY, Past, render
+from .jpeg_unrounded_recovery import Unrounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,8 +184,17 @@ def _warm_jpeg_past() -> None:
             payload = jpeg_past_coder.encode_payload(array, mode)
             if payload is not None:
                 jpeg_past_coder.is_far_smaller(array, mode, payload)
-                header = Header(mode, _JPEG_SIDE, _JPEG_SIDE, container.JPEG_PAST, b"", 0)
-                _check(np.array_equal(jpeg_past_coder.decode_payload(payload, header)[0], array))
+                _check_jpeg_past(array, mode, payload)
+        if sampling == (1, 1):
+            unrounded = Unrounded(past, coefficients)
+            for payload in jpeg_unrounded_coder.write_payloads(picture, unrounded, [None]):
+                _check_jpeg_past(picture, planes.mode_of_array(picture), payload)
+
+
+def _check_jpeg_past(array: NDArray[Any], mode: Mode, payload: bytes) -> None:
+    """Decode a picture of JPEGs, which must be the given one."""
+    header = Header(mode, _JPEG_SIDE, _JPEG_SIDE, container.JPEG_PAST, b"", 0)
+    _check(np.array_equal(jpeg_past_coder.decode_payload(payload, header)[0], array))
 
 
 def _warm_shapes() -> None:
