@@ -7,7 +7,7 @@ noise -> DCT of the blocks -> quantiser steps -> coefficients. All arithmetic is
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -102,7 +102,8 @@ def recover(picture: NDArray[Any]) -> Unrounded | None:
     if phase is None:
         return None
     is_inside: Any = (picture > 0) & (picture < 255)
-    clean = _blocks(is_inside.all(axis=2), phase).all(axis=2)
+    # nor do blocks tell anything of which only a part is shown
+    clean = _blocks(is_inside.all(axis=2), phase, "constant").all(axis=2)
     shape = clean.shape
     clean = clean.reshape(-1)
     told = _transform(luma, phase)
@@ -136,12 +137,14 @@ def _component(picture: NDArray[Any], index: int) -> Component:
     return plane
 
 
-def _blocks(plane: NDArray[Any], phase: tuple[int, int]) -> NDArray[Any]:
-    """Return (blocks down, blocks across, 64) of a plane, continued by its margins."""
+def _blocks(
+    plane: NDArray[Any], phase: tuple[int, int], margin: Literal["edge", "constant"] = "edge"
+) -> NDArray[Any]:
+    """Return (blocks down, blocks across, 64) of a plane, continued by its margins or by 0."""
     margins = [
         (before, -(before + side) % BLOCK) for before, side in zip(phase, plane.shape, strict=True)
     ]
-    plane = np.pad(plane, margins, "edge")
+    plane = np.pad(plane, margins, margin)
     n_down, n_across = plane.shape[0] // BLOCK, plane.shape[1] // BLOCK
     parts = plane.reshape(n_down, BLOCK, n_across, BLOCK).transpose(0, 2, 1, 3)
     return parts.reshape(n_down, n_across, BLOCK * BLOCK)

@@ -16,6 +16,7 @@ from . import (
     context_coder,
     few_colour_coder,
     jpeg_past_coder,
+    jpeg_unrounded_coder,
     planes,
     quantiser_tables,
     shapes,
@@ -30,6 +31,7 @@ from .container import Header
 from .decoder import decode
 from .encoder import encode
 from .jpeg_emulation import FANCY, Past, render
+from .jpeg_unrounded_coder import Unrounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from .codebook import Codebook
     from .container import Mode
+    from .jpeg_emulation import Coefficients
 
 _SIDE = 24
 _JPEG_SIDE = 96
@@ -182,8 +185,26 @@ def _warm_jpeg_past() -> None:
             payload = jpeg_past_coder.encode_payload(array, mode)
             if payload is not None:
                 jpeg_past_coder.most_bytes_of_far_smaller(array, mode)
-                header = Header(mode, _JPEG_SIDE, _JPEG_SIDE, container.JPEG_PAST, b"", 0)
-                _check(np.array_equal(jpeg_past_coder.decode_payload(payload, header)[0], array))
+                _check_jpeg_past(array, mode, payload)
+        if sampling == (1, 1):
+            _warm_unrounded(past, coefficients)
+
+
+def _warm_unrounded(past: Past, coefficients: list[Coefficients]) -> None:
+    """Decode coefficients as decoders do that do not round samples, and look for them."""
+    for decoder in jpeg_unrounded_coder.DECODERS:
+        found = Unrounded(past, decoder, coefficients)
+        picture = jpeg_unrounded_coder.render(found, _JPEG_SIDE, _JPEG_SIDE)
+        mode = planes.mode_of_array(picture)
+        payloads = jpeg_unrounded_coder.write_payloads(picture, found, [None], effort=5)
+        for payload in payloads:
+            _check_jpeg_past(picture, mode, payload)
+
+
+def _check_jpeg_past(array: NDArray[Any], mode: Mode, payload: bytes) -> None:
+    """Decode a picture of JPEGs, which must be the given one."""
+    header = Header(mode, _JPEG_SIDE, _JPEG_SIDE, container.JPEG_PAST, b"", 0)
+    _check(np.array_equal(jpeg_past_coder.decode_payload(payload, header)[0], array))
 
 
 def _warm_shapes() -> None:

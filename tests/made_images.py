@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from softcomp_codec.jpeg_emulation import Past, render
+from softcomp_codec.quantiser_estimation import cosines
 from softcomp_codec.quantiser_tables import CHROMA, LUMA, libjpeg_table
 
 KINDS = ("bilevel", "gray8", "rgb8")
@@ -173,6 +174,12 @@ def made_past(sampling, phase, quality, upsampling=0):
 
 def decoded_jpeg(past, height, width, seed=0):
     """A picture that libjpeg would decode, and its coefficients: slopes with some detail."""
+    coefficients = made_coefficients(past, height, width, seed)
+    return render(past, coefficients, height, width), coefficients
+
+
+def made_coefficients(past, height, width, seed=0):
+    """Quantised coefficients of each component: slopes with some detail."""
     coefficients = []
     for component in range(past.n_components):
         down, across = past.block_shape(component, height, width)
@@ -182,4 +189,39 @@ def decoded_jpeg(past, height, width, seed=0):
         blocks[:, :, 0] += 60 * (np.add.outer(3 * np.arange(down), 2 * np.arange(across)) % 9 - 4)
         steps = np.array(past.tables[component])
         coefficients.append(((blocks + steps // 2) // steps).astype(np.int16))
-    return render(past, coefficients, height, width), coefficients
+    return coefficients
+
+
+COSINE_BITS = 14
+
+
+def unrounded_jpeg(past, height, width, seed=0, clipped=0):
+    """A picture by a decoder that rounds pixels alone, and its coefficients (SPEC 5J.9).
+
+    One block in `clipped` is black or white, others not; 0: none.
+    """
+    coefficients = made_coefficients(past, height, width, seed)
+    if clipped:
+        luma = coefficients[0]
+        kinds = noise(luma.shape[:2], 2 * clipped, seed + 7)
+        for kind, level in ((0, -1600), (1, 1600)):
+            luma[:, :, 0] = np.where(kinds == kind, level // past.tables[0][0], luma[:, :, 0])
+    return pixels_of_fractions(past, coefficients, height, width), coefficients
+
+
+def pixels_of_fractions(past, coefficients, height, width):
+    """The pixels of coefficients, in arithmetic that rounds nothing before them."""
+    basis = cosines(COSINE_BITS).astype(np.int64)
+    planes = []
+    for blocks, steps in zip(coefficients, past.tables, strict=True):
+        n_down, n_across = blocks.shape[:2]
+        scaled = (blocks.astype(np.int64) * np.array(steps)).reshape(-1, 8, 8)
+        samples = basis.T @ scaled @ basis
+        plane = samples.reshape(n_down, n_across, 8, 8).transpose(0, 2, 1, 3)
+        plane = plane.reshape(8 * n_down, 8 * n_across)
+        planes.append(plane[past.phase[0] :, past.phase[1] :][:height, :width])
+    y, cb, cr = planes
+    n_bits = 2 * COSINE_BITS + 16
+    y = (y + (128 << 2 * COSINE_BITS)) * 65536 + (1 << (n_bits - 1))
+    rgb = [y + 91881 * cr, y - 22554 * cb - 46802 * cr, y + 116130 * cb]
+    return np.clip(np.stack(rgb, axis=2) >> n_bits, 0, 255).astype(np.uint8)

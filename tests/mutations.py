@@ -23,14 +23,17 @@ from file_builder import file_of
 from made_images import (
     KINDS,
     colours,
+    decoded_jpeg,
     figure,
     glyphs,
     image,
     images,
     jpeg_colours,
+    made_past,
     noise,
     slope,
     typical,
+    unrounded_jpeg,
 )
 from PIL import Image
 from small_codebooks import (
@@ -53,6 +56,8 @@ from softcomp_codec import (
     context_coder,
     decoder,
     few_colour_coder,
+    jpeg_past_coder,
+    jpeg_unrounded_coder,
     planes,
     shapes_coder,
     tiny_coder,
@@ -61,6 +66,8 @@ from softcomp_codec.codebook import Codebook
 from softcomp_codec.container import Segment
 from softcomp_codec.decoder import decode_file
 from softcomp_codec.errors import ScfError
+from softcomp_codec.jpeg_recovery import Recovered
+from softcomp_codec.jpeg_unrounded_recovery import Unrounded
 from softcomp_codec.metadata import Metadata
 
 MEMORY = 1 << 30
@@ -148,6 +155,7 @@ class Corpus:
         ):
             for effort in (1, 5, 9):
                 self._add_few_colours(array, effort)
+        self._add_jpeg_pasts()
         self._add_metadata()
         page = Image.fromarray(glyphs(24, 26).astype(np.uint8) * 3)
         for mode, transparency in (("RGB", 3), ("RGBA", None), ("RGB", b"\0\1\2")):
@@ -216,6 +224,25 @@ class Corpus:
         payload = few_colour_coder.encode_payload(array, mode, effort=effort)
         data = file_of(array, payload, coder=container.FEW_COLOUR, file_check=effort == 9)
         self.files.append((data, [array]))
+
+    def _add_jpeg_pasts(self):
+        """By decoders that round samples, gray and colour, and by one that does not."""
+        for sampling in (None, (1, 1), (2, 2)):
+            past = made_past(sampling, (3, 5), 80)
+            array, coefficients = decoded_jpeg(past, 19, 22)
+            array[5:8, 3:9] ^= 1
+            shapes = [past.component_shape(index, 19, 22) for index in range(past.n_components)]
+            boxes = [(np.zeros(each, np.int32), np.full(each, 255, np.int32)) for each in shapes]
+            found = Recovered(past, coefficients, boxes, (1.0,) * past.n_components)
+            payload = jpeg_past_coder.write_payload(array, found)
+            self.files.append((file_of(array, payload, coder=container.JPEG_PAST), [array]))
+        for size in ((19, 22), (9, 40)):
+            past = made_past((1, 1), (6, 1), 70)
+            array, coefficients = unrounded_jpeg(past, *size, clipped=3)
+            array[5:8, 3:9] ^= 1
+            found = Unrounded(past, coefficients)
+            (payload,) = jpeg_unrounded_coder.write_payloads(array, found, [None])
+            self.files.append((file_of(array, payload, coder=container.JPEG_PAST), [array]))
 
     def _add_metadata(self):
         """Every kind of metadata, plain and deflated, and times of frames."""

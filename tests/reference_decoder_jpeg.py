@@ -1,4 +1,4 @@
-"""The coder of pictures that were JPEGs once (SPEC.md 5J): samples, corrections and the whole.
+"""The coder of pictures that were JPEGs once (SPEC.md 5J): samples, what they leave, and the whole.
 
 A part of reference_decoder.py, written from SPEC.md alone.
 """
@@ -14,7 +14,9 @@ from reference_decoder_jpeg_coefficients import (
     Grid,
     JpegPrior,
     KnownStart,
+    Place,
     Start,
+    byte,
     read_place,
     sign,
 )
@@ -181,7 +183,7 @@ def read_pixel_correction(
     return correction
 
 
-# Upsampling (5J.4) and the whole
+# Upsampling (5J.4) and samples without coefficients (5J.8)
 
 
 @dataclass
@@ -270,6 +272,93 @@ def decode_samples(
     return planes
 
 
+# Samples that were not rounded (5J.9)
+
+
+def exact_prediction(fine: list[int]) -> tuple[int, int, int]:
+    """Return red, green and blue in 1024ths of a pixel's fine samples (5J.9)."""
+    luma, b, r = (value - 32 for value in fine)
+    whole = (luma + 8192) * 65536
+    return (
+        (whole + 91881 * r + 2048) >> 12,
+        (whole - 22554 * b - 46802 * r + 2048) >> 12,
+        (whole + 116130 * b + 2048) >> 12,
+    )
+
+
+def trouble(w: int, n: int) -> int:
+    """Return how far the remainders W and N lie from 0 (5J.9)."""
+    far = max(abs(w), abs(n))
+    return 0 if far <= 1 else 1 if far <= 3 else 2
+
+
+def read_remainder(
+    reader: CorrectionReader, step: int, around: tuple[int, int], row: int, fraction: int
+) -> int:
+    """Read what a component is more than its level (5J.9)."""
+    kind = 3 * step + trouble(*around)
+    if not reader.decide("not 0", (8 * kind + row) * 32 + fraction):
+        return 0
+    negative = reader.decide("negative", 32 * kind + fraction)
+    magnitude = reader.read_magnitude(kind)
+    return -magnitude if negative else magnitude
+
+
+def read_unrounded_pixels(
+    arithmetic: ArithmeticDecoder, place: Place, height: int, width: int
+) -> list[Grid]:
+    """Read what the fine samples leave of the pixels, and return these (5J.9)."""
+    reader = CorrectionReader(arithmetic)
+    planes = [[[0] * width for _ in range(height)] for _ in range(3)]
+    remainders = [[[0] * width for _ in range(height)] for _ in range(3)]
+    biases = [0] * 192
+    for i in range(height):
+        for j in range(width):
+            y, x = i + place.rows, j + place.columns
+            exact = exact_prediction([component.fine[y][x] for component in place.components])
+            for step, index in enumerate((1, 0, 2)):
+                at = 64 * step + 8 * (y % 8) + x % 8
+                e = min(max(exact[index] + (biases[at] >> 6), 0), 261120)
+                level, fraction = (e + 512) >> 10, (e + 512) % 1024 >> 5
+                known = remainders[index]
+                around = known[i][j - 1] if j else 0, known[i - 1][j] if i else 0
+                known[i][j] = read_remainder(reader, step, around, y % 8, fraction)
+                component = planes[index][i][j] = level + known[i][j]
+                if component != byte(component):
+                    raise SpecError("corrupt: a component outside 0..255")
+                biases[at] += clip(1024 * component - e, 2048) >> 2
+    return planes
+
+
+def decode_unrounded(
+    file: ByteReader, height: int, width: int, colour: bool, prior: JpegPrior | None
+) -> list[Grid]:
+    """Decode samples that were not rounded (5J.9), after the first byte."""
+    place = read_place(file, colour, height, width, prior.tables if prior else [])
+    if not colour or place.repeated or place.components[1].down or place.components[1].across:
+        raise SpecError("corrupt: the flags of samples that were not rounded")
+    read_components(file.take(file.varint()), place, prior)
+    remainders = ArithmeticDecoder(file.rest())
+    planes = read_unrounded_pixels(remainders, place, height, width)
+    remainders.finish()
+    return planes
+
+
+# The whole
+
+
+def read_components(code: bytes, place: Place, prior: JpegPrior | None) -> None:
+    """Read the coefficients of all components and make their fine samples (5J.5, 5J.3)."""
+    arithmetic = ArithmeticDecoder(code)
+    before = None
+    for index, component in enumerate(place.components):
+        start = KnownStart(prior, index) if prior else Start()
+        CoefficientReader(arithmetic, component, before, start).read()
+        make_fine(component)
+        before = component
+    arithmetic.finish()
+
+
 def decode_jpeg(
     payload: bytes,
     height: int,
@@ -288,6 +377,8 @@ def decode_jpeg(
     number = file.byte()
     if number == 1:
         return decode_samples(file, height, width, colour, to_pixel, decode_gray)
+    if number == 2:
+        return decode_unrounded(file, height, width, colour, prior)
     if number != 0:
         raise SpecError("corrupt: coder 7 of another number")
     place = read_place(file, colour, height, width, prior.tables if prior else [])
@@ -295,14 +386,7 @@ def decode_jpeg(
     if kinds >> (4 if colour else 1):
         raise SpecError("corrupt: kinds of corrections")
     code = file.take(file.varint()) if kinds else file.rest()
-    arithmetic = ArithmeticDecoder(code)
-    before = None
-    for index, component in enumerate(place.components):
-        start = KnownStart(prior, index) if prior else Start()
-        CoefficientReader(arithmetic, component, before, start).read()
-        make_fine(component)
-        before = component
-    arithmetic.finish()
+    read_components(code, place, prior)
     corrections = ArithmeticDecoder(file.rest())
     before = None
     for index, component in enumerate(place.components):

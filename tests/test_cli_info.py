@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from cli_commands import run
 from file_builder import file_of
-from made_images import decoded_jpeg, figure, made_past, noise
+from made_images import decoded_jpeg, figure, made_past, noise, unrounded_jpeg
 from PIL import Image
 from small_codebooks import tiny_codebook
 
 import softcomp_codec
-from softcomp_codec import codebook_store, container, jpeg_past_coder
+from softcomp_codec import codebook_store, container, jpeg_past_coder, jpeg_unrounded_coder
 from softcomp_codec.cli import codebook_files
 from softcomp_codec.jpeg_recovery import Recovered
+from softcomp_codec.jpeg_unrounded_recovery import Unrounded
 from softcomp_codec.samples import list_samples
 
 pytestmark = pytest.mark.usefixtures("nothing_of_the_user")
@@ -112,6 +113,25 @@ def test_info_details_of_a_jpeg_past(tmp_path):
     text = " ".join(run("info", path).split())
     assert "JPEG past 4:2:0, without its coefficients" in text
     assert "samples luma " in text
+
+
+def test_info_details_of_samples_that_were_not_rounded(tmp_path):
+    past = made_past((1, 1), (3, 5), 85)
+    picture, coefficients = unrounded_jpeg(past, 48, 40)
+    (payload,) = jpeg_unrounded_coder.write_payloads(picture, Unrounded(past, coefficients), [None])
+    path = tmp_path / "past.scf"
+    path.write_bytes(file_of(picture, payload, coder=container.JPEG_PAST))
+    text = " ".join(run("info", path).split())
+    assert "JPEG past 4:4:4, samples not rounded grid" in text
+    assert "first block 3 rows above and 5 columns before" in text
+    assert "libjpeg's table of quality 85: 5 3 3 5 7 12 15 18 /" in text
+    assert "models at the start neutral" in text
+    details = json.loads(run("info", "--json", path))["details"]
+    n_coefficients, n_left = details["coefficient_bytes"], details["remainder_bytes"]
+    assert f"coefficients {n_coefficients:,} bytes remainders {n_left:,} bytes" in text
+    assert len(payload) - 16 < n_coefficients + n_left < len(payload)
+    assert details["subsampling"] == "4:4:4"
+    assert details["tables"] == [list(table) for table in past.tables]
 
 
 def test_info_details_of_the_context_coder(tmp_path):

@@ -474,12 +474,13 @@ def test_coders_by_the_plugins(coder):
 
 WARMED = """
 from softcomp_codec.kernels import bilevel_kernels, context_kernels, lattice_kernels
+from softcomp_codec.kernels import remainder_kernels
 from softcomp_codec.warming import warmup
 warmup()
 for kernel in (
     *(code for key, code in context_kernels.CODE_PLANE.items() if not key[2]),
     lattice_kernels.split_pixels, lattice_kernels.merge_pixels, lattice_kernels.count_exact,
-    bilevel_kernels.code_bilevel,
+    bilevel_kernels.code_bilevel, remainder_kernels.code_remainders,
 ):
     print(len(kernel.signatures))
 """
@@ -487,7 +488,7 @@ for kernel in (
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="nothing is compiled")
 def test_warmup_compiles_the_kernels():
-    assert run_python(WARMED).split() == ["1"] * 12
+    assert run_python(WARMED).split() == ["1"] * 13
     assert warming.warmup() > 0
 
 

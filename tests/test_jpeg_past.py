@@ -318,7 +318,7 @@ def test_hostile():
     picture, payload = made_payload()
     header = header_of(picture)
     for position, value, error in (
-        (0, 2, "coder 7 with number"),
+        (0, 3, "coder 7 with number"),
         (1, 0x80, "flags"),
         (1, payload[1] & ~1, "flags"),
         (2, 16, "phase"),

@@ -12,7 +12,8 @@ import pytest
 import reference_decoder as reference
 import reference_decoder_jpeg as jpeg
 import reference_decoder_jpeg_coefficients as coefficients
-from made_images import noise
+from file_builder import file_of
+from made_images import made_past, noise, unrounded_jpeg
 from PIL import Image
 from reference_decoder_container import Header, canonical_samples
 from reference_decoder_numbers import ArithmeticDecoder, write_varint
@@ -20,11 +21,12 @@ from small_codebooks import made_coefficient_prior
 from test_reference_decoder import outcome
 
 import softcomp_codec
-from softcomp_codec import coefficient_coder, coefficient_training
+from softcomp_codec import coefficient_coder, coefficient_training, jpeg_unrounded_coder
 from softcomp_codec.codebook import Codebook
 from softcomp_codec.coefficient_prior import CoefficientPrior
 from softcomp_codec.container import MODES
 from softcomp_codec.errors import ScfError
+from softcomp_codec.jpeg_unrounded_recovery import Unrounded
 
 write = write_varint
 JPEG_PAST = 7
@@ -71,6 +73,75 @@ def test_samples_without_coefficients(subsampling, corner):
         assert outcome(lambda bad=bad: softcomp_codec.decode(bytes(bad))) == found
 
 
+def retouched(picture):
+    """The picture with spots that no JPEG has, and with black and white ones."""
+    picture = picture.copy()
+    picture[9:14, 6:17] = noise(picture[9:14, 6:17].shape, 256, 3)
+    picture[20:22, 3:9] ^= 3
+    picture[3:7, 20:30] = 0
+    picture[15:19, 18:27] = 255
+    return picture
+
+
+def unrounded_file(picture, past, blocks, book=None):
+    """A file of coefficients and what they leave (SPEC 5J.9)."""
+    prior = book.jpeg_pasts[3] if book else None
+    found = Unrounded(past, blocks)
+    (payload,) = jpeg_unrounded_coder.write_payloads(picture, found, [prior])
+    return file_of(picture, payload, coder=JPEG_PAST, book=book)
+
+
+OWN_TABLE = tuple(2 + (5 * at) % 61 for at in range(64))
+QUALITY_70 = made_past((1, 1), (0, 0), 70).tables
+
+
+@pytest.mark.parametrize(
+    ("phase", "size", "tables", "clipped"),
+    [
+        ((0, 0), (32, 40), QUALITY_70, 0),
+        ((3, 5), (29, 33), QUALITY_70, 3),
+        ((7, 1), (30, 35), (OWN_TABLE, (7,) * 64, (7,) * 64), 0),
+        ((6, 2), (1, 30), QUALITY_70, 0),
+        ((1, 7), (30, 1), (OWN_TABLE, OWN_TABLE[::-1], (99,) * 64), 0),
+        ((4, 4), (24, 31), ((1,) * 64,) * 3, 2),
+    ],
+)
+@pytest.mark.parametrize("edited", [False, True])
+def test_samples_that_were_not_rounded(phase, size, tables, clipped, edited):
+    past = replace(made_past((1, 1), phase, 70), tables=tables)
+    picture, blocks = unrounded_jpeg(past, *size, seed=phase[0], clipped=clipped)
+    file = unrounded_file(retouched(picture) if edited else picture, past, blocks)
+    header = reference.read_header(file)
+    assert (header.coder, header.payload[0]) == (JPEG_PAST, 2)
+    if not edited and not clipped:  # remainders of nearly nothing
+        assert len(header.payload) < 2000
+    samples = (retouched(picture) if edited else picture).tobytes()
+    assert reference.decode(file).samples == samples
+    assert softcomp_codec.decode(file).tobytes() == samples
+
+
+def test_a_found_past_of_samples_that_were_not_rounded():
+    picture, _ = unrounded_jpeg(made_past((1, 1), (2, 5), 80), 67, 70)
+    picture[30:40, 20:50] ^= 1
+    file = softcomp_codec.encode(picture, codebook=None, coder="jpeg-past")
+    header = reference.read_header(file)
+    assert (header.coder, header.payload[0]) == (JPEG_PAST, 2)
+    assert reference.decode(file).samples == picture.tobytes()
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_samples_that_were_not_rounded_with_a_codebook(weights):
+    prior = made_coefficient_prior(3, seed=4, step=7, weights=weights)
+    book = Codebook({"name": "noise"}, {}, jpeg_pasts={prior.key: prior})
+    past = replace(made_past((1, 1), (5, 6), 70), tables=(QUALITY_70[0], *2 * (prior.tables[0],)))
+    picture, blocks = unrounded_jpeg(past, 27, 26, clipped=3)
+    file = unrounded_file(retouched(picture), past, blocks, book)
+    assert reference.decode(file, [book.to_bytes()]).samples == retouched(picture).tobytes()
+    assert np.array_equal(softcomp_codec.decode(file, codebooks=[book]), retouched(picture))
+    with pytest.raises(reference.SpecError):
+        reference.decode(file)
+
+
 class EndlessDecoder(ArithmeticDecoder):
     """Decodes anything and says afterwards which code would have ended there."""
 
@@ -104,21 +175,13 @@ def random_code(draw):
     )
 
 
-@pytest.mark.parametrize("seed", range(16))
-def test_random_codes(seed, monkeypatch):
-    """Codes that no encoder makes: all magnitudes, counts that are not found, wrong edges."""
-    draw = random.Random(seed)
-    colour = seed % 4 > 0
-    head, kinds = random_head(draw, colour)
-    height, width = draw.randrange(1, 18), draw.randrange(1, 18)
-    codes = [random_code(draw), random_code(draw)]
+def check_random_codes(colour, height, width, codes, payload_of, monkeypatch):
+    """Both decoders make the same of random codes, or refuse them.
 
-    def payload():
-        start = head + bytes([kinds])
-        return start + (write(len(codes[0])) + codes[0] + codes[1] if kinds else codes[0])
-
+    `payload_of` makes a payload of codes, which here end where they should.
+    """
     mode = 2 if colour else 1
-    header = Header(JPEG_PAST, mode, width, height, b"", 0, None, None, None, payload())
+    header = Header(JPEG_PAST, mode, width, height, b"", 0, None, None, None, payload_of(codes))
     EndlessDecoder.made = []
     samples = b""
     with monkeypatch.context() as patch:
@@ -135,9 +198,62 @@ def test_random_codes(seed, monkeypatch):
         expected = ((height, width, 3) if colour else (height, width)), samples
     described = struct.pack("<BII", mode, width, height)
     file = b"\xf7SC\0" + bytes([JPEG_PAST << 5 | mode]) + write(width) + write(height)
-    file += struct.pack("<I", zlib.crc32(described + samples)) + payload()
+    file += struct.pack("<I", zlib.crc32(described + samples)) + payload_of(codes)
     assert outcome(lambda: reference.decode(file)) == expected
     assert outcome(lambda: softcomp_codec.decode(file)) == expected
+    return expected is not None
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_random_codes(seed, monkeypatch):
+    """Codes that no encoder makes: all magnitudes, counts that are not found, wrong edges."""
+    draw = random.Random(seed)
+    colour = seed % 4 > 0
+    head, kinds = random_head(draw, colour)
+    height, width = draw.randrange(1, 18), draw.randrange(1, 18)
+
+    def payload_of(codes):
+        start = head + bytes([kinds])
+        return start + (write(len(codes[0])) + codes[0] + codes[1] if kinds else codes[0])
+
+    codes = [random_code(draw), random_code(draw)]
+    check_random_codes(colour, height, width, codes, payload_of, monkeypatch)
+
+
+def test_random_codes_of_samples_that_were_not_rounded(monkeypatch):
+    n_decoded = 0
+    for seed in range(24):
+        draw = random.Random(seed)
+        head = b"\2" + bytes([draw.choice((1, 9, 17, 25)), draw.randrange(8), draw.randrange(8)])
+        for index in range(3):
+            table = draw.choice((draw.randrange(200), 254, 255 if index else 254))
+            head += bytes([table])
+            if table == 254:
+                head += b"".join(write(draw.choice((1, 3, 20, 65535))) for _ in range(64))
+        height, width = draw.randrange(1, 12), draw.randrange(1, 12)
+        remainders = random_code(draw)
+        if seed % 3:  # nearly always no remainder, which leaves no component
+            remainders = b"".join(
+                draw.randbytes(1) if draw.random() < 0.01 else b"\xff" for _ in range(3000)
+            )
+        n_decoded += check_random_codes(
+            True, height, width, [random_code(draw), remainders],
+            lambda codes, head=head: head + write(len(codes[0])) + codes[0] + codes[1],
+            monkeypatch,
+        )  # fmt: skip
+    assert 4 <= n_decoded <= 20
+
+
+def test_places_that_only_rounded_samples_have():
+    picture, blocks = unrounded_jpeg(made_past((1, 1), (2, 5), 80), 20, 20)
+    file = unrounded_file(picture, made_past((1, 1), (2, 5), 80), blocks)
+    start = len(file) - len(reference.read_header(file).payload)
+    assert file[start : start + 2] == b"\2\x19"
+    for flags in (*range(0x18), 0x1B, 0x1D, 0x1F, 0x39, 0x59, 0x99):
+        bad = file[: start + 1] + bytes([flags]) + file[start + 2 :]
+        found = outcome(lambda bad=bad: reference.decode(bad))
+        assert found is None or not flags & 0x26
+        assert outcome(lambda bad=bad: softcomp_codec.decode(bad)) == found
 
 
 @pytest.mark.parametrize("weights", [False, True])

@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from mutations import Corpus
 import softcomp_codec
 from softcomp_codec.bundled import MAGIC
 from softcomp_codec.codebook import Codebook
+from softcomp_codec.container import JPEG_PAST
 from softcomp_codec.decoder import decode_file
 from softcomp_codec.errors import CorruptStreamError, ScfError, TruncatedStreamError
 
@@ -63,10 +65,13 @@ def test_files_cut_at_every_byte(corpus):
         offset = softcomp_codec.read_header(data).payload_offset
         step = 1 if len(data) < 400 else 7
         for n_bytes in [*range(offset), *range(offset, len(data), step), len(data) - 1]:
-            with pytest.raises(CorruptStreamError) as caught:
-                softcomp_codec.decode_frames(data[:n_bytes], codebooks=corpus.books)
-            if 0 < n_bytes < offset:
-                assert isinstance(caught.value, TruncatedStreamError)
+            found = None
+            with suppress(TruncatedStreamError if 0 < n_bytes < offset else CorruptStreamError):
+                found = softcomp_codec.decode_frames(data[:n_bytes], codebooks=corpus.books)
+            if found is not None:  # the last bits of a JPEG past may tell nothing that is shown
+                assert softcomp_codec.read_header(data).coder == JPEG_PAST
+                assert n_bytes == len(data) - 1
+                assert np.array_equal(found, pictures)
         assert len(pictures) == softcomp_codec.read_header(data).n_frames
 
 

@@ -376,10 +376,12 @@ def _detail_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
 def _jpeg_past_lines(details: dict[str, Any]) -> list[tuple[str, str]]:
     """Say what JPEG the picture was decoded from."""
     grid = details["grid"]
-    repeated = ", samples repeated" if details["repeated_samples"] else ""
-    exact = ", ".join(f"{100 * share:.1f} %" for share in details["exact_blocks"])
+    is_rounded = "exact_blocks" in details
+    samples = ", samples repeated" if details["repeated_samples"] else ""
+    if not is_rounded:
+        samples += f", samples not rounded by its {details['decoder']} decoder"
     lines = [
-        ("JPEG past", f"{details['subsampling']}{repeated}"),
+        ("JPEG past", f"{details['subsampling']}{samples}"),
         ("grid", f"first block {grid['rows']} rows above and {grid['columns']} columns before"),
     ]
     before: list[int] = []
@@ -388,12 +390,17 @@ def _jpeg_past_lines(details: dict[str, Any]) -> list[tuple[str, str]]:
             name = "quantiser" if index == 0 else "of chroma" if index == 1 else "of the last"
             lines.append((name, _table_line(details, index)))
         before = steps
+    if is_rounded:
+        exact = ", ".join(f"{100 * share:.1f} %" for share in details["exact_blocks"])
+        lines.append(("exact blocks", f"{exact}; pixels {100 * details['exact_pixels']:.2f} %"))
+    else:
+        lines.append(("exact pixels", f"{100 * details['exact_pixels']:.2f} %"))
+    left = "correction" if is_rounded else "remainder"
     return [
         *lines,
-        ("exact blocks", f"{exact}; pixels {100 * details['exact_pixels']:.2f} %"),
         ("models at the start", "the codebook's" if details["prior"] else "neutral"),
         ("coefficients", f"{n_bytes(details['coefficient_bytes'])} bytes"),
-        ("corrections", f"{n_bytes(details['correction_bytes'])} bytes"),
+        (f"{left}s", f"{n_bytes(details[f'{left}_bytes'])} bytes"),
     ]
 
 

@@ -32,6 +32,7 @@ from made_images import (  # noqa: E402
     made_past,
     noise,
     slope,
+    unrounded_jpeg,
 )
 from small_codebooks import (  # noqa: E402
     GRAY,
@@ -57,6 +58,7 @@ from softcomp_codec import (  # noqa: E402
     context_coder,
     few_colour_coder,
     jpeg_past_coder,
+    jpeg_unrounded_coder,
     planes,
     reference_coder,
     residuals,
@@ -79,6 +81,7 @@ from softcomp_codec.container import (  # noqa: E402
 from softcomp_codec.context_prior import ContextPrior  # noqa: E402
 from softcomp_codec.few_colour_prior import FewColourPrior  # noqa: E402
 from softcomp_codec.jpeg_recovery import Recovered  # noqa: E402
+from softcomp_codec.jpeg_unrounded_recovery import Unrounded  # noqa: E402
 from softcomp_codec.kernels.entropy_kernels import N_ENERGIES  # noqa: E402
 from softcomp_codec.metadata import Metadata  # noqa: E402
 from softcomp_codec.palettes import Palette  # noqa: E402
@@ -288,7 +291,7 @@ def files_of_mixing_coders():
     """Files of the coders that mix the predictions of contexts."""
     files = context_files() | prior_files() | bilevel_files() | tiny_files(stored_tiny())
     files |= few_colour_files() | palette_files() | tile_files() | following_files()
-    return files | jpeg_past_files()
+    return files | jpeg_past_files() | unrounded_files()
 
 
 def context_files():
@@ -476,6 +479,34 @@ def jpeg_past_files():
         label = "gray" if sampling is None else f"{4 // sampling[1]}{sampling[0]}"
         label += "-prior" * bool(prior)
         files[f"jpeg-past-{n}-{label}"] = data, [picture]
+    return files
+
+
+def unrounded_files():
+    """Pictures by a decoder that rounds pixels alone: cut out, clipped, touched up, own tables."""
+    files = {}
+    own = tuple(3 + (7 * at) % 50 for at in range(64))
+    for n, (phase, clipped, touched, tables) in enumerate(
+        (
+            ((0, 0), 0, False, None),
+            ((5, 2), 3, True, None),
+            ((1, 7), 0, True, (own, own[::-1], (9,) * 64)),
+        ),
+        start=8,
+    ):
+        height, width = 37 - n, 28 + n
+        past = made_past((1, 1), phase, 50 + 4 * n)
+        if tables:
+            past = replace(past, tables=tables)
+        picture, coefficients = unrounded_jpeg(past, height, width, seed=n, clipped=clipped)
+        if touched:
+            picture[5:9, 4:20] = 255 - picture[5:9, 4:20]
+            picture[20:24, 10:16] = noise((4, 6, 3), 256, n)
+        (payload,) = jpeg_unrounded_coder.write_payloads(
+            picture, Unrounded(past, coefficients), [None]
+        )
+        data = file_of(picture, payload, coder=container.JPEG_PAST)
+        files[f"jpeg-past-{n}-unrounded"] = data, [picture]
     return files
 
 
