@@ -1,9 +1,9 @@
 """Measure `.scf` on pictures that were JPEGs once, beside JPEG XL and the JPEG files.
 
-    python benchmarks/jpeg_pasts.py --data DIR [--sets drive bccd kodak] [--efforts 5 9]
+    python benchmarks/jpeg_pasts.py --data DIR [--sets drive ph2 bccd kodak] [--efforts 5 9]
                                     [--images N] [--out DIR]
 
-DRIVE and BCCD as they are; Kodak re-compressed by Pillow at qualities 75, 90 and 95, with each
+DRIVE, PH2 and BCCD as they are; Kodak re-compressed by Pillow at qualities 75, 90 and 95, with each
 subsampling, whole and cut out at odd offsets, and gray. Real files without codebooks and, beside
 them, with what `auto` takes of the bundled ones; each is decoded and compared. Times are processor
 time of one run without codebooks, all codecs in turn on each picture.
@@ -31,7 +31,7 @@ import softcomp_codec
 from softcomp_codec.container import JPEG_PAST
 
 Array = NDArray[Any]
-SETS = ("drive", "bccd", "kodak")
+SETS = ("drive", "ph2", "bccd", "kodak")
 QUALITIES = (75, 90, 95)
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 CUT = (slice(37, 400), slice(51, 500))
@@ -57,9 +57,9 @@ class Row:
 
 def pictures(name: str, data: Path, n_images: int | None) -> Iterator[tuple[str, Array, int]]:
     """Yield (set, picture, bytes of its JPEG file or 0)."""
-    if name == "drive":
-        for array in datasets.pictures(data / "drive" / "test")[:n_images]:
-            yield "drive/test", array, 0
+    if name in ("drive", "ph2"):
+        for array in datasets.pictures(data / name / "test")[:n_images]:
+            yield f"{name}/test", array, 0
     elif name == "bccd":
         for path in sorted((data / "bccd").glob("*.jpg"))[:n_images]:
             with Image.open(path) as image:
