@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from . import quantiser_estimation, quantiser_tables
-from .jpeg_emulation import BLOCK, FANCY, Past
+from .jpeg_emulation import BLOCK, FANCY, Past, invert_transform
 from .jpeg_recovery import find_grid
 from .jpeg_unrounded_coder import DECODERS, Unrounded, render
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from .jpeg_emulation import Coefficients, Component
+    from .jpeg_emulation import Component
     from .quantiser_tables import Table
 
 _COMPONENTS = (
@@ -80,6 +82,9 @@ _MOST_BUSY, _FEWEST_FITTING, _FITTING_SHARE = 256, 16, 8
 """Of so many busy blocks so many must fit a usual table, and so many percent; others may have been
 retouched."""
 
+_MOST_ROUNDS = 8
+"""Of completing blocks: what has settled earlier is left."""
+
 _LEAST_EXACT = 10
 """Percent of the pixels that one of the decoders must give."""
 
@@ -111,15 +116,65 @@ def recover(picture: NDArray[Any]) -> Unrounded | None:
     tables = _usual_tables_of(told[clean]) or _own_tables(told, chroma, clean)
     if tables is None:
         return None
-    coefficients = [
-        _quantised(each, table).reshape(*shape, BLOCK * BLOCK)
-        for each, table in zip((told, *chroma), tables, strict=True)
-    ]
+    planes = (told, *chroma)
+    offsets = [_offsets(each[clean], table) for each, table in zip(planes, tables, strict=True)]
+    quantised = [_quantised(*each) for each in zip(planes, tables, offsets, strict=True)]
+    _complete(picture, phase, tables, offsets, quantised)
+    coefficients = [each.reshape(*shape, BLOCK * BLOCK) for each in quantised]
     past = Past((1, 1), phase, (False, False), FANCY, tables)
     found = [Unrounded(past, decoder, coefficients) for decoder in DECODERS]
     shares = [_exact_percent(picture, each) for each in found]
     best = max(range(len(found)), key=shares.__getitem__)
     return found[best] if shares[best] >= _LEAST_EXACT else None
+
+
+def _complete(
+    picture: NDArray[Any],
+    phase: tuple[int, int],
+    tables: Sequence[Table],
+    offsets: Sequence[NDArray[np.int64]],
+    quantised: Sequence[NDArray[np.int16]],
+) -> None:
+    """Find the coefficients of blocks with clipped pixels, or of which only a part is shown.
+
+    What is not known of the pixels is what the coefficients make of them, which gives others.
+    """
+    shown = _blocks(np.ones(picture.shape[:2], np.bool_), phase, "constant").reshape(-1, 64)
+    levels = [_blocks(picture[:, :, channel], phase).reshape(-1, 64) for channel in range(3)]
+    pixels = np.stack(levels, axis=2).astype(np.int32)
+    unknown: Any = ~shown[:, :, None] | (pixels == 0) | (pixels == 255)
+    places = np.flatnonzero(unknown.any(axis=(1, 2)))
+    for _ in range(_MOST_ROUNDS):
+        if not len(places):
+            break
+        made = _pixels_of([each[places] for each in quantised], tables)
+        there, is_shown = pixels[places], shown[places][:, :, None]
+        low, high = is_shown & (there == 0), is_shown & (there == 255)
+        values = np.where(is_shown, there << 6, made)
+        values = np.where(low, np.minimum(made, 0), values)
+        values = np.where(high, np.maximum(made, 255 << 6), values)
+        moved = np.zeros(len(places), np.bool_)
+        for index, each in enumerate(quantised):
+            told = _dct(_component(values, index, 6))
+            found = _quantised(told, tables[index], offsets[index])
+            moved |= (found != each[places]).any(axis=1)
+            each[places] = found
+        places = places[moved]
+
+
+def _pixels_of(
+    quantised: Sequence[NDArray[np.int16]], tables: Sequence[Table]
+) -> NDArray[np.int32]:
+    """Return the pixels (n, 64, 3) of blocks in 64ths, neither rounded nor clipped."""
+    planes = []
+    for blocks, table in zip(quantised, tables, strict=True):
+        fine = invert_transform(blocks.reshape(1, -1, 64), table, (BLOCK, BLOCK * len(blocks)))
+        parts = fine.reshape(BLOCK, -1, BLOCK).transpose(1, 0, 2).reshape(-1, BLOCK * BLOCK)
+        planes.append(parts.astype(np.int64) - 32)
+    y, cb, cr = planes
+    y = (y + (128 << 6)) << 16
+    rgb = np.stack([y + 91881 * cr, y - 22554 * cb - 46802 * cr, y + 116130 * cb], axis=2)
+    return (rgb >> 16).astype(np.int32)
 
 
 def _exact_percent(picture: NDArray[Any], found: Unrounded) -> int:
@@ -128,12 +183,13 @@ def _exact_percent(picture: NDArray[Any], found: Unrounded) -> int:
     return 100 * int(is_exact.sum()) // int(is_exact.size)
 
 
-def _component(picture: NDArray[Any], index: int) -> Component:
-    """Return Y, Cb or Cr in 64ths, about 0."""
+def _component(colours: NDArray[Any], index: int, n_bits: int = 0) -> Component:
+    """Return Y, Cb or Cr in 64ths, about 0, of colours in levels over 2 ** `n_bits`."""
     red, green, blue, offset = _COMPONENTS[index]
-    pixels = picture.astype(np.int32)
-    total = pixels[:, :, 0] * red + pixels[:, :, 1] * green + pixels[:, :, 2] * blue
-    plane: Component = (total + (offset + (1 << 9))) >> 10
+    parts: Any = colours.astype(np.int64 if n_bits else np.int32)
+    total = parts[..., 0] * red + parts[..., 1] * green + parts[..., 2] * blue
+    rounding = (offset << n_bits) + (1 << (9 + n_bits))
+    plane: Component = ((total + rounding) >> (10 + n_bits)).astype(np.int32)
     return plane
 
 
@@ -151,8 +207,12 @@ def _blocks(
 
 
 def _transform(plane: Component, phase: tuple[int, int]) -> NDArray[np.int32]:
-    """Return the DCT of all blocks, (n, 64), in 4096ths."""
-    blocks = _blocks(plane, phase).reshape(-1, BLOCK * BLOCK)
+    """Return the DCT of all blocks of a plane, (n, 64), in 4096ths."""
+    return _dct(_blocks(plane, phase).reshape(-1, BLOCK * BLOCK))
+
+
+def _dct(blocks: Component) -> NDArray[np.int32]:
+    """Return the DCT of blocks (n, 64) of 64ths, in 4096ths."""
     return (quantiser_estimation.transform(blocks) + 16) >> 5
 
 
@@ -265,13 +325,24 @@ def _tolerances(steps: Any, trust: _Trust) -> NDArray[np.int32]:
     return tolerances
 
 
-def _quantised(told: NDArray[np.int32], table: Table) -> Coefficients:
-    """Return the nearest multiples of the steps, offsets of the decoder's rounding taken off."""
+def _offsets(told: NDArray[np.int32], table: Table) -> NDArray[np.int64]:
+    """Return by how much coefficients are more than multiples on average.
+
+    Decoders that cut products off have such offsets.
+    """
     steps = np.array(table, np.int64) * _ONE
     offsets = np.zeros(BLOCK * BLOCK, np.int64)
     for _ in range(2):
         nearest = (2 * (told - offsets) + steps) // (2 * steps)
         offsets = (told - nearest * steps).sum(axis=0) // len(told)
+    return offsets
+
+
+def _quantised(
+    told: NDArray[np.int32], table: Table, offsets: NDArray[np.int64]
+) -> NDArray[np.int16]:
+    """Return the nearest multiples of the steps, offsets taken off."""
+    steps = np.array(table, np.int64) * _ONE
     nearest = (2 * (told - offsets) + steps) // (2 * steps)
-    coefficients: Coefficients = np.clip(nearest, -32768, 32767).astype(np.int16)
+    coefficients: NDArray[np.int16] = np.clip(nearest, -32768, 32767).astype(np.int16)
     return coefficients
