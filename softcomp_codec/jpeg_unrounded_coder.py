@@ -16,10 +16,11 @@ import numpy as np
 from . import coefficient_coder, container, context_coder
 from .container import ByteReader, Header, write_varint
 from .errors import CorruptStreamError, TruncatedStreamError
-from .jpeg_emulation import BLOCK, FANCY, invert_transform
+from .jpeg_emulation import BLOCK, FANCY
 from .jpeg_pasts import read_past, write_past
 from .kernels import unrounded_kernels as kernels
-from .kernels.unrounded_kernels import PLAIN, SCALED
+from .kernels.unrounded_kernels import EXACT, SCALED
+from .quantiser_estimation import cosines
 from .worker_threads import all_on_threads
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 EXTENSION = 2
 """The further byte of coder 7 (SPEC 2.4)."""
 
-DECODERS = {PLAIN: "exact", SCALED: "scaled"}
+DECODERS = {EXACT: "exact", SCALED: "scaled"}
 """Names of the decoders, for reports."""
 
 _SCALES = (16384, 22725, 21407, 19266, 16384, 12873, 8867, 4520)
@@ -50,7 +51,7 @@ class Unrounded:
     past : Past
         Of three components, none of them subsampled.
     decoder : int
-        `PLAIN` or `SCALED`.
+        `EXACT` or `SCALED`.
     coefficients : list of ndarray, int16, (blocks down, blocks across, 64)
     """
 
@@ -72,13 +73,12 @@ def render(found: Unrounded, height: int, width: int) -> NDArray[np.uint8]:
     """Return the picture that the decoder makes of coefficients, (H, W, 3) (SPEC 5J.9)."""
     samples = []
     for blocks, table in zip(found.coefficients, found.past.tables, strict=True):
-        shape = blocks.shape[0] * BLOCK, blocks.shape[1] * BLOCK
-        if found.decoder == PLAIN:
-            samples.append(invert_transform(blocks, table, shape))
-            continue
-        plane = np.empty(shape, np.int32)
-        factors = np.array(table, np.int64) * _scales()
-        kernels.invert_scaled_blocks(np.ascontiguousarray(blocks), factors, plane)
+        plane = np.empty((blocks.shape[0] * BLOCK, blocks.shape[1] * BLOCK), np.int32)
+        whole, steps = np.ascontiguousarray(blocks), np.array(table, np.int64)
+        if found.decoder == EXACT:
+            kernels.invert_exact_blocks(whole, steps, cosines(kernels.COSINE_BITS), plane)
+        else:
+            kernels.invert_scaled_blocks(whole, steps * _scales(), plane)
         samples.append(plane)
     picture: NDArray[np.uint8] = np.empty((height, width, 3), np.uint8)
     kernels.convert_unrounded(*samples, found.decoder, *found.past.phase, picture)

@@ -5,14 +5,18 @@ import numpy as np
 from .allocation import zero_array
 from .jit import inlined, kernel
 
-PLAIN, SCALED = range(2)
+EXACT, SCALED = range(2)
 """The decoders: an exact one, and one with scaled coefficients and short products."""
+
+COSINE_BITS = 14
+_EXACT_SHIFT = 16
 
 SCALE_BITS = 12
 """Factors of the scaled transform are steps times scales, in powers of two."""
 
-_LIMIT = 1 << 20
-"""Scaled samples are clamped to this on either side."""
+_LIMIT, _EXACT_LIMIT = 1 << 20, 1 << 26
+"""Scaled samples, and coefficients of the exact transform, are clamped to the former on either
+side, exact samples to the latter."""
 
 _C2, _C4, _C6 = 60547, 46341, 25080
 """cos(n pi / 16) in 65536ths."""
@@ -77,15 +81,49 @@ def invert_scaled_blocks(coefficients, factors, out):
 
 
 @kernel
+def invert_exact_blocks(coefficients, steps, cosines, out):
+    """Fill the samples of a component, about 0, in 4096ths (SPEC 5J.9).
+
+    Parameters
+    ----------
+    coefficients : ndarray, int16, (blocks down, blocks across, 64)
+    steps : ndarray, int64, (64,)
+    cosines : ndarray, int32, (8, 8)
+        One-dimensional transform, frequency by sample, in 2 ** `COSINE_BITS`.
+    out : ndarray, int32, (8 blocks down, 8 blocks across)
+    """
+    block, columns = zero_array(64, np.int64), zero_array(64, np.int64)
+    half = np.int64(1) << (_EXACT_SHIFT - 1)
+    for i in range(coefficients.shape[0]):
+        for j in range(coefficients.shape[1]):
+            for k in range(64):
+                value = np.int64(coefficients[i, j, k]) * steps[k]
+                block[k] = min(max(value, -_LIMIT), _LIMIT)
+            for y in range(8):
+                for v in range(8):
+                    total = np.int64(0)
+                    for u in range(8):
+                        total += block[8 * u + v] * cosines[u, y]
+                    columns[8 * y + v] = total
+            for y in range(8):
+                for x in range(8):
+                    total = half
+                    for v in range(8):
+                        total += columns[8 * y + v] * cosines[v, x]
+                    value = min(max(total >> _EXACT_SHIFT, -_EXACT_LIMIT), _EXACT_LIMIT)
+                    out[8 * i + y, 8 * j + x] = value
+
+
+@kernel
 def convert_unrounded(luma, cb, cr, decoder, top, left, picture):
     """Fill the pixels that samples with fractions give (SPEC 5J.9).
 
     Parameters
     ----------
     luma, cb, cr : ndarray, int32, (rows, columns)
-        `SCALED`: in 32nds, about 0. `PLAIN`: in 64ths, half a sample added.
+        About 0, in 32nds (`SCALED`) or 4096ths (`EXACT`).
     decoder : int
-        `PLAIN` or `SCALED`.
+        `EXACT` or `SCALED`.
     top, left : int
         Their rows and columns above and left of the picture.
     picture : ndarray, uint8, (H, W, 3)
@@ -100,10 +138,10 @@ def convert_unrounded(luma, cb, cr, decoder, top, left, picture):
                 g = (y + ((-((blue * 2819) >> 12) - ((red * 5850) >> 12)) >> 1)) >> 5
                 b = (y + ((blue * 14514) >> 13)) >> 5
             else:
-                y, blue, red = (y + (128 << 6)) << 16, blue - 32, red - 32
-                r = (y + red * 91881) >> 22
-                g = (y - blue * 22554 - red * 46802) >> 22
-                b = (y + blue * 116130) >> 22
+                y = ((y + (128 << 12)) << 16) + (1 << 27)
+                r = (y + red * 91881) >> 28
+                g = (y - blue * 22554 - red * 46802) >> 28
+                b = (y + blue * 116130) >> 28
             picture[i, j, 0] = min(max(r, np.int64(0)), np.int64(255))
             picture[i, j, 1] = min(max(g, np.int64(0)), np.int64(255))
             picture[i, j, 2] = min(max(b, np.int64(0)), np.int64(255))
