@@ -9,6 +9,7 @@ from file_builder import file_of
 from made_images import (
     colours,
     jpeg_colours,
+    made_coefficients,
     made_past,
     noise,
     pixels_of_fractions,
@@ -152,6 +153,40 @@ def test_own_tables_are_recognised():
     assert found is not None
     assert found.past.phase == (6, 1)
     assert steps_that_differ(found.past, past, coefficients) == []
+
+
+@BOTH
+@pytest.mark.parametrize("seed", range(6))
+def test_tables_are_told_from_those_that_divide_them(seed, decoder):
+    """Half of the steps of quality 80 are five times those of 96, which fit as many blocks."""
+    past = made_past((1, 1), (2, 7), 80)
+    picture, _ = MADE[decoder](past, 110, 99, seed=seed)
+    found = jpeg_unrounded_recovery.recover(picture)
+    assert (found.past.tables, found.decoder) == (past.tables, decoder)
+
+
+@BOTH
+@pytest.mark.parametrize("quality", [60, 75, 86])
+def test_tables_that_were_rounded_down_are_recognised(quality, decoder):
+    tables = [
+        tuple(max(2, step * (200 - 2 * quality) // 100) for step in table)
+        for table in made_past((1, 1), (0, 0), 50).tables
+    ]
+    past = replace(made_past((1, 1), (1, 4), 80), tables=tuple(tables))
+    coefficients = busy_coefficients(past, 120, 136)
+    pixels_of = {PLAIN: pixels_of_fractions, SCALED: pixels_of_scaled}[decoder]
+    found = jpeg_unrounded_recovery.recover(pixels_of(past, coefficients, 120, 136))
+    assert (found.past.tables, found.decoder) == (past.tables, decoder)
+
+
+def busy_coefficients(past, height, width):
+    """Coefficients of which most up to the sixth diagonal are not 0, but are few steps."""
+    coefficients = made_coefficients(past, height, width)
+    is_low = np.add.outer(np.arange(8), np.arange(8)).reshape(-1) < 6
+    for index, blocks in enumerate(coefficients):
+        few = noise(blocks.shape, 5, index) - 2
+        blocks[:, :, 1:] = (few * is_low)[:, :, 1:] // (1 + (index > 0))
+    return coefficients
 
 
 @pytest.mark.parametrize("percent", [9, 10])
