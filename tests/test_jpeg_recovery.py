@@ -194,8 +194,8 @@ def test_the_grid_of_gray_jpegs(corner, quality):
     Image.fromarray(picture).save(stream, "JPEG", quality=quality)
     decoded = np.asarray(Image.open(stream)).astype(np.int32)
     part = np.ascontiguousarray(decoded[corner[0] :, corner[1] :])
-    assert jpeg_recovery._grid(part) == corner
-    assert jpeg_recovery._grid(picture.astype(np.int32)) is None
+    assert jpeg_recovery.find_grid(part) == corner
+    assert jpeg_recovery.find_grid(picture.astype(np.int32)) is None
 
 
 def test_tables_are_within_what_is_scored():
