@@ -450,7 +450,7 @@ assert n_coded >= 15, n_coded
 # The same of decoders that round pixels alone
 from made_images import scaled_jpeg, unrounded_jpeg
 from softcomp_codec.kernels import unrounded_kernels
-n_coded = {b"\2\0": 0, b"\2\1": 0}
+n_coded = {bytes([2, 0]): 0, bytes([2, 1]): 0}
 for made in (unrounded_jpeg, scaled_jpeg):
     original, _ = made(made_past((1, 1), (0, 0), 80), 144, 160, seed=3)
     original[60:70, 30:99] = 255 - original[60:70, 30:99]
