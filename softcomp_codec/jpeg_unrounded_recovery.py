@@ -85,6 +85,9 @@ retouched."""
 _MOST_ROUNDS = 8
 """Of completing blocks: what has settled earlier is left."""
 
+_NEAR_TIE = 16
+"""Tables that fit fewer blocks by one in so many or less are told apart by how closely they fit."""
+
 _LEAST_EXACT = 10
 """Percent of the pixels that one of the decoders must give."""
 
@@ -257,17 +260,30 @@ def _usual_tables_of(told: NDArray[np.int32]) -> tuple[Table, ...] | None:
     """Return the usual tables that some of the luma's blocks are multiples of, None without any."""
     busy = told[(np.abs(told) > 2 * _ONE).sum(axis=1) >= _BUSY]
     busy = busy[:: -(-len(busy) // _MOST_BUSY) or 1]
-    n_fitting = []
+    counts, closeness = [], []
     for table in _usual_tables(quantiser_tables.LUMA):
         fits = (_distances(busy, table) > _tolerances(table, _CERTAIN)).sum(axis=1) <= _MOST_WRONG
         # what is all zeros fits any steps
         fits &= (2 * np.abs(busy) > table * _ONE).sum(axis=1) >= _BUSY
         fits &= (table > 1).sum() >= _FEWEST_ABOVE  # whatever there is fits steps of 1
-        n_fitting.append(int(fits.sum()))
-    best = int(np.argmax(n_fitting))
-    if n_fitting[best] < _FEWEST_FITTING or 100 * n_fitting[best] < _FITTING_SHARE * len(busy):
+        counts.append(int(fits.sum()))
+        closeness.append(_closeness(busy[fits], table))
+    most = max(counts)
+    if most < _FEWEST_FITTING or 100 * most < _FITTING_SHARE * len(busy):
         return None
+    likely = [n >= most - most // _NEAR_TIE for n in counts]
+    best = int(np.argmax(np.where(likely, closeness, -1)))
     return tuple(tuple(_usual_tables(kind)[best].tolist()) for kind in _KINDS)
+
+
+def _closeness(told: NDArray[np.int32], table: NDArray[np.int64]) -> int:
+    """Return how many bits nearer than a step its multiples are to coefficients, in all.
+
+    A table fits the multiples of its steps, too, but not as closely for its steps as theirs does.
+    """
+    nearest = np.maximum(_distances(told, table), _ONE // 4)
+    _, bits = np.frexp(table * _ONE // nearest)
+    return int(bits[np.abs(told) > 2 * _ONE].sum())
 
 
 def _own_tables(

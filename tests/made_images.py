@@ -196,32 +196,84 @@ COSINE_BITS = 14
 
 
 def unrounded_jpeg(past, height, width, seed=0, clipped=0):
-    """A picture by a decoder that rounds pixels alone, and its coefficients (SPEC 5J.9).
+    """A picture by an exact decoder that rounds pixels alone, and its coefficients (SPEC 5J.9).
 
     One block in `clipped` is black or white, others not; 0: none.
     """
+    coefficients = _clipped_coefficients(past, height, width, seed, clipped)
+    return pixels_of_fractions(past, coefficients, height, width), coefficients
+
+
+def scaled_jpeg(past, height, width, seed=0, clipped=0):
+    """The same by the scaled decoder."""
+    coefficients = _clipped_coefficients(past, height, width, seed, clipped)
+    return pixels_of_scaled(past, coefficients, height, width), coefficients
+
+
+def _clipped_coefficients(past, height, width, seed, clipped):
     coefficients = made_coefficients(past, height, width, seed)
     if clipped:
         luma = coefficients[0]
         kinds = noise(luma.shape[:2], 2 * clipped, seed + 7)
         for kind, level in ((0, -1600), (1, 1600)):
             luma[:, :, 0] = np.where(kinds == kind, level // past.tables[0][0], luma[:, :, 0])
-    return pixels_of_fractions(past, coefficients, height, width), coefficients
+    return coefficients
 
 
 def pixels_of_fractions(past, coefficients, height, width):
     """The pixels of coefficients, in arithmetic that rounds nothing before them."""
     basis = cosines(COSINE_BITS).astype(np.int64)
-    planes = []
-    for blocks, steps in zip(coefficients, past.tables, strict=True):
-        n_down, n_across = blocks.shape[:2]
-        scaled = (blocks.astype(np.int64) * np.array(steps)).reshape(-1, 8, 8)
-        samples = basis.T @ scaled @ basis
-        plane = samples.reshape(n_down, n_across, 8, 8).transpose(0, 2, 1, 3)
-        plane = plane.reshape(8 * n_down, 8 * n_across)
-        planes.append(plane[past.phase[0] :, past.phase[1] :][:height, :width])
-    y, cb, cr = planes
+
+    def samples_of(scaled):
+        return basis.T @ scaled @ basis
+
+    y, cb, cr = _shown_planes(past, coefficients, height, width, samples_of)
     n_bits = 2 * COSINE_BITS + 16
     y = (y + (128 << 2 * COSINE_BITS)) * 65536 + (1 << (n_bits - 1))
     rgb = [y + 91881 * cr, y - 22554 * cb - 46802 * cr, y + 116130 * cb]
     return np.clip(np.stack(rgb, axis=2) >> n_bits, 0, 255).astype(np.uint8)
+
+
+def pixels_of_scaled(past, coefficients, height, width):
+    """The pixels of coefficients by the scaled decoder (SPEC 5J.9)."""
+    scales = np.array([16384, 22725, 21407, 19266, 16384, 12873, 8867, 4520])
+    scales = (np.multiply.outer(scales, scales) + 8192) >> 14
+
+    def samples_of(scaled):
+        columns = _scaled_transform(((scaled * scales + 2048) >> 12).transpose(1, 0, 2))
+        rows = _scaled_transform(np.stack(columns, axis=0).transpose(2, 1, 0))
+        return np.clip(np.stack(rows, axis=2), -(1 << 20), 1 << 20)
+
+    y, cb, cr = _shown_planes(past, coefficients, height, width, samples_of)
+    y = y + 4112
+    green = (-(2819 * cb >> 12) - (5850 * cr >> 12)) >> 1
+    rgb = [y + (11445 * cr >> 13), y + green, y + (14514 * cb >> 13)]
+    return np.clip(np.stack(rgb, axis=2) >> 5, 0, 255).astype(np.uint8)
+
+
+def _scaled_transform(s):
+    """Eight outputs of eight inputs, each of any shape."""
+
+    def times(factor, values):
+        return 2 * (values * factor >> 16)
+
+    sum_04, sum_26, sum_17, sum_35 = s[0] + s[4], s[2] + s[6], s[1] + s[7], s[3] + s[5]
+    z = times(46341, s[2] - s[6]) - sum_26
+    p, q, d = times(60547, s[1] - s[7]), times(25080, s[3] - s[5]), sum_17 - sum_35
+    even = [sum_04 + sum_26, s[0] - s[4] + z, s[0] - s[4] - z, sum_04 - sum_26]
+    odd = [sum_17 + sum_35, p + q - sum_17 - sum_35]
+    odd += [times(46341, d) - odd[1], odd[0] - times(46341, p - q - d)]
+    first = [even[0] + odd[0], even[1] + odd[1], even[2] + odd[2], even[3] - odd[3]]
+    return [*first, even[3] + odd[3], even[2] - odd[2], even[1] - odd[1], even[0] - odd[0]]
+
+
+def _shown_planes(past, coefficients, height, width, samples_of):
+    """What is shown of the samples that (n, 8, 8) coefficients times their steps give."""
+    planes = []
+    for blocks, steps in zip(coefficients, past.tables, strict=True):
+        n_down, n_across = blocks.shape[:2]
+        scaled = (blocks.astype(np.int64) * np.array(steps)).reshape(-1, 8, 8)
+        plane = samples_of(scaled).reshape(n_down, n_across, 8, 8).transpose(0, 2, 1, 3)
+        plane = plane.reshape(8 * n_down, 8 * n_across)
+        planes.append(plane[past.phase[0] :, past.phase[1] :][:height, :width])
+    return planes

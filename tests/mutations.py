@@ -31,6 +31,7 @@ from made_images import (
     jpeg_colours,
     made_past,
     noise,
+    scaled_jpeg,
     slope,
     typical,
     unrounded_jpeg,
@@ -67,7 +68,7 @@ from softcomp_codec.container import Segment
 from softcomp_codec.decoder import decode_file
 from softcomp_codec.errors import ScfError
 from softcomp_codec.jpeg_recovery import Recovered
-from softcomp_codec.jpeg_unrounded_recovery import Unrounded
+from softcomp_codec.jpeg_unrounded_coder import Unrounded
 from softcomp_codec.metadata import Metadata
 
 MEMORY = 1 << 30
@@ -226,7 +227,7 @@ class Corpus:
         self.files.append((data, [array]))
 
     def _add_jpeg_pasts(self):
-        """By decoders that round samples, gray and colour, and by one that does not."""
+        """By decoders that round samples, gray and colour, and by both that do not."""
         for sampling in (None, (1, 1), (2, 2)):
             past = made_past(sampling, (3, 5), 80)
             array, coefficients = decoded_jpeg(past, 19, 22)
@@ -236,12 +237,12 @@ class Corpus:
             found = Recovered(past, coefficients, boxes, (1.0,) * past.n_components)
             payload = jpeg_past_coder.write_payload(array, found)
             self.files.append((file_of(array, payload, coder=container.JPEG_PAST), [array]))
-        for size in ((19, 22), (9, 40)):
+        for number, made in enumerate((unrounded_jpeg, scaled_jpeg)):
             past = made_past((1, 1), (6, 1), 70)
-            array, coefficients = unrounded_jpeg(past, *size, clipped=3)
+            array, coefficients = made(past, *((19, 22), (9, 40))[number], clipped=3)
             array[5:8, 3:9] ^= 1
-            found = Unrounded(past, coefficients)
-            (payload,) = jpeg_unrounded_coder.write_payloads(array, found, [None])
+            found = Unrounded(past, number, coefficients)
+            (payload,) = jpeg_unrounded_coder.write_payloads(array, found, [None], 1 + 4 * number)
             self.files.append((file_of(array, payload, coder=container.JPEG_PAST), [array]))
 
     def _add_metadata(self):

@@ -8,6 +8,7 @@ of their own, named reference_decoder_*.py, and what they share is in reference_
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from reference_decoder_bilevel import BilevelPrior, decode_bilevel, read_settings
 from reference_decoder_codebook import Codebook, read_codebook
@@ -166,6 +167,10 @@ def decode_jpeg_past(header: Header, codebook: Codebook | None = None) -> list[l
         gray = Header(CONTEXT, 1, width, height, b"", 0, None, None, None, payload)
         return decode_context(gray, {}, None)[0]
 
+    def decode_following(payload: bytes, before: list[list[list[int]]]) -> list[list[list[int]]]:
+        following = replace(header, coder=CONTEXT, reference=b"", payload=payload)
+        return decode_context(following, {}, before)
+
     return decode_jpeg(
         header.payload,
         header.height,
@@ -173,6 +178,7 @@ def decode_jpeg_past(header: Header, codebook: Codebook | None = None) -> list[l
         colour,
         lambda luma, cb, cr: invert_lattice(luma, cb, cr, 0),
         decode_gray,
+        decode_following,
         codebook.jpeg_priors.get(3 if colour else 1) if codebook else None,
     )
 

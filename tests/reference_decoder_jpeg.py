@@ -23,6 +23,8 @@ from reference_decoder_jpeg_coefficients import (
 from reference_decoder_numbers import ArithmeticDecoder, ByteReader, SpecError, State, clip
 
 ToPixel = Callable[[int, int, int], tuple[int, int, int]]
+ToSamples = Callable[[list[int], list[int]], Grid]
+DecodeFollowing = Callable[[bytes, list[Grid]], list[Grid]]
 
 
 # Samples (5J.3)
@@ -50,10 +52,13 @@ def fine_block(coefficients: list[int], steps: list[int]) -> Grid:
     return [[clip((x + 131072) >> 12, 1 << 20) for x in row] for row in rows]
 
 
-def make_fine(component: Component) -> None:
-    """Make the fine samples of a component, and corrections that are 0 (5J.3)."""
+def make_fine(component: Component, samples_of: ToSamples) -> None:
+    """Make the fine samples of a component, and corrections that are 0 (5J.3).
+
+    `samples_of` makes those of a block's coefficients and steps.
+    """
     for row in component.blocks:
-        squares = [fine_block(block.coefficients, component.steps) for block in row]
+        squares = [samples_of(block.coefficients, component.steps) for block in row]
         for u in range(8):
             line = [value for square in squares for value in square[u]]
             component.fine.append(line[: component.width])
@@ -274,87 +279,99 @@ def decode_samples(
 
 # Samples that were not rounded (5J.9)
 
+EXACT, SCALED = 0, 1
+SCALES = (16384, 22725, 21407, 19266, 16384, 12873, 8867, 4520)
+FACTORS = {2: 60547, 4: 46341, 6: 25080}
 
-def exact_prediction(fine: list[int]) -> tuple[int, int, int]:
-    """Return red, green and blue in 1024ths of a pixel's fine samples (5J.9)."""
-    luma, b, r = (value - 32 for value in fine)
+
+def scaled_transform(s: list[int]) -> list[int]:
+    """Return T of the scaled decoder (5J.9)."""
+
+    def f(n: int, x: int) -> int:
+        return 2 * (x * FACTORS[n] >> 16)
+
+    z = f(4, s[2] - s[6]) - s[2] - s[6]
+    e0, e3 = s[0] + s[4] + s[2] + s[6], s[0] + s[4] - s[2] - s[6]
+    e1, e2 = s[0] - s[4] + z, s[0] - s[4] - z
+    p, q = f(2, s[1] - s[7]), f(6, s[3] - s[5])
+    d = s[1] + s[7] - s[3] - s[5]
+    o0 = s[1] + s[7] + s[3] + s[5]
+    o1 = p + q - o0
+    o2 = f(4, d) - o1
+    o3 = o0 - f(4, p - q - d)
+    return [e0 + o0, e1 + o1, e2 + o2, e3 - o3, e3 + o3, e2 - o2, e1 - o1, e0 - o0]
+
+
+def scaled_block(coefficients: list[int], steps: list[int]) -> Grid:
+    """Return the samples of a block by the scaled decoder (5J.9)."""
+    scaled = []
+    for at, (value, step) in enumerate(zip(coefficients, steps, strict=True)):
+        scale = (SCALES[at // 8] * SCALES[at % 8] + 8192) >> 14
+        scaled.append((value * step * scale + 2048) >> 12)
+    columns = [scaled_transform(scaled[v::8]) for v in range(8)]
+    rows = [scaled_transform([column[u] for column in columns]) for u in range(8)]
+    return [[clip(x, 1 << 20) for x in row] for row in rows]
+
+
+def exact_pixel(luma: int, b: int, r: int) -> tuple[int, int, int]:
+    """Return red, green and blue of fine samples (5J.9)."""
+    b, r = b - 32, r - 32
     whole = (luma + 8192) * 65536
     return (
-        (whole + 91881 * r + 2048) >> 12,
-        (whole - 22554 * b - 46802 * r + 2048) >> 12,
-        (whole + 116130 * b + 2048) >> 12,
+        byte((whole + 91881 * r) >> 22),
+        byte((whole - 22554 * b - 46802 * r) >> 22),
+        byte((whole + 116130 * b) >> 22),
     )
 
 
-def trouble(w: int, n: int) -> int:
-    """Return how far the remainders W and N lie from 0 (5J.9)."""
-    far = max(abs(w), abs(n))
-    return 0 if far <= 1 else 1 if far <= 3 else 2
-
-
-def read_remainder(
-    reader: CorrectionReader, step: int, around: tuple[int, int], row: int, fraction: int
-) -> int:
-    """Read what a component is more than its level (5J.9)."""
-    kind = 3 * step + trouble(*around)
-    if not reader.decide("not 0", (8 * kind + row) * 32 + fraction):
-        return 0
-    negative = reader.decide("negative", 32 * kind + fraction)
-    magnitude = reader.read_magnitude(kind)
-    return -magnitude if negative else magnitude
-
-
-def read_unrounded_pixels(
-    arithmetic: ArithmeticDecoder, place: Place, height: int, width: int
-) -> list[Grid]:
-    """Read what the fine samples leave of the pixels, and return these (5J.9)."""
-    reader = CorrectionReader(arithmetic)
-    planes = [[[0] * width for _ in range(height)] for _ in range(3)]
-    remainders = [[[0] * width for _ in range(height)] for _ in range(3)]
-    biases = [0] * 192
-    for i in range(height):
-        for j in range(width):
-            y, x = i + place.rows, j + place.columns
-            exact = exact_prediction([component.fine[y][x] for component in place.components])
-            for step, index in enumerate((1, 0, 2)):
-                at = 64 * step + 8 * (y % 8) + x % 8
-                e = min(max(exact[index] + (biases[at] >> 6), 0), 261120)
-                level, fraction = (e + 512) >> 10, (e + 512) % 1024 >> 5
-                known = remainders[index]
-                around = known[i][j - 1] if j else 0, known[i - 1][j] if i else 0
-                known[i][j] = read_remainder(reader, step, around, y % 8, fraction)
-                component = planes[index][i][j] = level + known[i][j]
-                if component != byte(component):
-                    raise SpecError("corrupt: a component outside 0..255")
-                biases[at] += clip(1024 * component - e, 2048) >> 2
-    return planes
+def scaled_pixel(luma: int, b: int, r: int) -> tuple[int, int, int]:
+    """Return red, green and blue of the scaled decoder's samples (5J.9)."""
+    whole = luma + 4112
+    return (
+        byte((whole + (11445 * r >> 13)) >> 5),
+        byte((whole + ((-(2819 * b >> 12) - (5850 * r >> 12)) >> 1)) >> 5),
+        byte((whole + (14514 * b >> 13)) >> 5),
+    )
 
 
 def decode_unrounded(
-    file: ByteReader, height: int, width: int, colour: bool, prior: JpegPrior | None
+    file: ByteReader,
+    height: int,
+    width: int,
+    colour: bool,
+    prior: JpegPrior | None,
+    decode_following: DecodeFollowing,
 ) -> list[Grid]:
     """Decode samples that were not rounded (5J.9), after the first byte."""
+    decoder = file.byte()
+    if decoder not in (EXACT, SCALED):
+        raise SpecError("corrupt: the decoder of samples that were not rounded")
     place = read_place(file, colour, height, width, prior.tables if prior else [])
     if not colour or place.repeated or place.components[1].down or place.components[1].across:
         raise SpecError("corrupt: the flags of samples that were not rounded")
-    read_components(file.take(file.varint()), place, prior)
-    remainders = ArithmeticDecoder(file.rest())
-    planes = read_unrounded_pixels(remainders, place, height, width)
-    remainders.finish()
-    return planes
+    samples_of = fine_block if decoder == EXACT else scaled_block
+    read_components(file.take(file.varint()), place, prior, samples_of)
+    shown = [
+        [row[place.columns :][:width] for row in component.fine[place.rows :][:height]]
+        for component in place.components
+    ]
+    rendered = convert(shown, exact_pixel if decoder == EXACT else scaled_pixel)
+    return decode_following(file.rest(), rendered)
 
 
 # The whole
 
 
-def read_components(code: bytes, place: Place, prior: JpegPrior | None) -> None:
+def read_components(
+    code: bytes, place: Place, prior: JpegPrior | None, samples_of: ToSamples = fine_block
+) -> None:
     """Read the coefficients of all components and make their fine samples (5J.5, 5J.3)."""
     arithmetic = ArithmeticDecoder(code)
     before = None
     for index, component in enumerate(place.components):
         start = KnownStart(prior, index) if prior else Start()
         CoefficientReader(arithmetic, component, before, start).read()
-        make_fine(component)
+        make_fine(component, samples_of)
         before = component
     arithmetic.finish()
 
@@ -366,19 +383,21 @@ def decode_jpeg(
     colour: bool,
     to_pixel: ToPixel,
     decode_gray: Callable[[bytes, int, int], Grid],
+    decode_following: DecodeFollowing,
     prior: JpegPrior | None = None,
 ) -> list[Grid]:
     """Decode a payload of coder 7 (5J.1).
 
     `to_pixel` is 5.2.1 without correction, `decode_gray` decodes a payload of the context coder of
-    some height and width (5C).
+    some height and width (5C), `decode_following` one for a frame that follows the given one
+    (5C.9).
     """
     file = ByteReader(payload)
     number = file.byte()
     if number == 1:
         return decode_samples(file, height, width, colour, to_pixel, decode_gray)
     if number == 2:
-        return decode_unrounded(file, height, width, colour, prior)
+        return decode_unrounded(file, height, width, colour, prior, decode_following)
     if number != 0:
         raise SpecError("corrupt: coder 7 of another number")
     place = read_place(file, colour, height, width, prior.tables if prior else [])

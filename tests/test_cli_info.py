@@ -19,7 +19,7 @@ import softcomp_codec
 from softcomp_codec import codebook_store, container, jpeg_past_coder, jpeg_unrounded_coder
 from softcomp_codec.cli import codebook_files
 from softcomp_codec.jpeg_recovery import Recovered
-from softcomp_codec.jpeg_unrounded_recovery import Unrounded
+from softcomp_codec.jpeg_unrounded_coder import Unrounded
 from softcomp_codec.samples import list_samples
 
 pytestmark = pytest.mark.usefixtures("nothing_of_the_user")
@@ -115,20 +115,24 @@ def test_info_details_of_a_jpeg_past(tmp_path):
     assert "samples luma " in text
 
 
-def test_info_details_of_samples_that_were_not_rounded(tmp_path):
+@pytest.mark.parametrize(("decoder", "name"), [(0, "exact"), (1, "scaled")])
+def test_info_details_of_samples_that_were_not_rounded(tmp_path, decoder, name):
     past = made_past((1, 1), (3, 5), 85)
     picture, coefficients = unrounded_jpeg(past, 48, 40)
-    (payload,) = jpeg_unrounded_coder.write_payloads(picture, Unrounded(past, coefficients), [None])
+    found = Unrounded(past, decoder, coefficients)
+    (payload,) = jpeg_unrounded_coder.write_payloads(picture, found, [None], 5)
     path = tmp_path / "past.scf"
     path.write_bytes(file_of(picture, payload, coder=container.JPEG_PAST))
     text = " ".join(run("info", path).split())
-    assert "JPEG past 4:4:4, samples not rounded grid" in text
+    assert f"JPEG past 4:4:4, samples not rounded by its {name} decoder grid" in text
     assert "first block 3 rows above and 5 columns before" in text
     assert "libjpeg's table of quality 85: 5 3 3 5 7 12 15 18 /" in text
     assert "models at the start neutral" in text
     details = json.loads(run("info", "--json", path))["details"]
     n_coefficients, n_left = details["coefficient_bytes"], details["remainder_bytes"]
     assert f"coefficients {n_coefficients:,} bytes remainders {n_left:,} bytes" in text
+    assert details["decoder"] == name
+    assert 0 < details["exact_pixels"] < 1
     assert len(payload) - 16 < n_coefficients + n_left < len(payload)
     assert details["subsampling"] == "4:4:4"
     assert details["tables"] == [list(table) for table in past.tables]

@@ -474,13 +474,14 @@ def test_coders_by_the_plugins(coder):
 
 WARMED = """
 from softcomp_codec.kernels import bilevel_kernels, context_kernels, lattice_kernels
-from softcomp_codec.kernels import remainder_kernels
+from softcomp_codec.kernels import unrounded_kernels
 from softcomp_codec.warming import warmup
 warmup()
 for kernel in (
     *(code for key, code in context_kernels.CODE_PLANE.items() if not key[2]),
     lattice_kernels.split_pixels, lattice_kernels.merge_pixels, lattice_kernels.count_exact,
-    bilevel_kernels.code_bilevel, remainder_kernels.code_remainders,
+    bilevel_kernels.code_bilevel, unrounded_kernels.invert_scaled_blocks,
+    unrounded_kernels.convert_unrounded,
 ):
     print(len(kernel.signatures))
 """
@@ -488,7 +489,7 @@ for kernel in (
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="nothing is compiled")
 def test_warmup_compiles_the_kernels():
-    assert run_python(WARMED).split() == ["1"] * 13
+    assert run_python(WARMED).split() == ["1"] * 14
     assert warming.warmup() > 0
 
 

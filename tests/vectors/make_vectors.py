@@ -31,6 +31,7 @@ from made_images import (  # noqa: E402
     jpeg_colours,
     made_past,
     noise,
+    scaled_jpeg,
     slope,
     unrounded_jpeg,
 )
@@ -81,7 +82,7 @@ from softcomp_codec.container import (  # noqa: E402
 from softcomp_codec.context_prior import ContextPrior  # noqa: E402
 from softcomp_codec.few_colour_prior import FewColourPrior  # noqa: E402
 from softcomp_codec.jpeg_recovery import Recovered  # noqa: E402
-from softcomp_codec.jpeg_unrounded_recovery import Unrounded  # noqa: E402
+from softcomp_codec.jpeg_unrounded_coder import Unrounded  # noqa: E402
 from softcomp_codec.kernels.entropy_kernels import N_ENERGIES  # noqa: E402
 from softcomp_codec.metadata import Metadata  # noqa: E402
 from softcomp_codec.palettes import Palette  # noqa: E402
@@ -483,14 +484,17 @@ def jpeg_past_files():
 
 
 def unrounded_files():
-    """Pictures by a decoder that rounds pixels alone: cut out, clipped, touched up, own tables."""
+    """Pictures by decoders that round pixels alone: cut out, clipped, touched up, own tables."""
     files = {}
     own = tuple(3 + (7 * at) % 50 for at in range(64))
-    for n, (phase, clipped, touched, tables) in enumerate(
+    for n, (decoder, effort, phase, clipped, touched, tables) in enumerate(
         (
-            ((0, 0), 0, False, None),
-            ((5, 2), 3, True, None),
-            ((1, 7), 0, True, (own, own[::-1], (9,) * 64)),
+            (0, 1, (0, 0), 0, False, None),
+            (0, 9, (5, 2), 3, True, None),
+            (0, 5, (1, 7), 0, True, (own, own[::-1], (9,) * 64)),
+            (1, 5, (0, 0), 0, False, None),
+            (1, 1, (6, 3), 3, True, None),
+            (1, 9, (7, 1), 0, True, (own, (65535,) * 64, own)),
         ),
         start=8,
     ):
@@ -498,15 +502,16 @@ def unrounded_files():
         past = made_past((1, 1), phase, 50 + 4 * n)
         if tables:
             past = replace(past, tables=tables)
-        picture, coefficients = unrounded_jpeg(past, height, width, seed=n, clipped=clipped)
+        made = scaled_jpeg if decoder else unrounded_jpeg
+        picture, coefficients = made(past, height, width, seed=n, clipped=clipped)
         if touched:
             picture[5:9, 4:20] = 255 - picture[5:9, 4:20]
             picture[20:24, 10:16] = noise((4, 6, 3), 256, n)
         (payload,) = jpeg_unrounded_coder.write_payloads(
-            picture, Unrounded(past, coefficients), [None]
+            picture, Unrounded(past, decoder, coefficients), [None], effort
         )
         data = file_of(picture, payload, coder=container.JPEG_PAST)
-        files[f"jpeg-past-{n}-unrounded"] = data, [picture]
+        files[f"jpeg-past-{n}-unrounded" + "-scaled" * decoder] = data, [picture]
     return files
 
 
