@@ -187,8 +187,11 @@ def _exact_percent(picture: NDArray[Any], found: Unrounded) -> int:
     """
     is_exact: Any = (render(found, *picture.shape[:2]) == picture).all(axis=2)
     detailed = found.coefficients[0][:, :, 1:].any(axis=2)
-    told = _blocks(is_exact, found.past.phase, "constant")[detailed]
-    return 100 * int(told.sum()) // max(1, told.size)
+    n_exact, n_shown = (
+        int(_blocks(each, found.past.phase, "constant")[detailed].sum())
+        for each in (is_exact, np.ones(is_exact.shape, np.bool_))
+    )
+    return 100 * n_exact // max(1, n_shown)
 
 
 def _component(colours: NDArray[Any], index: int, n_bits: int = 0) -> Component:

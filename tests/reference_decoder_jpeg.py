@@ -313,14 +313,41 @@ def scaled_block(coefficients: list[int], steps: list[int]) -> Grid:
     return [[clip(x, 1 << 20) for x in row] for row in rows]
 
 
+EIGHTHS = (8192, 8035, 7568, 6811, 5793, 4551, 3135, 1598, 0)
+
+
+def exact_factor(u: int, x: int) -> int:
+    """Return K(u, x) of the exact decoder (5J.9)."""
+    if u == 0:
+        return 5793
+    n = (2 * x + 1) * u % 32
+    if n > 16:
+        n = 32 - n
+    return EIGHTHS[n] if n <= 8 else -EIGHTHS[16 - n]
+
+
+def exact_block(coefficients: list[int], steps: list[int]) -> Grid:
+    """Return the samples of a block by the exact decoder (5J.9)."""
+    limit = 1 << 20
+    c = [clip(value * step, limit) for value, step in zip(coefficients, steps, strict=True)]
+    k = [[exact_factor(u, x) for x in range(8)] for u in range(8)]
+    inner = [[sum(k[v][x] * c[8 * u + v] for v in range(8)) for x in range(8)] for u in range(8)]
+    return [
+        [
+            clip((sum(k[u][y] * inner[u][x] for u in range(8)) + 32768) >> 16, 1 << 26)
+            for x in range(8)
+        ]
+        for y in range(8)
+    ]
+
+
 def exact_pixel(luma: int, b: int, r: int) -> tuple[int, int, int]:
-    """Return red, green and blue of fine samples (5J.9)."""
-    b, r = b - 32, r - 32
-    whole = (luma + 8192) * 65536
+    """Return red, green and blue of the exact decoder's samples (5J.9)."""
+    whole = (luma + 524288) * 65536 + (1 << 27)
     return (
-        byte((whole + 91881 * r) >> 22),
-        byte((whole - 22554 * b - 46802 * r) >> 22),
-        byte((whole + 116130 * b) >> 22),
+        byte((whole + 91881 * r) >> 28),
+        byte((whole - 22554 * b - 46802 * r) >> 28),
+        byte((whole + 116130 * b) >> 28),
     )
 
 
@@ -349,7 +376,7 @@ def decode_unrounded(
     place = read_place(file, colour, height, width, prior.tables if prior else [])
     if not colour or place.repeated or place.components[1].down or place.components[1].across:
         raise SpecError("corrupt: the flags of samples that were not rounded")
-    samples_of = fine_block if decoder == EXACT else scaled_block
+    samples_of = exact_block if decoder == EXACT else scaled_block
     read_components(file.take(file.varint()), place, prior, samples_of)
     shown = [
         [row[place.columns :][:width] for row in component.fine[place.rows :][:height]]

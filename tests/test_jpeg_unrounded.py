@@ -32,16 +32,16 @@ from softcomp_codec.container import Header, write_varint
 from softcomp_codec.errors import CorruptStreamError, ScfError, TruncatedStreamError
 from softcomp_codec.jpeg_pasts import write_past
 from softcomp_codec.jpeg_unrounded_coder import Unrounded
-from softcomp_codec.kernels.unrounded_kernels import PLAIN, SCALED
+from softcomp_codec.kernels.unrounded_kernels import EXACT, SCALED
 from softcomp_codec.samples import list_samples
 
 TELLING = 20
 """Coefficients that are enough to tell a step."""
 
-MADE = {PLAIN: unrounded_jpeg, SCALED: scaled_jpeg}
+MADE = {EXACT: unrounded_jpeg, SCALED: scaled_jpeg}
 """How a picture of each decoder is made."""
 
-BOTH = pytest.mark.parametrize("decoder", [PLAIN, SCALED], ids=["exact", "scaled"])
+BOTH = pytest.mark.parametrize("decoder", [EXACT, SCALED], ids=["exact", "scaled"])
 
 
 def header_of(picture):
@@ -49,7 +49,7 @@ def header_of(picture):
     return Header(mode, picture.shape[1], picture.shape[0], container.JPEG_PAST, b"", 0)
 
 
-def payload_of(picture, past, coefficients, decoder=PLAIN, effort=1):
+def payload_of(picture, past, coefficients, decoder=EXACT, effort=1):
     found = Unrounded(past, decoder, coefficients)
     (payload,) = jpeg_unrounded_coder.write_payloads(picture, found, [None], effort)
     return payload
@@ -62,7 +62,7 @@ def decoded(payload, picture):
     return array
 
 
-def small(decoder=PLAIN):
+def small(decoder=EXACT):
     """A small picture, what it is made of, and its payload."""
     past = made_past((1, 1), (3, 5), 60)
     picture, coefficients = MADE[decoder](past, 14, 17, seed=2)
@@ -174,7 +174,7 @@ def test_tables_that_were_rounded_down_are_recognised(quality, decoder):
     ]
     past = replace(made_past((1, 1), (1, 4), 80), tables=tuple(tables))
     coefficients = busy_coefficients(past, 120, 136)
-    pixels_of = {PLAIN: pixels_of_fractions, SCALED: pixels_of_scaled}[decoder]
+    pixels_of = {EXACT: pixels_of_fractions, SCALED: pixels_of_scaled}[decoder]
     found = jpeg_unrounded_recovery.recover(pixels_of(past, coefficients, 120, 136))
     assert (found.past.tables, found.decoder) == (past.tables, decoder)
 
@@ -189,9 +189,9 @@ def busy_coefficients(past, height, width):
     return coefficients
 
 
-@pytest.mark.parametrize("percent", [9, 10])
+@pytest.mark.parametrize("percent", [7, 13])
 def test_pictures_of_another_decoder_are_left_alone(percent, monkeypatch):
-    """A tenth of the pixels at least must be those of a decoder."""
+    """A tenth of the pixels in blocks with details must be those of a decoder."""
     picture, _ = scaled_jpeg(made_past((1, 1), (2, 7), 80), 100, 99, seed=1)
     other = picture ^ 1
     other[:percent] = picture[:percent]
@@ -341,9 +341,9 @@ def test_made_pictures_are_those_of_the_decoders(seed):
         )
         if decoder == SCALED:
             assert np.array_equal(picture, right)
-        else:  # which has 64ths
-            assert (picture == right).all(axis=2).mean() > 0.9
-            assert np.abs(picture.astype(int) - right).max() == 1
+        else:  # which has 4096ths
+            assert (picture == right).all(axis=2).mean() > 0.99
+            assert np.abs(picture.astype(int) - right).max() <= 1
         assert (picture == other).all(axis=2).mean() < 0.9
 
 
@@ -402,7 +402,7 @@ def test_extreme_coefficients(step, largest, decoder):
 def test_pictures_of_noise_are_not_coded():
     picture, past, coefficients, _ = small()
     picture = noise(picture.shape, 256).astype(np.uint8)
-    found = Unrounded(past, PLAIN, coefficients)
+    found = Unrounded(past, EXACT, coefficients)
     assert jpeg_unrounded_coder.write_payloads(picture, found, [None], 5) == []
     assert jpeg_past_coder.encode_smallest(
         picture, planes.mode_of_array(picture), found, None, effort=5
@@ -415,7 +415,7 @@ def test_pictures_of_noise_are_not_coded():
 )  # fmt: skip
 def test_what_is_too_large_is_not_coded(monkeypatch, module, name):
     picture, past, coefficients, _ = small()
-    found = Unrounded(past, PLAIN, coefficients)
+    found = Unrounded(past, EXACT, coefficients)
     monkeypatch.setattr(getattr(jpeg_unrounded_coder, module), name, lambda *_, **__: None)
     assert jpeg_unrounded_coder.write_payloads(picture, found, [None], 5) == []
     assert jpeg_past_coder.encode_smallest(
@@ -433,7 +433,7 @@ def test_what_payloads_say(decoder):
     assert facts["tables"] == [list(table) for table in past.tables]
     assert facts["qualities"] == [60] * 3
     assert facts["prior"] is False
-    assert facts["decoder"] == {PLAIN: "exact", SCALED: "scaled"}[decoder]
+    assert facts["decoder"] == {EXACT: "exact", SCALED: "scaled"}[decoder]
     assert 0.8 < facts["exact_pixels"] < 1
     head = 2 + len(write_past(past)) + len(write_varint(facts["coefficient_bytes"]))
     assert head + facts["coefficient_bytes"] + facts["remainder_bytes"] == len(payload)
