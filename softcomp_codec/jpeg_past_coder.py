@@ -260,15 +260,22 @@ def decode_payload(
     Raises
     ------
     CorruptStreamError, TruncatedStreamError
-        The latter not with `allow_truncated`: the picture is black then.
+        The latter not with `allow_truncated`: the picture is black then, or what the JPEG's decoder
+        makes of the coefficients where they are there.
     """
+    is_complete = True
     try:
-        picture = _decode(payload, header, prior)
+        if payload[:1] == bytes([jpeg_unrounded_coder.EXTENSION]):
+            picture, is_complete = jpeg_unrounded_coder.decode_payload(
+                payload, header, prior, allow_truncated
+            )
+        else:
+            picture = _decode(payload, header, prior)
     except TruncatedStreamError:
         if not allow_truncated:
             raise
         return np.zeros(header.shape, np.uint8), False
-    return picture.reshape(header.shape), True
+    return picture.reshape(header.shape), is_complete
 
 
 def describe_payload(
@@ -329,8 +336,6 @@ def _open(payload: bytes) -> ByteReader:
 def _decode(payload: bytes, header: Header, prior: CoefficientPrior | None) -> NDArray[Any]:
     if payload[:1] == bytes([jpeg_samples_coder.EXTENSION]):
         return jpeg_samples_coder.decode_payload(payload, header)
-    if payload[:1] == bytes([jpeg_unrounded_coder.EXTENSION]):
-        return jpeg_unrounded_coder.decode_payload(payload, header, prior)
     return _read_codes(payload, header, prior)[0].decode()
 
 

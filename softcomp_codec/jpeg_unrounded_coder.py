@@ -127,15 +127,27 @@ def write_payloads(
 
 
 def decode_payload(
-    payload: bytes, header: Header, prior: CoefficientPrior | None = None
-) -> NDArray[Any]:
-    """Return the picture; inverse of `write_payloads` (SPEC 5J.9).
+    payload: bytes,
+    header: Header,
+    prior: CoefficientPrior | None = None,
+    allow_truncated: bool = False,
+) -> tuple[NDArray[Any], bool]:
+    """Return (picture, whether it is complete); inverse of `write_payloads` (SPEC 5J.9).
 
     Raises
     ------
     CorruptStreamError, TruncatedStreamError
+        The latter not with `allow_truncated` where the coefficients are there: the picture is what
+        the JPEG's decoder makes of them then.
     """
-    return _decode(_read(payload, header, prior), header, prior)[1]
+    parts = _read(payload, header, prior)
+    rendered = _rendered(parts, header, prior)
+    try:
+        return _follow(parts, header, rendered), True
+    except TruncatedStreamError:
+        if not allow_truncated:
+            raise
+        return rendered, False
 
 
 def describe_payload(
@@ -143,7 +155,8 @@ def describe_payload(
 ) -> dict[str, Any]:
     """Return what a payload says of the JPEG, for reports; it is decoded."""
     parts = _read(payload, header, prior)
-    rendered, picture = _decode(parts, header, prior)
+    rendered = _rendered(parts, header, prior)
+    picture = _follow(parts, header, rendered)
     return {
         "past": parts.past,
         "decoder": DECODERS[parts.decoder],
@@ -174,17 +187,18 @@ def _read(payload: bytes, header: Header, prior: CoefficientPrior | None) -> _Pa
     return _Parts(past, decoder, code, payload[reader.offset :])
 
 
-def _decode(
-    parts: _Parts, header: Header, prior: CoefficientPrior | None
-) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """Return what the decoder makes of the coefficients, and the picture."""
+def _rendered(parts: _Parts, header: Header, prior: CoefficientPrior | None) -> NDArray[np.uint8]:
+    """Return what the JPEG's decoder makes of the coefficients."""
     past, (height, width) = parts.past, (header.height, header.width)
     shapes = [past.block_shape(index, height, width) for index in range(3)]
     coefficients = coefficient_coder.decode_coefficients(
         parts.code, shapes, past.tables, past.all_sampling, prior
     )
-    rendered = render(Unrounded(past, parts.decoder, coefficients), height, width)
+    return render(Unrounded(past, parts.decoder, coefficients), height, width)
+
+
+def _follow(parts: _Parts, header: Header, rendered: NDArray[np.uint8]) -> NDArray[Any]:
+    """Return the picture that follows the rendered one."""
     rest: Payload = parts.rest
-    plain = Header(_MODE, width, height, container.CONTEXT, b"", 0)
-    picture, _ = context_coder.decode_payload(rest, plain, previous=rendered)
-    return rendered, picture
+    plain = Header(_MODE, header.width, header.height, container.CONTEXT, b"", 0)
+    return context_coder.decode_payload(rest, plain, previous=rendered)[0]

@@ -446,6 +446,7 @@ def test_what_payloads_say(decoder):
 def test_every_truncation(decoder):
     picture, _, _, payload = small(decoder)
     header = header_of(picture)
+    n_behind = jpeg_past_coder.describe_payload(payload, header)["remainder_bytes"]
     for length in range(len(payload)):
         try:
             # what is left may be the code of another picture
@@ -454,6 +455,7 @@ def test_every_truncation(decoder):
             shown, complete = jpeg_past_coder.decode_payload(payload[:length], header, True)
             assert not complete
             assert shown.shape == picture.shape
+            assert shown.any() == (length >= len(payload) - n_behind)
         else:
             assert length > len(payload) - 4
             assert not np.array_equal(array, picture)
