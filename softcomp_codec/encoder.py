@@ -9,6 +9,7 @@ import numpy as np
 
 from . import codebook_store, container, planes
 from .coder_choice import (
+    CHOOSING,
     choose_codebook,
     code_as_past,
     code_at_once,
@@ -240,7 +241,7 @@ def _encode(
     if first.palette is not None:
         segments = (*first.palette.to_segments(), *segments)
     files = []
-    maps = map_for(pictures, effort, only_needed=coder != "auto")
+    maps = map_for(pictures, effort, only_needed=coder not in CHOOSING)
     for sample_map in maps:
         coded = [coded_picture(picture, sample_map) for picture in pictures]
         kept = segments if sample_map is None else (*segments, *sample_map.to_segments())
