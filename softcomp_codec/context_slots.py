@@ -18,7 +18,8 @@ N_TERM_RULES = N_RULES - 2
 class _Term(NamedTuple):
     """What a difference adds to the index of a slot: clip((it + half) >> shift, limit) factor.
 
-    `half` and `shift` are those of scale 0. What is `signed` counts from -limit on.
+    `half` and `shift` are those of scale 0. What is `signed` counts from -limit on; what is
+    not counts from 0 on and has no scale.
     """
 
     half: int

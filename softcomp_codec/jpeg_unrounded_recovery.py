@@ -251,7 +251,7 @@ def _steps(
 def _usual_tables(kind: int) -> NDArray[np.int64]:
     """Return tables that are usual: libjpeg's, and the same rounded down, with steps of 2 or more.
 
-    Encoders of the latter sort are as old as decoders that do not round samples.
+    Those of PH2 (DECISIONS) are of the latter sort.
     """
     tables = [quantiser_tables.libjpeg_table(kind, quality) for quality in range(100, 0, -1)]
     base = np.array(quantiser_tables.libjpeg_table(kind, 50))

@@ -462,7 +462,7 @@ for made in (unrounded_jpeg, scaled_jpeg):
         for bytes_ in (data, bytearray(data), memoryview(data)):
             assert (softcomp_codec.decode(bytes_) == picture).all()
 assert min(n_coded.values()) >= 3, n_coded
-for name in ("invert_scaled_blocks", "convert_unrounded"):
+for name in ("invert_exact_blocks", "invert_scaled_blocks", "convert_unrounded"):
     assert len(getattr(unrounded_kernels, name).signatures) == 1, name
 
 # The tiny coder, of a codebook just trained and of one from a file

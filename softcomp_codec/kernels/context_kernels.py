@@ -78,13 +78,14 @@ N_LEVELS = 13
 
 N_TEXTURES = 64
 CURVE_POINTS = 33
+
 WORST_BYTES = 80
 """More than the code of one sample takes."""
 
 ZERO_COST, SIGN_COST, SIZE_COST, N_COST_PARTS = 0, 1, 2, 3
 """What the bits of a sample say: whether its residual is 0, its sign, its size."""
 
-_U0, _U1, _U2, _U3, _U8, _U16 = (np.uint64(n) for n in (0, 1, 2, 3, 8, 16))
+_U0, _U1, _U2, _U8 = (np.uint64(n) for n in (0, 1, 2, 8))
 _U_LINE = np.uint64(LINE)
 _TOP = 0xFFFFFFFF
 
