@@ -18,7 +18,7 @@ from softcomp_codec.kernels.entropy_kernels import (
     finish_arithmetic,
     start_arithmetic,
 )
-from softcomp_codec.kernels.jit import inlined
+from softcomp_codec.kernels.jit import kernel
 from softcomp_codec.kernels.residual_kernels import GAP
 from softcomp_codec.peers import Peer
 from softcomp_codec.planes import dtype_of
@@ -69,7 +69,7 @@ def _with_difference(jpegls: Peer) -> Peer:
 _HEADER = struct.Struct(">BBHH")  # bits of a sample, components, height, width
 
 
-@inlined
+@kernel
 def _encode_order_0(values, n_bits, buffer):  # type: ignore[no-untyped-def]
     """Code `values` (uint16) by a binary tree of adaptive states; return the number of bytes."""
     states = np.full(1 << n_bits, np.uint32(1 << 31), np.uint32)
@@ -94,7 +94,7 @@ def _encode_order_0(values, n_bits, buffer):  # type: ignore[no-untyped-def]
     return position, low, high
 
 
-@inlined
+@kernel
 def _decode_order_0(data, interval, position, n_bits, values):  # type: ignore[no-untyped-def]
     """Fill `values` (uint16); inverse of `_encode_order_0`."""
     states = np.full(1 << n_bits, np.uint32(1 << 31), np.uint32)
