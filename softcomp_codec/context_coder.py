@@ -35,11 +35,13 @@ from .kernels.context_kernels import (
     N_UNARY,
     SEVERAL,
     SIZE_COST,
+    SUMMED_VARIANTS,
     WIDE_N_UNARY,
     variant_of,
 )
 from .kernels.lanes import FEW_LANES
 from .kernels.sample_vectors import N_RULES, RULE_LANES
+from .kernels.summed_states import FIRST_RATE, RATE_BITS
 from .kernels.vectors import LANES
 from .tiles import TILE_SIDE, Tile
 from .worker_threads import on_threads
@@ -92,6 +94,12 @@ RATE_LIMIT, LEAST_RATE_LIMIT = 60, 120
 PACES, LEAST_PACES = (6, 200_000), (4, 100_000)
 """How fast weights learn, in the end and at the start (SPEC 5C.6); likewise."""
 
+PRIOR_ODDS_SHIFT = 6
+"""A prior's log-odds count a quarter where they add up: each was learnt to stand alone."""
+
+PRIOR_RATE, RATE_OF_COUNT = 600, 45
+"""What a prior's states have seen lowers their first rates by so much a bit, to so much."""
+
 FEWEST_TESTED = 256
 """A sample of fewer pixels does not tell whether an image was a JPEG."""
 
@@ -137,6 +145,7 @@ class PayloadFacts:
 
     transform: str
     n_contexts: int
+    summed: bool
     n_tiles: int
     ranges: list[PlaneRange]
 
@@ -149,11 +158,17 @@ class Model:
     """The adaptive state of one tile, all planes, at its start: neutral, or a codebook's prior."""
 
     def __init__(
-        self, n_contexts: int, n_planes: int, *, wide: bool, prior: ContextPrior | None = None
+        self,
+        n_contexts: int,
+        n_planes: int,
+        *,
+        wide: bool,
+        summed: bool = False,
+        prior: ContextPrior | None = None,
     ) -> None:
         n_kinds = min(n_planes, MAX_KINDS)
         number = np.int64 if wide else np.int32
-        self.wide = wide
+        self.wide, self.summed = wide, summed
         self.n_contexts = n_contexts
         self.n_nodes = WIDE_NODES if wide else NODES
         variant = variant_of(n_contexts)
@@ -170,7 +185,7 @@ class Model:
         first: NDArray[np.int32] = np.zeros(n_lanes, np.int32)
         first[:n_contexts] = 2 * START_WEIGHT // (n_sets * n_contexts)
         self._n_rows = n_kinds * N_LEVELS * self.n_nodes
-        self.weights = np.tile(first, n_sets * self._n_rows)
+        self.weights = np.tile(first, 0 if summed else n_sets * self._n_rows)
         self.filters = np.zeros((2, n_kinds, N_TAPS), number)
         self.filters[:, :, 0] = 104857
         self.filters[:, :, 2] = 26214
@@ -184,7 +199,7 @@ class Model:
                 self.least_squares[:] = prior.least_squares_table
             if prior.has_filters:
                 self.filters[:] = prior.filters_table
-            if prior.has_weights and n_contexts == PRIOR_CONTEXTS:
+            if prior.has_weights and not summed and n_contexts == PRIOR_CONTEXTS:
                 self.weights[:] = prior.weights_table
             if prior.has_full_weights and n_contexts == MAX_CONTEXTS:
                 self.weights[:] = prior.full_weights_table
@@ -226,12 +241,15 @@ class Model:
         n_known = 0
         if prior is not None and prior.has_states:
             n_known = int(self.offsets[min(self.n_contexts, PRIOR_CONTEXTS)])
-            self.states[:, :n_known] = prior.states_lines[:, :n_known]
+            first = prior.summed_lines if self.summed else prior.states_lines
+            self.states[:, :n_known] = first[:, :n_known]
             if prior.has_later_states:
                 n_first, n_known = n_known, int(self.offsets[-1])
-                later = prior.later_states_lines
+                later = prior.later_summed_lines if self.summed else prior.later_states_lines
                 self.states[:, n_first:n_known] = later[:, : n_known - n_first]
-        self.states[:, n_known:] = 1 << 31
+        self.states[:, n_known:] = FIRST_RATE if self.summed else 1 << 31
+        if self.summed:
+            self.states[:, -1] = 0  # what lanes without a context add
         squash = tables().squash
         curve = np.append(squash[::128], squash[-1])
         assert len(curve) == CURVE_POINTS
@@ -280,6 +298,14 @@ def states_in_lines(states: NDArray[np.uint32], n_nodes: int) -> NDArray[np.uint
     return np.ascontiguousarray(lines.transpose(1, 0, 2))
 
 
+def summed_states(states: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Return a prior's states as log-odds that add up (SPEC 5C.10)."""
+    odds = tables().stretch[states >> 20].astype(np.int64) << PRIOR_ODDS_SHIFT
+    rates = FIRST_RATE - RATE_OF_COUNT * (states & 1023).astype(np.int64)
+    summed: NDArray[np.int64] = odds << RATE_BITS | np.maximum(rates, PRIOR_RATE)
+    return summed.astype(np.uint32)
+
+
 def allowed_transforms(bits_per_sample: int, n_planes: int, plain: bool = False) -> tuple[int, ...]:
     """Return the colour transforms of such images (SPEC 5C.1); `plain` planes are no colours."""
     if n_planes not in (3, 4) or plain:
@@ -323,6 +349,7 @@ def encode_payload(
     if previous is not None and mode.n_planes > MAX_FOLLOWING:
         return None
     prior = (priors or {}).get(transform)
+    summed = len(grid) > 1 and variant_of(n_contexts) in SUMMED_VARIANTS
 
     def components_of(tile: Tile) -> list[Plane]:
         return planes.transform_colours(planes.split_planes(tile.of(array), mode), transform)
@@ -339,13 +366,14 @@ def encode_payload(
     code = tiles.encode_tiles(
         array, mode, grid,
         lambda tile: _encode_tile(
-            components_of(tile), ranges, n_contexts, mode, prior, known_of(tile)
+            components_of(tile), ranges, n_contexts, mode, prior, known_of(tile), summed
         ),
     )  # fmt: skip
     if code is None:
         return None
     limits = planes.plane_ranges(mode, transform)
-    return bytes([transform << 4 | n_contexts]) + _write_ranges(ranges, limits, mode) + code
+    settings = bytes([summed << 7 | transform << 4 | n_contexts])
+    return settings + _write_ranges(ranges, limits, mode) + code
 
 
 def _known_planes(previous: NDArray[Any], mode: Mode, transform: int) -> list[Plane]:
@@ -438,7 +466,7 @@ def _note_raw_tiles(
 
 def transform_of(payload: bytes) -> int:
     """Return the colour transform that a payload names."""
-    return payload[0] >> 4
+    return payload[0] >> 4 & 7
 
 
 def describe_payload(payload: bytes, header: Header) -> PayloadFacts:
@@ -552,7 +580,7 @@ def _write_ranges(
 def _read_head(reader: ByteReader, header: Header) -> tuple[PayloadFacts, int]:
     mode = header.mode
     first = reader.take(1, "settings")[0]
-    transform, n_contexts = first >> 4, first & 15
+    summed, transform, n_contexts = bool(first >> 7), first >> 4 & 7, first & 15
     allowed = allowed_transforms(mode.bits_per_sample, mode.n_planes, mode.plain)
     if transform not in allowed:
         raise CorruptStreamError(
@@ -580,7 +608,8 @@ def _read_head(reader: ByteReader, header: Header) -> tuple[PayloadFacts, int]:
             raise CorruptStreamError(f"payload: scale {scale} of plane {index}, expected 0..8")
         ranges.append(PlaneRange(lowest, highest, scale))
     n_tiles = len(tile_grid(header.height, header.width))
-    return PayloadFacts(planes.TRANSFORM_NAMES[transform], n_contexts, n_tiles, ranges), transform
+    name = planes.TRANSFORM_NAMES[transform]
+    return PayloadFacts(name, n_contexts, summed, n_tiles, ranges), transform
 
 
 def _buffers(
@@ -643,7 +672,7 @@ def _run_planes(
     follows = len(samples) > len(ranges)
     moves = len(samples) < len(ranges)
     variant = variant_of(model.n_contexts)
-    code = CODE_PLANE[variant, model.wide, len(costs) > 0]
+    code = CODE_PLANE[variant, model.wide, model.summed, len(costs) > 0]
     flat, flat_residuals = samples.reshape(-1), residuals.reshape(-1)
     flat_states = model.states.reshape(-1)
     for index, each in enumerate(ranges):
@@ -693,10 +722,11 @@ def _encode_tile(
     mode: Mode,
     prior: ContextPrior | None,
     known: Sequence[Plane] | None = None,
+    summed: bool = False,
 ) -> bytes | None:
     """Return the code of a tile, None where it would be larger than the samples."""
     n_planes = len(tile) + (known is not None)
-    model = Model(n_contexts, n_planes, wide=mode.bits_per_sample > 8, prior=prior)
+    model = Model(n_contexts, n_planes, wide=mode.bits_per_sample > 8, summed=summed, prior=prior)
     return code_samples(model, tile, ranges, known=known).code
 
 
@@ -767,7 +797,7 @@ def _decode_tile(
         return np.stack(flat), True, shape[0]
     wide = mode.bits_per_sample > 8
     n_planes = len(facts.ranges) + (known is not None)
-    model = Model(facts.n_contexts, n_planes, wide=wide, prior=prior)
+    model = Model(facts.n_contexts, n_planes, wide=wide, summed=facts.summed, prior=prior)
     samples, residuals, errors = _buffers(
         len(facts.ranges), shape, model.filters.dtype, facts.ranges, known
     )

@@ -18,6 +18,7 @@ from .context_coder import (
     WIDE_NODES,
     allowed_transforms,
     states_in_lines,
+    summed_states,
 )
 from .context_tables import tables
 from .errors import CorruptStreamError, UnsupportedStreamError
@@ -238,6 +239,16 @@ class ContextPrior:
     def later_states_lines(self) -> NDArray[np.uint32]:
         """The states of contexts 7 to 14, likewise."""
         return states_in_lines(self.later_states_table, n_nodes_of(self.bits_per_sample))
+
+    @cached_property
+    def summed_lines(self) -> NDArray[np.uint32]:
+        """The states of the first 7 contexts, as log-odds that add up."""
+        return summed_states(self.states_lines)
+
+    @cached_property
+    def later_summed_lines(self) -> NDArray[np.uint32]:
+        """The states of contexts 7 to 14, likewise."""
+        return summed_states(self.later_states_lines)
 
     @property
     def states_table(self) -> NDArray[np.uint32]:

@@ -52,6 +52,13 @@ from .sample_vectors import (
     with_second_plane_before,
     zero_vector,
 )
+from .summed_states import (
+    SUM_BITS,
+    move_eight_states,
+    move_seven_states,
+    sum_eight_states,
+    sum_seven_states,
+)
 from .vectors import LANES
 
 MARGIN_ROWS, MARGIN = 3, 4
@@ -65,6 +72,9 @@ FEW, SEVERAL, MANY, LEAST_SQUARES = range(4)
 there are two vectors; from `LEAST_CONTEXTS` on there are the least-squares predictor, a third set
 of weights and a second curve (SPEC 5C). The constant input is the last lane of them all, so that
 lanes between it and the contexts have inputs of 0."""
+
+SUMMED_VARIANTS = (SEVERAL, MANY)
+"""Variants that there also are with log-odds that add up (SPEC 5C.10)."""
 
 N_UNARY, WIDE_N_UNARY = 9, 17
 """Unary nodes of either sign, for samples of up to 8 bits and of more (SPEC 5C.5)."""
@@ -143,9 +153,12 @@ _later_other_plane_two_least = terms("s6", "", "", "", "a", "nn", "", "")
 _later_other_plane_rest = terms("", "a", "b", "c", "", "", "d", "")
 
 
-def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: bool) -> Any:
+def _make_code_plane(
+    number: Callable[[Any], Any], variant: int, *, tracing: bool, summed: bool
+) -> Any:
     """Return the kernel for planes whose samples and filters are of the type `number`.
 
+    `summed`: states are log-odds that add up (`summed_states`), not probabilities to be mixed.
     `tracing`: adds up the bits of each sample in `costs`, of `N_COST_PARTS` a sample (`ZERO_COST`,
     `SIGN_COST`, `SIZE_COST`). Other kernels never look at it: what `variant` and `tracing` leave
     out is not compiled.
@@ -156,6 +169,7 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
     n_lanes = np.uint64(FEW_LANES if few else 2 * LANES if many else LANES)
     n_unary = N_UNARY if is_narrow else WIDE_N_UNARY
     largest_weight = np.int32(32768 if many else 65536)
+    curve_shift = np.int64(7 if summed else 6)
 
     @kernel
     def code_plane(
@@ -178,7 +192,7 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
         r1 = residuals[max(plane - 1, 0) * area : (max(plane - 1, 0) + 1) * area]
         r2 = residuals[max(plane - 2, 0) * area : (max(plane - 2, 0) + 1) * area]
         low, high, code, position = interval[0], interval[1], interval[2], interval[3]
-        counting = len(counts) > 0
+        counting = not summed and len(counts) > 0
         set_rows = len(biases) // N_TEXTURES
         taps = zero_array(N_TAPS, x.dtype)
         fast, slow = zero_array(N_TAPS, x.dtype), zero_array(N_TAPS, x.dtype)
@@ -208,7 +222,10 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
         count_limit = np.int32(rate_limit)
         north_west, north_east, north_north = stride + _U1, stride - _U1, stride + stride
         error_limit = number(np.int64(4080) << scale)
-        none = number(0)
+        none, shift = number(0), number(6 + scale)
+        has_least_squares = False
+        for k in range(len(least_squares) if summed else 0):
+            has_least_squares = has_least_squares or least_squares[k] != 0
         position_shift = np.int64(0)
         while (highest - lowest) >> position_shift > 1023:
             position_shift += 1
@@ -231,6 +248,8 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
             for k in range(8):
                 errors[here - _U8 + np.uint64(k)] = error_number(0)
             west_errors = far_west_errors = zero_vector(errors)
+            near_west = far_west = last_west = zero_vector(x)
+            g_fast = g_slow = none
             w = ww = www = start
             rw, rww = np.int64(r[at - _U1]), np.int64(r[at - _U2])
             done = np.int64(row) * np.int64(n_columns)
@@ -273,8 +292,14 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                 w16 = number(w * 16)
                 s_fast = number(w16 + (filter_taps(near, far, last, fast) >> number(10)))
                 s_slow = number(w16 + (filter_taps(near, far, last, slow) >> number(10)))
-                trained = weigh_taps(near, far, last, least_squares, row_of)
-                s_trained = number(w16 + (trained >> number(10)))
+                if summed:  # the filters learn from a sample when the next one is predicted
+                    adapt_filter(fast, near_west, far_west, last_west, g_fast, shift)
+                    adapt_filter(slow, near_west, far_west, last_west, g_slow, shift)
+                    near_west, far_west, last_west = near, far, last
+                s_trained = w16
+                if not summed or has_least_squares:
+                    trained = weigh_taps(near, far, last, least_squares, row_of)
+                    s_trained = number(w16 + (trained >> number(10)))
                 s_median = number(median * 16)
                 s_gradient = number(w16 + (ne - n) * 8 + (n - nw) * 4)
                 s_least = none
@@ -441,7 +466,13 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                     one, two = first + step * n_lanes, second + step * n_lanes
                     three = third + step * n_lanes
                     place = steps[step]
-                    if few:
+                    if summed and many:
+                        total = sum_eight_states(states, slots, _U0, place)
+                        total += sum_seven_states(states, slots, _U8, place)
+                        index = total >> SUM_BITS
+                    elif summed:
+                        index = sum_seven_states(states, slots, _U0, place) >> SUM_BITS
+                    elif few:
                         dot, inputs = mix_three_states(
                             states, slots, _U0, place, stretch, weights, one, two, two
                         )
@@ -479,7 +510,7 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                         knot = curve + step * np.uint64(CURVE_POINTS) + np.uint64(index >> 7)
                         left, right = np.int64(curves[knot]), np.int64(curves[knot + _U1])
                         refined = left + (((right - left) * weight_right) >> 7)
-                        chance = (mixed + refined) >> 1
+                        chance = refined if summed else (mixed + refined) >> 1
                     if least:
                         second_knot = second_curve + step * np.uint64(CURVE_POINTS)
                         second_knot += np.uint64(index >> 7)
@@ -514,18 +545,26 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                         share = np.float64(chance if bit else 65536 - chance) / 65536.0
                         part = np.uint64(min(phase, np.int64(SIZE_COST)))
                         costs[cost_place + part] -= np.log2(share)
-                    error = np.int32((((bit << 16) - mixed) * pace) >> 6)
+                    if summed:
+                        error = np.int32(((bit << 16) - mixed) >> 1)
+                    else:
+                        error = np.int32((((bit << 16) - mixed) * pace) >> 6)
                     target = 65535 * bit
                     if not few:
                         nearest = knot + np.uint64(weight_right >> 6)
                         old = np.int64(curves[nearest])
-                        curves[nearest] = np.uint16(old + ((target - old) >> 6))
+                        curves[nearest] = np.uint16(old + ((target - old) >> curve_shift))
                     if least:
                         nearest = second_knot + np.uint64(weight_right >> 6)
                         old = np.int64(curves[nearest])
-                        curves[nearest] = np.uint16(old + ((target - old) >> 6))
+                        curves[nearest] = np.uint16(old + ((target - old) >> curve_shift))
                     goal = np.int32(4194303 * bit)
-                    if few:
+                    if summed and many:
+                        move_eight_states(states, slots, _U0, place, kept, error)
+                        move_seven_states(states, slots, _U8, place, kept, error)
+                    elif summed:
+                        move_seven_states(states, slots, _U0, place, kept, error)
+                    elif few:
                         learn(weights, one, two, two, inputs, error, largest_weight)
                         update_three_states(
                             states, slots, _U0, place, rates, kept, goal, count_limit
@@ -674,9 +713,9 @@ def _make_code_plane(number: Callable[[Any], Any], variant: int, *, tracing: boo
                     norm = np.int64(norms[np.uint64(1024 + min(power >> 12, np.int64(1535)))])
                 g_fast = number((np.int64(value16 - s_fast) * norm * 64) >> (14 + scale))
                 g_slow = number((np.int64(value16 - s_slow) * norm * 64) >> (16 + scale))
-                shift = number(6 + scale)
-                adapt_filter(fast, near, far, last, g_fast, shift)
-                adapt_filter(slow, near, far, last, g_slow, shift)
+                if not summed:
+                    adapt_filter(fast, near, far, last, g_fast, shift)
+                    adapt_filter(slow, near, far, last, g_slow, shift)
                 www, ww, w = ww, w, number(value)
                 rww, rw = rw, residual
                 if row == 0 and column + MARGIN < n_columns + MARGIN:
@@ -705,12 +744,14 @@ def variant_of(n_contexts: int) -> int:
     return MANY if n_contexts < LEAST_CONTEXTS else LEAST_SQUARES
 
 
-CODE_PLANE: dict[tuple[int, bool, bool], Any] = {
-    (variant, wide, tracing): _make_code_plane(
-        np.int64 if wide else np.int32, variant, tracing=tracing
+CODE_PLANE: dict[tuple[int, bool, bool, bool], Any] = {
+    (variant, wide, summed, tracing): _make_code_plane(
+        np.int64 if wide else np.int32, variant, summed=summed, tracing=tracing
     )
     for variant in (FEW, SEVERAL, MANY, LEAST_SQUARES)
     for wide in (False, True)
+    for summed in ((False, True) if variant in SUMMED_VARIANTS else (False,))
     for tracing in (False, True)
 }
-"""The kernel by: `variant_of` the contexts, samples of more than 8 bits, tracing."""
+"""The kernel by: `variant_of` the contexts, samples of more than 8 bits, log-odds that add up,
+tracing."""

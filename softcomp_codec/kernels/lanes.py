@@ -140,7 +140,7 @@ def _update(n: int) -> Any:
     return update_lanes
 
 
-def _slot_places(builder: Any, states: Any, slots: Any, start: Any, step: Any, n: int) -> Any:
+def slot_places(builder: Any, states: Any, slots: Any, start: Any, step: Any, n: int) -> Any:
     """Return pointers to (states + step)[slots[start + lane]] of some lanes.
 
     The same places as `_places`, but one addition for all lanes instead of one for each.
@@ -162,7 +162,7 @@ def _mix_states(n: int, n_states: int, n_sets: int = 2) -> Any:
             states_type, slots_type, _, _, stretch_type, weights_type, _, _, _ = signature.args
             states, slots, start, step, stretch, weights, one, two, three = arguments
             table = data_of(context, builder, stretch_type, stretch)
-            places = _slot_places(
+            places = slot_places(
                 builder, data_of(context, builder, states_type, states),
                 data_of(context, builder, slots_type, slots), start, step, n_states,
             )  # fmt: skip
@@ -212,7 +212,7 @@ def _update_states(n: int, n_states: int) -> Any:
             states, slots, start, step, rates, kept, target, limit = arguments
             vector, wide = ir.VectorType(INT32, n), ir.VectorType(INT64, n // 2)
             table = data_of(context, builder, rates_type, rates)
-            places = _slot_places(
+            places = slot_places(
                 builder, data_of(context, builder, states_type, states),
                 data_of(context, builder, slots_type, slots), start, step, n_states,
             )  # fmt: skip
