@@ -198,10 +198,10 @@ class ContextPrior:
         }
         return [name for name, there in parts.items() if there]
 
-    def part_names_for(self, n_contexts: int) -> list[str]:
-        """Return those parts that a payload of so many contexts starts with (SPEC 6.4)."""
+    def part_names_for(self, n_contexts: int, *, summed: bool) -> list[str]:
+        """Return those parts that a payload of so many contexts starts with (SPEC 6.4, 5C.10)."""
         unused = set()
-        if n_contexts != PRIOR_CONTEXTS:
+        if n_contexts != PRIOR_CONTEXTS or summed:
             unused.add("weights")
         if n_contexts <= PRIOR_CONTEXTS:
             unused.add(_LATER_NAME)

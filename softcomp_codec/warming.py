@@ -88,8 +88,16 @@ def _stages() -> list[tuple[str, Callable[[], object]]]:
     stages: list[tuple[str, Callable[[], object]]] = [("shapes", _warm_shapes)]
     for array in images:
         mode = planes.mode_of_array(array)
-        for effort in (1, 5, 7, 9):
-            stages.append((f"{mode.name} images", partial(_warm_context, array, mode, effort)))
+        for effort, summed in (
+            (1, False),
+            (5, False),
+            (7, False),
+            (9, False),
+            (5, True),
+            (7, True),
+        ):
+            compile_them = partial(_warm_context, array, mode, effort, summed)
+            stages.append((f"{mode.name} images", compile_them))
         stages.append((f"{mode.name} images", partial(_warm_others, array, mode)))
     stages.append(("JPEG pasts", _warm_jpeg_past))
     stages.append(("training", partial(training.train, images[:1], name="warmup", holdout=0)))
@@ -118,9 +126,9 @@ def _books_for(mode: Mode) -> Iterator[Codebook | None]:
     yield from [book for book in books if mode.kind in book.parts][:1]
 
 
-def _warm_context(array: NDArray[Any], mode: Mode, effort: int) -> None:
-    """Code an image by contexts, whether or not that pays."""
-    context = context_coder.encode_payload(array, mode, effort=effort)
+def _warm_context(array: NDArray[Any], mode: Mode, effort: int, summed: bool) -> None:
+    """Code an image by contexts, whether or not that pays; `summed`: as a large one."""
+    context = context_coder.encode_payload(array, mode, effort=effort, summed=summed)
     if context is not None:
         header = Header(mode, _SIDE, _SIDE, container.CONTEXT, b"", 0)
         _check(np.array_equal(context_coder.decode_payload(context, header)[0], array))

@@ -148,7 +148,7 @@ def test_info_details_of_the_context_coder(tmp_path):
     for line in (
         r"coder +context",
         r"colour transform +red difference",
-        r"contexts +7 a decision",
+        r"contexts +7 a decision, their log-odds mixed",
         r"tiles +1\b",
         r"plane 0 +samples 0\.\.195",
         r"plane 1 +samples -195\.\.0",
@@ -159,6 +159,7 @@ def test_info_details_of_the_context_coder(tmp_path):
     assert json.loads(run("info", "--json", path))["details"] == {
         "colour_transform": "red difference",
         "contexts": 7,
+        "log_odds": "mixed",
         "tiles": 1,
         "prior": [],
         "planes": [

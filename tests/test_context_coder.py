@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,7 @@ def deep(height, width, n_planes=None):
 
 
 EFFORTS = (1, 5, 9)
+SUMMED_EFFORTS = range(3, 9)
 DEEP_MODES = [form for form in SHAPES_OF_MODES if form[0] is np.uint16]
 TONE_MODES = [form for form in SHAPES_OF_MODES if form[0] is not np.bool_]
 """Sample type and third axis of what the coder is made for."""
@@ -69,16 +71,16 @@ def name_of(form):
     return f"{np.dtype(dtype).name}-{n_planes}"
 
 
-def payload_and_header(array, effort=5):
+def payload_and_header(array, effort=5, summed=None):
     """The payload even where the samples are smaller; None where its buffer is too short."""
     mode = planes.mode_of_array(array)
-    payload = context_coder.encode_payload(array, mode, effort=effort)
+    payload = context_coder.encode_payload(array, mode, effort=effort, summed=summed)
     height, width = array.shape[:2]
     return payload, Header(mode, width, height, container.CONTEXT, b"", checksum(array))
 
 
-def context_file(array, effort=5):
-    payload, _ = payload_and_header(array, effort)
+def context_file(array, effort=5, summed=None):
+    payload, _ = payload_and_header(array, effort, summed)
     assert payload is not None
     return file_of(array, payload, coder=container.CONTEXT)
 
@@ -90,15 +92,16 @@ def assert_same(found, array):
 
 
 def comes_back(array, efforts=EFFORTS):
-    """Round trip by the coder itself, and by files; returns the payloads."""
+    """Round trip by the coder itself, in both ways, and by files; returns the payloads."""
     payloads = []
     for effort in efforts:
-        payload, header = payload_and_header(array, effort)
-        if payload is not None:
-            found, complete = context_coder.decode_payload(payload, header)
-            assert complete
-            assert_same(found, array)
-            payloads.append(payload)
+        for summed in (None, True) if effort in SUMMED_EFFORTS else (None,):
+            payload, header = payload_and_header(array, effort, summed)
+            if payload is not None:
+                found, complete = context_coder.decode_payload(payload, header)
+                assert complete
+                assert_same(found, array)
+                payloads.append(payload)
         data = softcomp_codec.encode(array, effort=effort, coder="context")
         assert_same(softcomp_codec.decode(data), array)
         assert len(data) <= array.nbytes + 32
@@ -127,8 +130,12 @@ def test_every_mode_and_size(form, size, effort):
 @pytest.mark.parametrize("effort", list(range(1, 10)))
 def test_every_effort(effort):
     for array in (slope(30, 31), colours(30, 31), deep(20, 21, 4)):
-        (payload,) = comes_back(array, [effort])
-        assert head_of(payload, array).n_contexts == context_coder.CONTEXTS_BY_EFFORT[effort]
+        payloads = comes_back(array, [effort])
+        assert len(payloads) == 1 + (effort in SUMMED_EFFORTS)
+        for summed, payload in zip((False, True), payloads, strict=False):
+            facts = head_of(payload, array)
+            assert facts.n_contexts == context_coder.CONTEXTS_BY_EFFORT[effort]
+            assert facts.summed == summed
 
 
 MORE_CONTENTS = ("checks", "two values", "ramp", "steps", "gray", "saturated", "one pixel differs")
@@ -205,9 +212,9 @@ def small_arrays(draw):
 
 
 @settings(max_examples=60, deadline=None)
-@given(small_arrays(), st.integers(1, 9))
-def test_any_small_array(array, effort):
-    payload, header = payload_and_header(array, effort)
+@given(small_arrays(), st.integers(1, 9), st.booleans())
+def test_any_small_array(array, effort, summed):
+    payload, header = payload_and_header(array, effort, summed and effort in SUMMED_EFFORTS)
     if payload is not None:
         assert_same(context_coder.decode_payload(payload, header)[0], array)
     data = softcomp_codec.encode(array, effort=effort, coder="context")
@@ -311,6 +318,25 @@ def test_images_of_several_tiles(height, width):
     array = stepped(height, width)
     (payload,) = comes_back(array, [1])
     assert head_of(payload, array).n_tiles == len(tile_grid(height, width)) > 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_log_odds_add_up_in_large_images_at_some_efforts(dtype):
+    large = np.tile(slope(64, 50), (9, 12))[:513, :512].astype(dtype)
+    for array, efforts in ((large, (1, 2, 3, 5, 8, 9)), (large[:512], (3, 5, 8))):
+        for effort in efforts:
+            payload, header = payload_and_header(array, effort)
+            facts = context_coder.describe_payload(payload, header)
+            assert facts.summed == (len(array) > 512 and effort in SUMMED_EFFORTS)
+            assert_same(context_coder.decode_payload(payload, header)[0], array)
+
+
+def test_tiles_whose_log_odds_add_up():
+    array = stepped(1030, 1024)
+    payload, header = payload_and_header(array)
+    assert head_of(payload, array).summed
+    assert head_of(payload, array).n_tiles == 2
+    assert_same(context_coder.decode_payload(payload, header)[0], array)
 
 
 def test_tiles_of_every_kind_of_image():
@@ -478,7 +504,7 @@ from softcomp_codec.kernels import unrounded_kernels
 from softcomp_codec.warming import warmup
 warmup()
 for kernel in (
-    *(code for key, code in context_kernels.CODE_PLANE.items() if not key[2]),
+    *(code for key, code in context_kernels.CODE_PLANE.items() if not key[3]),
     lattice_kernels.split_pixels, lattice_kernels.merge_pixels, lattice_kernels.count_exact,
     bilevel_kernels.code_bilevel, unrounded_kernels.invert_scaled_blocks,
     unrounded_kernels.invert_exact_blocks, unrounded_kernels.convert_unrounded,
@@ -489,7 +515,7 @@ for kernel in (
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT", "0") != "0", reason="nothing is compiled")
 def test_warmup_compiles_the_kernels():
-    assert run_python(WARMED).split() == ["1"] * 15
+    assert run_python(WARMED).split() == ["1"] * 19
     assert warming.warmup() > 0
 
 
@@ -508,9 +534,10 @@ SHORT = [
 ]
 
 
+@pytest.mark.parametrize("summed", [False, True], ids=["mixed", "summed"])
 @pytest.mark.parametrize("array", SHORT, ids=lambda array: f"{array.dtype}-{array.shape}")
-def test_cut_at_every_byte(array):
-    data = context_file(array)
+def test_cut_at_every_byte(array, summed):
+    data = context_file(array, summed=summed)
     assert softcomp_codec.read_header(data).coder == container.CONTEXT
     offset = softcomp_codec.read_header(data).payload_offset
     for n_bytes in range(len(data)):
@@ -612,8 +639,8 @@ ALLOWED = {
 @pytest.mark.parametrize("mode", MODES.values(), ids=lambda mode: mode.name)
 def test_colour_transforms_of_other_modes(mode):
     header = Header(mode, 4, 4, container.CONTEXT, b"", 0)
-    for transform in range(16):
-        payload = bytes([transform << 4 | 5]) + bytes(60)
+    for transform, summed in product(range(8), (0, 1 << 7)):
+        payload = bytes([summed | transform << 4 | 5]) + bytes(60)
         if transform in ALLOWED[mode.n_planes, mode.bits_per_sample]:
             assert context_coder.describe_payload(payload, header).n_contexts == 5
         else:
@@ -627,13 +654,28 @@ def test_no_contexts():
         context_coder.decode_payload(bytes([payload[0] & 0xF0]) + payload[1:], header)
 
 
+@pytest.mark.parametrize("effort", [1, 2, 9])
+def test_efforts_at_which_log_odds_do_not_add_up(effort):
+    with pytest.raises(ValueError, match=f"contexts do not add up: effort {effort}"):
+        context_coder.encode_payload(slope(9, 9), MODES[1], effort=effort, summed=True)
+
+
+@pytest.mark.parametrize("n_contexts", [*range(1, 4), *range(13, 16)])
+def test_numbers_of_contexts_whose_log_odds_do_not_add_up(n_contexts):
+    payload, header = payload_and_header(slope(9, 9), summed=True)
+    other = bytes([payload[0] & 0xF0 | n_contexts]) + payload[1:]
+    with pytest.raises(CorruptStreamError, match=rf"log-odds of {n_contexts} .*expected 4\.\.12"):
+        context_coder.decode_payload(other, header)
+
+
 @pytest.mark.parametrize("n_contexts", range(1, 16))
 def test_every_number_of_contexts_decodes_to_something(n_contexts):
     for array in (slope(9, 9), deep(5, 6, 4), jpeg_colours(20, 16)):
-        payload, header = payload_and_header(array)
-        other = bytes([payload[0] & 0xF0 | n_contexts]) + payload[1:]
-        with suppress(CorruptStreamError):
-            context_coder.decode_payload(other, header)
+        for summed in (False, True):
+            payload, header = payload_and_header(array, summed=summed)
+            other = bytes([payload[0] & 0xF0 | n_contexts]) + payload[1:]
+            with suppress(CorruptStreamError):
+                context_coder.decode_payload(other, header)
 
 
 def test_ranges_that_cannot_be():
@@ -789,8 +831,8 @@ def decode_whatever(payload, header):
         assert array.dtype == planes.dtype_of(header.mode)
 
 
-def hit_all(array, step=1):
-    payload, header = payload_and_header(array)
+def hit_all(array, step=1, summed=None):
+    payload, header = payload_and_header(array, summed=summed)
     for position in range(0, len(payload), step):
         for bit in (0, 3, 7):
             decode_whatever(flipped(payload, position, bit), header)
@@ -798,9 +840,10 @@ def hit_all(array, step=1):
         decode_whatever(payload[:position] + payload[position + 1 :], header)
 
 
+@pytest.mark.parametrize("summed", [False, True], ids=["mixed", "summed"])
 @pytest.mark.parametrize("array", SHORT, ids=lambda array: f"{array.dtype}-{array.shape}")
-def test_flipped_bits_without_checksums(array):
-    hit_all(array)
+def test_flipped_bits_without_checksums(array, summed):
+    hit_all(array, summed=summed)
 
 
 @pytest.mark.parametrize("array", SHORT, ids=lambda array: f"{array.dtype}-{array.shape}")
@@ -897,8 +940,8 @@ import test_context_coder as tests
 
 digest = hashlib.sha256()
 for array in tests.small_images():
-    for effort in (1, 5, 7, 9):
-        digest.update(tests.context_file(array, effort))
+    for effort, summed in ((1, False), (5, False), (7, False), (9, False), (5, True), (7, True)):
+        digest.update(tests.context_file(array, effort, summed))
 print(digest.hexdigest())
 """
 
@@ -934,6 +977,7 @@ for array in tests.SHORT:
     for effort in (1, 5, 7, 9):
         tests.comes_back(array, [effort])
     tests.hit_all(array, 3)
+    tests.hit_all(array, 3, summed=True)
 for n_contexts in (1, 6, 8, 15):
     tests.test_every_number_of_contexts_decodes_to_something(n_contexts)
 tests.test_payloads_of_other_modes_and_sizes()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference_decoder
 from file_builder import file_of
-from made_images import image, jpeg_colours, noise, typical
+from made_images import image, jpeg_colours, noise, slope, typical
 from reference_decoder_context_prior import read_prior
 from small_codebooks import (
     GRAY,
@@ -31,7 +31,7 @@ from softcomp_codec import (
     prior_choice,
 )
 from softcomp_codec.codebook import SECTION_PRIOR, SECTION_RECORD, Codebook
-from softcomp_codec.container import read_header
+from softcomp_codec.container import Header, read_header
 from softcomp_codec.context_coder import PRIOR_CONTEXTS, SLOTS, Model
 from softcomp_codec.context_prior import (
     LATER,
@@ -39,6 +39,7 @@ from softcomp_codec.context_prior import (
     n_full_weights,
     n_prior_nodes,
 )
+from softcomp_codec.context_tables import tables
 from softcomp_codec.errors import CorruptStreamError, ScfError, UnsupportedStreamError
 from softcomp_codec.kernels.context_kernels import LINE
 from softcomp_codec.training import TrainingOptions
@@ -177,11 +178,44 @@ def test_parts_by_contexts(n_contexts):
     assert np.array_equal(model.weights, weights)
     learning = ((3, 20 << 12), 200) if n_contexts == 15 else (plain.paces, plain.count_limit)
     assert (model.paces, model.count_limit) == learning
-    names = prior.part_names_for(n_contexts)
+    names = prior.part_names_for(n_contexts, summed=False)
     assert ("weights" in names) == (n_contexts == 7)
     assert ("weights of 15 contexts" in names) == (n_contexts == 15)
     assert ("states of contexts 7 to 14" in names) == (n_contexts > 7)
     assert "states up to count 30" in names
+
+
+@pytest.mark.parametrize("n_contexts", range(4, 13))
+def test_parts_where_log_odds_add_up(n_contexts):
+    """States count a quarter, with rates by what they have seen; weights are not used."""
+    prior = made_full_prior()
+    model = Model(n_contexts, 1, wide=False, summed=True, prior=prior)
+    mixed = Model(n_contexts, 1, wide=False, prior=prior)
+    summed, known = model.states.astype(np.int64), mixed.states.astype(np.int64)
+    summed = np.where(summed >= 1 << 31, summed - (1 << 32), summed)
+    counts = known & 1023
+    rates = np.where(counts == 0, 1696, np.maximum(600, 1696 - 45 * counts))
+    assert np.array_equal((summed & 4095)[:, :-1], rates[:, :-1])
+    stretch = tables().stretch.astype(np.int64)
+    assert np.array_equal((summed >> 12)[:, :-1], 64 * stretch[known >> 20][:, :-1])
+    assert not summed[:, -1].any()
+    assert np.array_equal(model.filters, mixed.filters)
+    assert np.array_equal(model.least_squares, mixed.least_squares)
+    names = prior.part_names_for(n_contexts, summed=True)
+    assert "weights" not in names
+    assert ("states of contexts 7 to 14" in names) == (n_contexts > 7)
+
+
+@pytest.mark.parametrize("effort", [3, 5, 8])
+def test_priors_of_images_whose_log_odds_add_up(effort):
+    array = slope(40, 50)
+    mode = planes.mode_of_array(array)
+    priors = {0: made_full_prior()}
+    payload = context_coder.encode_payload(array, mode, effort=effort, priors=priors, summed=True)
+    header = Header(mode, 50, 40, container.CONTEXT, b"", 0)
+    found, complete = context_coder.decode_payload(payload, header, priors=priors)
+    assert complete
+    assert np.array_equal(found, array)
 
 
 def test_a_section_without_the_later_parts_is_as_before():

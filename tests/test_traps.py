@@ -490,7 +490,7 @@ for name in ("code_image", "learn_image"):
 from softcomp_codec.kernels import context_kernels
 for key, code_plane in context_kernels.CODE_PLANE.items():
     n_signatures = len(code_plane.signatures)
-    if not key[2]:  # tracing is for reports
+    if not key[3]:  # tracing is for reports
         print("context_kernels.code_plane" + "-".join(map(str, key)), n_signatures)
         assert n_signatures == 1, (key, n_signatures)
 

@@ -140,6 +140,8 @@ INVALID = {
     "stored-too-long.scf": (CorruptStreamError, "1 bytes follow the picture"),
     "stored-too-short.scf": (TruncatedStreamError, "3 bytes, expected 4"),
     "stored-with-reference.scf": (CorruptStreamError, "must not refer to a codebook"),
+    "context-summed-3.scf": (CorruptStreamError, "log-odds of 3 contexts .* expected 4..12"),
+    "context-summed-13.scf": (CorruptStreamError, "log-odds of 13 contexts .* expected 4..12"),
     "transform-3.scf": (CorruptStreamError, "colour transform 3 is unknown"),
     "tiles-check-wrong.scf": (CorruptStreamError, "tile 1: its samples have check"),
     "tiles-too-long.scf": (CorruptStreamError, "1 bytes follow the last tile"),

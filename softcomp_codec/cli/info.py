@@ -259,10 +259,18 @@ def _context_details(
             prior = None
         else:
             known = [book.context_priors(header.mode).get(transform) for book in found]
-            prior = next((each.part_names_for(said.n_contexts) for each in known if each), [])
+            prior = next(
+                (
+                    each.part_names_for(said.n_contexts, summed=said.summed)
+                    for each in known
+                    if each
+                ),
+                [],
+            )
     return {
         "colour_transform": said.transform,
         "contexts": said.n_contexts,
+        "log_odds": "summed" if said.summed else "mixed",
         "tiles": said.n_tiles,
         "prior": prior,
         "planes": [
@@ -443,7 +451,7 @@ def _bilevel_lines(details: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _context_lines(details: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [
-        ("contexts", f"{details['contexts']} a decision"),
+        ("contexts", f"{details['contexts']} a decision, their log-odds {details['log_odds']}"),
         ("tiles", n_bytes(details["tiles"])),
         ("prior", _prior_line(details["prior"])),
     ]

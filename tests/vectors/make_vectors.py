@@ -290,7 +290,13 @@ def valid_files(books):
 
 def files_of_mixing_coders():
     """Files of the coders that mix the predictions of contexts."""
-    files = context_files() | prior_files() | bilevel_files() | tiny_files(stored_tiny())
+    files = (
+        context_files()
+        | summed_files()
+        | prior_files()
+        | bilevel_files()
+        | tiny_files(stored_tiny())
+    )
     files |= few_colour_files() | palette_files() | tile_files() | following_files()
     return files | jpeg_past_files() | unrounded_files()
 
@@ -315,6 +321,40 @@ def context_files():
             files[f"context-{label}-{effort}"] = (
                 file_of(array, payload, coder=container.CONTEXT), [array]
             )  # fmt: skip
+    return files
+
+
+def summed_files():
+    """Files of the context coder whose log-odds add up, without and with a codebook's prior."""
+    files = {}
+    books = prior_books()
+    alpha = slope(26, 31, 9)
+    spot = np.zeros((40, 50), np.uint8)
+    spot[30, 20:23] = 255
+    for label, array, efforts, book in (
+        ("gray", slope(26, 31, 4), (3, 5, 8), None),
+        ("spot", spot, (5,), None),
+        ("rgb", colours(26, 31, 5), (4, 6), None),
+        ("lattice-alpha", np.dstack([jpeg_colours(26, 31, 7), alpha]), (5,), None),
+        ("rgba", np.dstack([colours(26, 31, 3), alpha]), (7,), None),
+        ("gray16", slope(26, 31, 2).astype(np.uint16) * 257, (5, 8), None),
+        ("prior-gray", slope(26, 31, 6), (3, 5), "prior-gray"),
+        ("prior-full", slope(26, 31, 3), (5, 7), "prior-full"),
+        ("prior-rgb", colours(26, 31, 2), (5,), "prior-parts"),
+        ("prior-gray16", slope(26, 31, 1).astype(np.uint16) * 257, (6,), "prior-parts"),
+    ):
+        for effort in efforts:
+            mode = planes.mode_of_array(array)
+            known = books[book] if book else None
+            payload = context_coder.encode_payload(
+                array, mode, effort=effort, summed=True,
+                priors=known.context_priors(mode) if known else None,
+            )  # fmt: skip
+            files[f"context-summed-{label}-{effort}"] = (
+                file_of(array, payload, coder=container.CONTEXT, book=known), [array]
+            )  # fmt: skip
+    pictures = [slope(15, 17, 3), slope(15, 17, 3) ^ 1, slope(15, 17, 5)]
+    files["frames-follow-summed-5"] = following(pictures, 5, summed=True), pictures
     return files
 
 
@@ -663,7 +703,7 @@ def tile_files():
         for tile in grid
     )
     raw += b"".join(packed(tile.of(page)) for tile in grid)
-    constant = context_coder.encode_payload(full, MODES[0])
+    constant = context_coder.encode_payload(full, MODES[0], summed=False)
     return {
         "context-tiles": (file_of(full, constant, coder=container.CONTEXT), [full]),
         "context-tiles-raw": (file_of(page, raw, coder=container.CONTEXT), [page]),
@@ -689,12 +729,14 @@ def following_files():
     return files
 
 
-def following(pictures, effort):
+def following(pictures, effort, *, summed=False):
     mode = planes.mode_of_array(pictures[0])
     payloads, frames = [], []
     for index, picture in enumerate(pictures):
         previous = pictures[index - 1] if index else None
-        payload = context_coder.encode_payload(picture, mode, effort=effort, previous=previous)
+        payload = context_coder.encode_payload(
+            picture, mode, effort=effort, previous=previous, summed=summed
+        )
         crc = file_builder.checksum(picture)
         frames.append(Frame(container.CONTEXT, False, len(payload), crc, follows=index > 0))
         payloads.append(payload)
@@ -816,6 +858,8 @@ def invalid_files(books):
         for coder in (container.STORED, container.SHAPES)
     )
     files = {
+        "context-summed-3": _summed(3),
+        "context-summed-13": _summed(13),
         "magic-foreign": hit(2, 0x44),
         "magic-of-a-codebook": hit(2, 0x42),
         "magic-truncated": good[:2],
@@ -962,6 +1006,15 @@ def _invalid_maps(picture):
         "map-too-short": file(kind, listed[:-1]),
         "map-without-planes": file(kind, b"\1\1\1\0"),
     }
+
+
+def _summed(n_contexts):
+    """A file whose log-odds are to add up, of so many contexts."""
+    array = slope(9, 9)
+    payload = context_coder.encode_payload(array, planes.mode_of_array(array), summed=True)
+    assert payload is not None
+    other = bytes([payload[0] & 0xF0 | n_contexts]) + payload[1:]
+    return file_of(array, other, coder=container.CONTEXT)
 
 
 def _following(picture, follows, coder=container.CONTEXT):
