@@ -145,7 +145,10 @@ def tile_grid(height: int, width: int) -> list[Tile]:
 
 @dataclass
 class PayloadFacts:
-    """What a payload of the context coder says before its samples; see `describe_payload`."""
+    """What a payload of the context coder says before its samples; see `describe_payload`.
+
+    `summed`: log-odds add up (SPEC 5C.10).
+    """
 
     transform: str
     n_contexts: int

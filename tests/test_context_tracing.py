@@ -63,6 +63,16 @@ def test_the_parts_add_up(form, effort):
     assert len(trace.planes) == (n_planes or 1)
 
 
+@pytest.mark.parametrize("effort", [5, 7])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_log_odds_that_add_up(dtype, effort, monkeypatch):
+    monkeypatch.setattr(context_coder, "MIXED_PIXELS", 1000)
+    array = typical((40, 48, 3), dtype)
+    check(array, effort)
+    header, payload = container.read_file(traced(array, effort)[0])
+    assert context_coder.describe_payload(payload, header).summed
+
+
 def test_a_cheap_half_costs_less():
     array = slope(64, 64).copy()
     array[:, 32:] = 90
