@@ -104,8 +104,9 @@ def read_context_planes(file: ByteReader, mode: int, transform: int) -> list[Con
 
 @dataclass(frozen=True)
 class ContextPayload:
-    """A payload of the context coder (5C.1)."""
+    """A payload of the context coder (5C.1); summed: its log-odds add up (5C.10)."""
 
+    summed: bool
     transform: int
     contexts: int
     planes: list[ContextPlane]
@@ -115,12 +116,15 @@ class ContextPayload:
 def read_context_payload(header: Header) -> ContextPayload:
     """Read the payload of the context coder up to its codes (5C.1)."""
     file = ByteReader(header.payload)
-    transform, contexts = divmod(file.byte(), 16)
+    first = file.byte()
+    summed, transform, contexts = bool(first >> 7), first >> 4 & 7, first & 15
     if contexts == 0:
         raise SpecError("corrupt: no contexts")
+    if summed and not 4 <= contexts <= 12:
+        raise SpecError("corrupt: log-odds of so many contexts that add up")
     planes = read_context_planes(file, header.mode, transform)
     tiles = read_tiles_of(file, header, 1 << 20, 1 << 20)
-    return ContextPayload(transform, contexts, planes, tiles)
+    return ContextPayload(summed, transform, contexts, planes, tiles)
 
 
 def decode_context(
@@ -161,7 +165,10 @@ def decode_tile(
 ) -> list[list[list[int]]]:
     """Decode a tile, with the bits of the image's samples (5C.1), and the frame before (5C.9)."""
     arithmetic = ArithmeticDecoder(code)
-    models = [ContextModel(payload.contexts, kind, prior) for kind in range(4)]
+    model_type, plane_type = ContextModel, TilePlane
+    if payload.summed:
+        model_type, plane_type = SummingModel, WaitingPlane
+    models = [model_type(payload.contexts, kind, prior) for kind in range(4)]
     done: list[TilePlane] = []
     for index, plane in enumerate(payload.planes):
         model, before = models[min(index + bool(known), 3)], done[::-1]
@@ -170,7 +177,7 @@ def decode_tile(
             frame_before.samples = known[index]
             frame_before.residuals = [[0] * width for _ in range(height)]
             before = [frame_before, *done[-1:]]
-        done.append(TilePlane(arithmetic, model, plane, before, bits, width, height))
+        done.append(plane_type(arithmetic, model, plane, before, bits, width, height))
         done[-1].decode()
     arithmetic.finish()
     return [plane.samples for plane in done]
@@ -217,11 +224,16 @@ class ContextModel:
         return list(self.prior.filters.get(self.kind, standard))
 
     def state(self, context: int, slot: int, node: int) -> list[int]:
-        """Return a state, Q and n (5C.6, 6.4)."""
+        """Return a state (5C.6, 5C.10, 6.4)."""
         if (context, slot, node) not in self.states:
             place = (context, self.kind, node, slot)
-            self.states[context, slot, node] = list(self.prior.states.get(place, (1 << 21, 0)))
+            start = self.prior.states.get(place, (1 << 21, 0))
+            self.states[context, slot, node] = self.first_state(*start)
         return self.states[context, slot, node]
+
+    def first_state(self, probability: int, count: int) -> list[int]:
+        """Return a state at the start, Q and n (5C.6)."""
+        return [probability, count]
 
     def weights_of(self, number: int, row: int, node: int) -> list[int]:
         """Return the weights of a set, row and node (5C.6, 6.4)."""
@@ -256,6 +268,28 @@ class ContextModel:
             update_curve(curve, x, yes)
         for state in states:
             update_state(state, yes, self.count_limit)
+        return yes
+
+
+class SummingModel(ContextModel):
+    """What a tile has learnt about the planes of a kind where log-odds add up (5C.10)."""
+
+    def first_state(self, probability: int, count: int) -> list[int]:
+        """Return a state at the start, L and r, by the Q and n of 5C.6."""
+        return [64 * stretch_table()[probability >> 10], max(600, 1696 - 45 * count)]
+
+    def decide(self, arithmetic: ArithmeticDecoder, node: int, situation: Situation) -> int:
+        """Decode one decision and learn from it."""
+        states = [self.state(k, slot, node) for k, slot in enumerate(situation.slots)]
+        curve = self.curves[0, situation.curve_rows[0], node]
+        x = clip(sum(4096 * odds + rate for odds, rate in states) >> 20, 2047)
+        yes = arithmetic.decide(min(max(curve_value(curve, x), 32), 65504))
+        error = ((yes << 16) - squash(x)) >> 1
+        for state in states:
+            odds, rate = state
+            state[0] = clip(odds + ((rate * error + 4096) >> 13), (1 << 19) - 1)
+            state[1] = rate - ((rate - 100) >> 7)
+        update_curve(curve, x, yes, 7)
         return yes
 
 
@@ -551,6 +585,23 @@ class TilePlane:
                 bit = self.arithmetic.even_bit()
             rest = 2 * rest + bit
         return -(floor + rest) if negative else floor + rest
+
+
+class WaitingPlane(TilePlane):
+    """A plane whose filters learn from a sample when the next in its row is predicted (5C.10)."""
+
+    learnt_later: tuple[ContextNeighbours, list[int], int]
+
+    def predict(self, near: ContextNeighbours, activity: int) -> list[int]:
+        """Return P_0, P_1 and so on, and learn from the sample to the left."""
+        predictions = super().predict(near, activity)
+        if self.column > 0:
+            super().learn(*self.learnt_later)
+        return predictions
+
+    def learn(self, near: ContextNeighbours, predictions: list[int], sample: int) -> None:
+        """Keep what the filters learn from when the next sample of the row is predicted."""
+        self.learnt_later = near, predictions, sample
 
 
 class LeastSquares:

@@ -312,11 +312,11 @@ def curve_value(curve: list[int], x: int) -> int:
     return (curve[j] * (128 - f) + curve[j + 1] * f) >> 7
 
 
-def update_curve(curve: list[int], x: int, bit: int) -> None:
-    """Let the nearest number of a curve learn from a bit (5C.6)."""
+def update_curve(curve: list[int], x: int, bit: int, slowness: int = 6) -> None:
+    """Let the nearest number of a curve learn from a bit (5C.6, 5C.10)."""
     j, f = (x + 2048) >> 7, (x + 2048) & 127
     nearest = j if f < 64 else j + 1
-    curve[nearest] += (65535 * bit - curve[nearest]) >> 6
+    curve[nearest] += (65535 * bit - curve[nearest]) >> slowness
 
 
 def update_state(state: list[int], bit: int, most: int) -> None:

@@ -27,8 +27,9 @@ from .vectors import (
 
 RATE_BITS = 12
 RATE_MASK = (1 << RATE_BITS) - 1
-FIRST_RATE, LEAST_RATE, RATE_LOSS_BITS = 1696, 100, 7
-"""A rate loses 1/128 of what it is above the least whenever its state moves."""
+FIRST_RATE, RATE_BASE, RATE_LOSS_BITS = 1696, 100, 7
+"""A rate loses 1/128 of what it is above its base whenever its state moves, rounded down; so it
+stays at 227 in the end."""
 
 ODDS_LIMIT = (1 << 31 - RATE_BITS) - 1
 MOVE_BITS = 13
@@ -86,7 +87,7 @@ def _move_states(n_states: int) -> Any:
             moves = builder.ashr(moves, same(vector, MOVE_BITS))
             odds = builder.add(builder.ashr(found, same(vector, RATE_BITS)), moves)
             odds = clamp(builder, odds, same(vector, -ODDS_LIMIT), same(vector, ODDS_LIMIT))
-            losses = builder.sub(rates, same(vector, LEAST_RATE))
+            losses = builder.sub(rates, same(vector, RATE_BASE))
             losses = builder.ashr(losses, same(vector, RATE_LOSS_BITS))
             moved = builder.shl(odds, same(vector, RATE_BITS))
             moved = builder.or_(moved, builder.sub(rates, losses))
@@ -117,7 +118,7 @@ def _move_states_plainly(n_states: int) -> Any:
             rate = state & RATE_MASK
             odds = (state >> RATE_BITS) + (rate * int(error) + (1 << MOVE_BITS - 1) >> MOVE_BITS)
             odds = min(max(odds, -ODDS_LIMIT), ODDS_LIMIT)
-            rate -= rate - LEAST_RATE >> RATE_LOSS_BITS
+            rate -= rate - RATE_BASE >> RATE_LOSS_BITS
             moved = (odds << RATE_BITS | rate) & int(kept[int(start) + lane])
             states[place] = moved & 0xFFFFFFFF
 
