@@ -77,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder of the shared sets")
     parser.add_argument("--turns", type=int, default=21)
-    parser.add_argument("--effort", type=int, nargs="+", default=[1, DEFAULT_EFFORT, 9])
+    parser.add_argument("--effort", type=int, nargs="+", default=[1, DEFAULT_EFFORT])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
     if arguments.turns < 2:
