@@ -419,6 +419,7 @@ for kind, maker, n_planes in (("bilevel", glyphs, 1), ("gray8", slope, 1), ("rgb
             assert (softcomp_codec.decode(data, codebooks=[reference]) == picture).all()
 
 # The context coder, both widths, and the lattice of decoded JPEGs
+from softcomp_codec import context_coder
 from made_images import jpeg_colours, typical
 makers = [slope, colours, jpeg_colours]
 makers += [lambda h, w, s, n=n: typical((h, w, n), np.uint8, s) for n in (1, 2, 4)]
@@ -426,14 +427,16 @@ makers += [lambda h, w, s, n=n: typical((h, w, n)[: 2 + (n > 0)], np.uint16, s) 
 n_coded = 0
 for maker in makers:
     for picture in layouts(maker(40, 40, 99)):
-        for effort in (1, 5, 7, 9):
+        for effort, largest in ((1, 1 << 18), (5, 1 << 18), (5, 0), (7, 1 << 18), (7, 0), (9, 0)):
+            context_coder.MIXED_PIXELS = largest  # log-odds add up in larger images
             data = softcomp_codec.encode(picture, coder="context", effort=effort)
             n_coded += softcomp_codec.read_header(data).coder == container.CONTEXT
             for bytes_ in (data, bytearray(data), memoryview(data)):
                 assert (softcomp_codec.decode(bytes_) == picture).all()
             head = softcomp_codec.read_header(data).payload_offset
             decoder.decode_file(data[: max(head, len(data) - 9)], allow_truncated=True)
-assert n_coded > 60, n_coded
+assert n_coded > 90, n_coded
+context_coder.MIXED_PIXELS = 1 << 18
 
 # The coder of decoded JPEGs, whole, cut out and edited
 from made_images import decoded_jpeg, made_past
@@ -519,7 +522,7 @@ def test_kernels_have_few_signatures():
     assert {name: count for name, count in counts.items() if count > 2} == {}
     assert {name: count for name, count in counts.items() if count < 1} == {}
     planes = [n for name, n in counts.items() if name.startswith("context_kernels.code_plane")]
-    assert planes == [1] * 8
+    assert planes == [1] * 12
     assert counts["few_colour_kernels.code_pixels"] == 1
     lattice = {name: n for name, n in counts.items() if name.startswith("lattice_kernels.")}
     assert lattice.keys() >= {f"lattice_kernels.{name}" for name in LATTICE_KERNELS}
