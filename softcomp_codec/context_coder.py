@@ -96,7 +96,7 @@ PACES, LEAST_PACES = (6, 200_000), (4, 100_000)
 
 MIXED_PIXELS = 1 << 18
 """Larger images have log-odds that add up: they learn more slowly, but take three quarters of the
-time and, in the end, no more bytes."""
+time and, in the end, about as many bytes."""
 
 PRIOR_ODDS_SHIFT = 6
 """A prior's log-odds count a quarter where they add up: each was learnt to stand alone."""
