@@ -15,7 +15,7 @@ import numpy as np
 from . import planes, tiles
 from .colour_lattice import lattice_share
 from .container import ByteReader, write_varint
-from .context_slots import N_TERM_RULES, slot_rules
+from .context_slots import FACTOR_RULES, N_TERM_RULES, slot_rules
 from .context_tables import tables
 from .errors import CorruptStreamError, TruncatedStreamError
 from .kernels import entropy_kernels, status
@@ -41,7 +41,7 @@ from .kernels.context_kernels import (
 )
 from .kernels.lanes import FEW_LANES
 from .kernels.sample_vectors import N_RULES, RULE_LANES
-from .kernels.summed_states import FIRST_RATE, RATE_BITS
+from .kernels.summed_states import FIRST_RATE, MOVING, RATE_BITS
 from .kernels.vectors import LANES
 from .tiles import TILE_SIDE, Tile
 from .worker_threads import on_threads
@@ -234,9 +234,11 @@ class Model:
         least = variant_of(self.n_contexts) == LEAST_SQUARES
         of_terms, middles = slot_rules(first, least, scale)
         rules = np.zeros((N_RULES, RULE_LANES), self.filters.dtype)
-        rules[:N_TERM_RULES] = of_terms
         *_, in_use, first_slots = rules
         in_use[: self.n_contexts] = -1
+        rules[:N_TERM_RULES] = of_terms
+        rules[FACTOR_RULES] *= LINE
+        rules[FACTOR_RULES] &= in_use
         first_slots[:] = self.offsets[-1] * LINE
         slots = self.offsets[:-1] + kind * np.array(SLOTS[: self.n_contexts])
         first_slots[: self.n_contexts] = (slots + middles[: self.n_contexts]) * LINE
@@ -720,7 +722,7 @@ def _run_planes(
             flat, flat_residuals, errors, geometry, flat_states, model.steps,
             model.rules(place == 0, min(kind, MAX_KINDS - 1), each.scale),
             model.weights, model.curves, model.biases, model.filters, model.least_squares,
-            *tables(), interval, data, decoding, counts,
+            *tables(), MOVING, interval, data, decoding, counts,
             costs[(index - place) * shape[0] * shape[1] * N_COST_PARTS :]
             if moves and len(costs) else costs,
         )  # fmt: skip

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 N_TERM_RULES = N_RULES - 2
+FACTOR_RULES = [3, 7]
+"""Rows of the terms' factors."""
 
 
 class _Term(NamedTuple):

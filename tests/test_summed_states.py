@@ -22,8 +22,12 @@ def kernels_of(n_states):
         return sum_states(states, slots, start, step)
 
     @kernel
-    def move(states, slots, start, step, kept, error):
-        move_states(states, slots, start, step, kept, error)
+    def move_by(states, slots, start, step, kept, moving, error):
+        moving = summed_states.moving_vectors(moving)
+        move_states(states, slots, start, step, kept, moving, error)
+
+    def move(*places, error):
+        move_by(*places, summed_states.MOVING, error)
 
     return find_sum, move
 
@@ -58,7 +62,7 @@ def test_any_states(n_states, error):
     for _ in range(40):
         total = sum(4096 * int(each) + int(rate) for each, rate in zip(odds, rates, strict=True))
         assert find_sum(states, slots, start, step) == total
-        move(states, slots, start, step, kept, np.int32(error))
+        move(states, slots, start, step, kept, error=np.int32(error))
         pairs = [moved(int(each), int(rate), error) for each, rate in zip(odds, rates, strict=True)]
         odds, rates = zip(*pairs, strict=True)
         assert np.array_equal(states[places], stored(odds, rates))
@@ -77,7 +81,7 @@ def test_lanes_without_a_context(n_states):
     kept[:4] = -1
     none = np.uint64(0)
     assert find_sum(states, slots, none, none) == 4 * (4096 * 1000 + 1696)
-    move(states, slots, none, none, kept, np.int32(30000))
+    move(states, slots, none, none, kept, error=np.int32(30000))
     assert not states[:16].any()
     odds, rate = moved(1000, 1696, 30000)
     assert np.array_equal(states[[16, 32, 48, 64]], stored([odds] * 4, [rate] * 4))
@@ -90,7 +94,7 @@ def test_rates_fall_to_the_least():
     kept = np.full(16, -1, np.int32)
     seen = [1696]
     for _ in range(2000):
-        move(states, slots, np.uint64(0), np.uint64(0), kept, np.int32(0))
+        move(states, slots, np.uint64(0), np.uint64(0), kept, error=np.int32(0))
         seen.append(int(states[0]) & 4095)
     assert all(before >= after for before, after in pairwise(seen))
     assert seen[-1] == 227

@@ -45,7 +45,6 @@ from .sample_vectors import (
     sum_seven_shares,
     sum_six_shares,
     terms,
-    texture_of,
     vector_of,
     weigh_taps,
     with_plane_before,
@@ -56,6 +55,7 @@ from .summed_states import (
     SUM_BITS,
     move_eight_states,
     move_seven_states,
+    moving_vectors,
     sum_eight_states,
     sum_seven_states,
 )
@@ -174,8 +174,8 @@ def _make_code_plane(
     @kernel
     def code_plane(
         samples, residuals, errors, geometry, states, steps, rules, weights, curves, biases,
-        filters, least_squares, stretch, squash, rates, levels, blend, norms, interval, data,
-        decoding, counts, costs,
+        filters, least_squares, stretch, squash, rates, levels, blend, norms, moving, interval,
+        data, decoding, counts, costs,
     ):  # fmt: skip
         (
             n_rows, n_columns, plane, kind, lowest, highest, scale, n_contexts, n_nodes, rate_limit,
@@ -211,6 +211,7 @@ def _make_code_plane(
         first_slots = rules[(N_RULES - 1) * RULE_LANES :]
         early_context = 4 if plane == 0 else 5
         early_start = np.uint64(first_slots[early_context])
+        moving = moving_vectors(moving)
         slots = zero_array(2 * LANES, np.uint32)
         for k in range(FEW_LANES):
             slots[k] = np.uint32(first_slots[k])
@@ -334,7 +335,14 @@ def _make_code_plane(
                         base, s_fast, s_median, s_trained, fourth, s_gradient, s_slow, s_least,
                     )  # fmt: skip
                 blended = base + np.int64(np.uint64(max(weighted, np.int64(0))) // np.uint64(total))
-                texture = texture_of(near, number(blended - np.int64(w16)))
+                # a > weighted // total where a * total > weighted: no need to wait for the division
+                nn = x[at - north_north]
+                texture = np.int64((16 * np.int64(n) - base) * total > weighted)
+                texture += np.int64((16 * np.int64(w) - base) * total > weighted) << 1
+                texture += np.int64((16 * np.int64(nw) - base) * total > weighted) << 2
+                texture += np.int64((16 * np.int64(ne) - base) * total > weighted) << 3
+                texture += np.int64((16 * np.int64(nn) - base) * total > weighted) << 4
+                texture += np.int64((16 * np.int64(ww) - base) * total > weighted) << 5
                 fine = np.int64(0)
                 while least and fine < 23 and (total >> fine) > 7:
                     fine += 1
@@ -443,24 +451,15 @@ def _make_code_plane(
                 size = abs(residual)
                 phase = np.int64(0)
                 node = np.int64(0)
-                floor = width = np.int64(1)
+                floor = np.int64(1)
                 n_ones = negative = rest = mask = depth = np.int64(0)
                 reach = max(highest - predicted, predicted - lowest)
+                wanted = residual != 0  # this and what follows from `size` mean nothing in decoding
                 is_zero = True
                 if tracing:
                     sample = plane * n_rows * n_columns + row * n_columns + column
                     cost_place = np.uint64(sample * N_COST_PARTS)
                 while reach > 0:
-                    if decoding:
-                        wanted = False
-                    elif phase == 0:
-                        wanted = residual != 0
-                    elif phase == 1:
-                        wanted = residual < 0
-                    elif phase == 2:
-                        wanted = size >= floor + width
-                    else:
-                        wanted = ((size - floor) & mask) != 0
                     # ---- One decision (SPEC 5C.7)
                     step = np.uint64(node)
                     one, two = first + step * n_lanes, second + step * n_lanes
@@ -509,14 +508,14 @@ def _make_code_plane(
                     if not few:
                         knot = curve + step * np.uint64(CURVE_POINTS) + np.uint64(index >> 7)
                         left, right = np.int64(curves[knot]), np.int64(curves[knot + _U1])
-                        refined = left + (((right - left) * weight_right) >> 7)
+                        refined = (left * (128 - weight_right) + right * weight_right) >> 7
                         chance = refined if summed else (mixed + refined) >> 1
                     if least:
                         second_knot = second_curve + step * np.uint64(CURVE_POINTS)
                         second_knot += np.uint64(index >> 7)
                         left = np.int64(curves[second_knot])
                         right = np.int64(curves[second_knot + _U1])
-                        other = left + (((right - left) * weight_right) >> 7)
+                        other = (left * (128 - weight_right) + right * weight_right) >> 7
                         chance = (2 * mixed + refined + other) >> 2
                     if not few:  # no curve is above 65504, but it may be below 32
                         chance = max(chance, np.int64(32))
@@ -560,10 +559,10 @@ def _make_code_plane(
                         curves[nearest] = np.uint16(old + ((target - old) >> curve_shift))
                     goal = np.int32(4194303 * bit)
                     if summed and many:
-                        move_eight_states(states, slots, _U0, place, kept, error)
-                        move_seven_states(states, slots, _U8, place, kept, error)
+                        move_eight_states(states, slots, _U0, place, kept, moving, error)
+                        move_seven_states(states, slots, _U8, place, kept, moving, error)
                     elif summed:
-                        move_seven_states(states, slots, _U0, place, kept, error)
+                        move_seven_states(states, slots, _U0, place, kept, moving, error)
                     elif few:
                         learn(weights, one, two, two, inputs, error, largest_weight)
                         update_three_states(
@@ -600,18 +599,19 @@ def _make_code_plane(
                     # ---- The next decision (SPEC 5C.6)
                     if phase == 2:
                         if bit:
-                            floor += width
-                            if n_ones > 0:
-                                width *= 2
                             n_ones += 1
                             node += 1
-                            if floor + width <= reach and n_ones < n_unary:
+                            if 1 << n_ones < reach and n_ones < n_unary:
+                                wanted = size > 1 << n_ones
                                 continue
+                        width = 1 << max(n_ones - 1, np.int64(0))
+                        floor = width + np.int64(n_ones > 0)
                         if width == 1:
                             break
                         phase = 3
                         mask = width >> 1
                         node = 2 + 2 * n_unary + 3 * min(n_ones - 2, np.int64(3))
+                        wanted = ((size - floor) & mask) != 0
                     elif phase == 3:
                         if bit:
                             rest |= mask
@@ -646,6 +646,7 @@ def _make_code_plane(
                                     high = (high << 8) & _TOP | 255
                                 mask >>= 1
                             break
+                        wanted = ((size - floor) & mask) != 0
                     else:
                         if phase == 0:
                             if bit == 0:
@@ -654,6 +655,7 @@ def _make_code_plane(
                             if lowest < predicted < highest:
                                 phase = 1
                                 node = 1
+                                wanted = residual < 0
                                 continue
                             negative = np.int64(predicted == highest)
                         else:
@@ -663,6 +665,7 @@ def _make_code_plane(
                         reach = predicted - lowest if negative else highest - predicted
                         if reach < 2:
                             break
+                        wanted = size > 1
                 if decoding:
                     residual = np.int64(0)
                     if not is_zero:

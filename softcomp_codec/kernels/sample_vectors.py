@@ -308,21 +308,6 @@ def _note_errors(typing_context, errors, here, predictions, value, limit):
 
 
 @intrinsic
-def _texture_of(typing_context, near, bound):
-    signature = types.int64(near, near.dtype)
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        near, bound = arguments
-        neighbours = choose(builder, near, same(near.type, 0), [0, 8, 1, 2, 4, 3, 8, 8])
-        neighbours = builder.shl(neighbours, same(near.type, 4))
-        is_above = builder.icmp_signed(">", neighbours, splat(builder, bound))
-        bits = builder.zext(builder.bitcast(is_above, ir.IntType(LANES)), INT64)
-        return builder.and_(bits, ir.Constant(INT64, 63))
-
-    return signature, generate
-
-
-@intrinsic
 def _move_near_taps(typing_context, near, distance):
     signature = near(near, near.dtype)
 
@@ -385,15 +370,17 @@ def _put_slots(typing_context, slots, start, first, second, rest, rules):
             at = builder.add(start, ir.Constant(INT64, row * RULE_LANES))
             return load(context, builder, signature.args[5], rules, at)
 
-        index = rest
+        # terms come last, by as few steps as can be: they wait for the prediction
+        places = builder.and_(builder.shl(rest, same(rest.type, 4)), rule(8))
+        places = builder.add(places, rule(9))
+        parts = []
         for row, difference in ((0, first), (4, second)):
             rounded = builder.add(difference, rule(row))
             limit = rule(row + 2)
             term = builder.ashr(rounded, rule(row + 1))
             term = clamp(builder, term, builder.neg(limit), limit)
-            index = builder.add(index, builder.mul(term, rule(row + 3)))
-        places = builder.and_(builder.shl(index, same(index.type, 4)), rule(8))
-        places = builder.add(places, rule(9))
+            parts.append(builder.mul(term, rule(row + 3)))
+        places = builder.add(places, builder.add(*parts))
         if places.type.element != INT32:
             places = builder.trunc(places, ir.VectorType(INT32, LANES))
         store(context, builder, signature.args[0], slots, start, places)
@@ -488,11 +475,6 @@ def _note_errors_plainly(errors, here, predictions, value, limit):
     return sizes
 
 
-def _texture_of_plainly(near, bound):
-    neighbours = [near[0], 0, near[1], near[2], near[4], near[3]]
-    return np.int64(sum((int(each) * 16 > bound) << bit for bit, each in enumerate(neighbours)))
-
-
 def _move_near_taps_plainly(near, distance):
     return np.append(near[:-1], near.dtype.type(0)) + distance
 
@@ -519,10 +501,10 @@ def _terms_plainly(*names: str) -> Any:
 def _put_slots_plainly(slots, start, first, second, rest, rules):
     lanes = slice(int(start), int(start) + LANES)
     rows = rules.reshape(N_RULES, RULE_LANES)[:, lanes].astype(np.int64)
-    index = rest.astype(np.int64)
+    places = (rest.astype(np.int64) * 16 & rows[8]) + rows[9]
     for term, (half, shift, limit, factor) in ((first, rows[:4]), (second, rows[4:8])):
-        index += np.clip((term + half) >> shift, -limit, limit) * factor
-    slots[lanes] = (index * 16 & rows[8]) + rows[9]
+        places += np.clip((term + half) >> shift, -limit, limit) * factor
+    slots[lanes] = places
 
 
 _plain = bool(config.DISABLE_JIT)
@@ -586,9 +568,6 @@ Arguments: errors (any integers), the place (uint64), predictions (a vector), va
 three of one type; the limit fits the errors.
 """
 
-texture_of = _texture_of_plainly if _plain else _texture_of
-"""Return the texture 0..63 (SPEC 5C.4) from taps 0 to 7 and the blended prediction less 16 W."""
-
 move_near_taps = _move_near_taps_plainly if _plain else _move_near_taps
 """Return taps 0 to 6, and 0 as the last, with a number added: W less the prediction makes them
 differences to the prediction, W's own the last."""
@@ -605,6 +584,7 @@ put_slots = _put_slots_plainly if _plain else _put_slots
 """Put the places of eight contexts' slots into `slots` (uint32) from a lane (uint64) on.
 
 A slot's index is the sum of two terms and a rest; of a term, rules say by lane what is added, the
-shift to the right, the limit at either side and the factor (rows 0 to 3, and 4 to 7). Row 8 is -1
-for a context in use, else 0, row 9 the place of the slot with index 0.
+shift to the right, the limit at either side and the factor in states (rows 0 to 3, and 4 to 7; 0
+for a context not in use). Row 8 is -1 for a context in use, else 0, row 9 the place of the slot
+with index 0.
 """

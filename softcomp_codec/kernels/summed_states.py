@@ -16,6 +16,7 @@ from .vectors import (
     INT32,
     INT64,
     LANES,
+    Vector,
     clamp,
     config,
     data_of,
@@ -34,6 +35,10 @@ stays at 227 in the end."""
 ODDS_LIMIT = (1 << 31 - RATE_BITS) - 1
 MOVE_BITS = 13
 """An error of 1/2, which is 2^15, moves log-odds by 4 times the rate."""
+
+MOVING = (1 << MOVE_BITS - 1, -ODDS_LIMIT, ODDS_LIMIT, RATE_BASE)
+"""What `moving_vectors` takes. Kernels have it as an argument: constants would be fetched from an
+address of 64 bits at each decision, numbers of the running program stay in registers."""
 
 SUM_BITS = 20
 """How far a sum is shifted for the index of `squash`, whose unit is 1/256."""
@@ -62,15 +67,33 @@ def _sum_states(n_states: int) -> Any:
     return sum_states
 
 
+@intrinsic
+def _moving_vectors(typing_context, numbers):
+    signature = types.UniTuple(Vector(types.int32), len(MOVING))(numbers)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (numbers,) = arguments
+        found = []
+        for place in range(len(MOVING)):
+            number = builder.trunc(builder.extract_value(numbers, place), INT32)
+            found.append(splat(builder, number))
+        return context.make_tuple(builder, signature.return_type, found)
+
+    return signature, generate
+
+
 def _move_states(n_states: int) -> Any:
     @intrinsic
-    def move_states(typing_context, states, slots, start, step, kept, error):
+    def move_states(typing_context, states, slots, start, step, kept, moving, error):
         u64 = types.uint64
-        signature = types.void(states, slots, u64, u64, kept, types.int32)
+        signature = types.void(states, slots, u64, u64, kept, moving, types.int32)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            states_type, slots_type, _, _, kept_type, _ = signature.args
-            states, slots, start, step, kept, error = arguments
+            states_type, slots_type, _, _, kept_type, _, _ = signature.args
+            states, slots, start, step, kept, moving, error = arguments
+            half, lowest, highest, base = (
+                builder.extract_value(moving, place) for place in range(len(MOVING))
+            )
             vector = ir.VectorType(INT32, LANES)
             places = slot_places(
                 builder, data_of(context, builder, states_type, states),
@@ -83,12 +106,10 @@ def _move_states(n_states: int) -> Any:
             # both factors are seen to fit 16 bits, whose products are cheaper
             error = builder.sext(builder.trunc(error, ir.IntType(16)), INT32)
             moves = builder.mul(rates, splat(builder, error))
-            moves = builder.add(moves, same(vector, 1 << MOVE_BITS - 1))
-            moves = builder.ashr(moves, same(vector, MOVE_BITS))
+            moves = builder.ashr(builder.add(moves, half), same(vector, MOVE_BITS))
             odds = builder.add(builder.ashr(found, same(vector, RATE_BITS)), moves)
-            odds = clamp(builder, odds, same(vector, -ODDS_LIMIT), same(vector, ODDS_LIMIT))
-            losses = builder.sub(rates, same(vector, RATE_BASE))
-            losses = builder.ashr(losses, same(vector, RATE_LOSS_BITS))
+            odds = clamp(builder, odds, lowest, highest)
+            losses = builder.ashr(builder.sub(rates, base), same(vector, RATE_LOSS_BITS))
             moved = builder.shl(odds, same(vector, RATE_BITS))
             moved = builder.or_(moved, builder.sub(rates, losses))
             mask = builder.load(pointer(context, builder, kept_type, kept, start), align=4)
@@ -111,7 +132,7 @@ def _sum_states_plainly(n_states: int) -> Any:
 
 
 def _move_states_plainly(n_states: int) -> Any:
-    def move_states(states, slots, start, step, kept, error):
+    def move_states(states, slots, start, step, kept, _moving, error):
         for lane in range(n_states):
             place = int(slots[int(start) + lane]) + int(step)
             state = _signed(states[place])
@@ -142,10 +163,14 @@ Arguments: states (uint32), slots (uint32), the first lane (uint64), the place o
 in a slot (uint64).
 """
 
+moving_vectors = tuple if _plain else _moving_vectors
+"""Return the numbers of `MOVING` as vectors, for `move_seven_states` and `move_eight_states`."""
+
 move_seven_states = _move_states_of(7)
 move_eight_states = _move_states_of(8)
 """Move the log-odds of states by their rates and by half the error (int32), and lower the rates.
 
 Arguments: states, slots, first lane and place as above, masks (int32) that are -1 for lanes in use
-and 0 where a state, which is 0, stays so; the error. Lanes that are not in use may share a slot.
+and 0 where a state, which is 0, stays so; `moving_vectors`; the error. Lanes that are not in use
+may share a slot.
 """
