@@ -4,8 +4,9 @@ A part of reference_decoder.py.
 """
 
 import struct
+from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import product
+from itertools import accumulate, product
 
 from reference_decoder_numbers import (
     ByteReader,
@@ -107,11 +108,11 @@ def by_place(
     known: dict[int, tuple[int, int]], contexts: range, kinds: int, nodes: int
 ) -> dict[tuple[int, int, int, int], tuple[int, int]]:
     """Return the known states of some contexts by context, kind, node and slot (6.4)."""
-    places = (
-        (context, kind, node, slot)
-        for context in contexts
-        for kind in range(kinds)
-        for node in range(nodes)
-        for slot in range((PRIOR_SLOTS + LATER_PRIOR_SLOTS)[context])
-    )
-    return {place: known[index] for index, place in enumerate(places) if index in known}
+    slots = (PRIOR_SLOTS + LATER_PRIOR_SLOTS)[contexts[0] : contexts[-1] + 1]
+    ends = list(accumulate(kinds * nodes * each for each in slots))
+    states = {}
+    for index, state in known.items():
+        place = bisect_right(ends, index)
+        rest, slot = divmod(index - ends[place] + kinds * nodes * slots[place], slots[place])
+        states[contexts[place], *divmod(rest, nodes), slot] = state
+    return states

@@ -259,7 +259,9 @@ class ArithmeticDecoder:
 
 def clip(value: int, most: int) -> int:
     """Return the nearest number of -most..most (5C)."""
-    return min(max(value, -most), most)
+    if value > most:
+        return most
+    return -most if value < -most else value
 
 
 def powers() -> list[int]:
