@@ -71,7 +71,7 @@ def slot_rules(first: bool, least: bool, scale: int) -> tuple[NDArray[np.int64],
     Returns
     -------
     rules : ndarray, (8, 16)
-        See `sample_vectors.put_slots`.
+        Rows 0 to 7 of `sample_vectors.put_slots`, but factors in slots, and of all contexts.
     middles : ndarray, (16,)
     """
     rules = np.zeros((N_TERM_RULES, RULE_LANES), np.int64)

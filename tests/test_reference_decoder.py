@@ -41,7 +41,7 @@ SPEC = Path(__file__).resolve().parents[1] / "SPEC.md"
 KINDS = ("bilevel", "gray", "rgb")
 STYLES = ("noise", "flat", "ramp", "smooth", "boxes", "checks")
 SIZES = ((1, 1), (1, 9), (7, 1), (2, 2), (3, 5), (8, 8), (12, 9))
-MANY = settings(max_examples=40, deadline=None)
+MANY = settings(max_examples=max(60, settings.default.max_examples), deadline=None)
 SHAPES = TrainingOptions(use_indicator=False)
 
 
@@ -372,7 +372,7 @@ def test_payload_of_any_settings(data):
     file = b"\xf7SC\x00" + bytes([32 + mode, width, height]) + bytes(4)
     file += int(bits, 2).to_bytes(len(bits) // 8, "big")
     code = data.draw(st.binary(min_size=8, max_size=60))
-    for end in range(len(code), -1, -3):
+    for end in (0, *range(len(code), 0, -3)):
         samples = decode_without_checksum(file + code[:end], {})
         if samples is not None:
             ours, theirs = outcomes(with_checksum(file + code[:end], samples))

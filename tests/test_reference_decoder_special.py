@@ -299,7 +299,7 @@ def any_palette(rng):
     return out
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(16))
 def test_any_few_colour_payload(seed):
     rng = random.Random(seed)
     book = book_of(7, any_few_colour_prior(rng)) if seed % 2 else None

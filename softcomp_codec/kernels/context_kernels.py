@@ -335,7 +335,8 @@ def _make_code_plane(
                         base, s_fast, s_median, s_trained, fourth, s_gradient, s_slow, s_least,
                     )  # fmt: skip
                 blended = base + np.int64(np.uint64(max(weighted, np.int64(0))) // np.uint64(total))
-                # a > weighted // total where a * total > weighted: no need to wait for the division
+                # a > weighted // total where a * total > weighted, also with 0 for a negative
+                # `weighted`, since a is at least 4096: no need to wait for the division
                 nn = x[at - north_north]
                 texture = np.int64((16 * np.int64(n) - base) * total > weighted)
                 texture += np.int64((16 * np.int64(w) - base) * total > weighted) << 1

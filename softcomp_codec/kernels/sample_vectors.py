@@ -370,7 +370,7 @@ def _put_slots(typing_context, slots, start, first, second, rest, rules):
             at = builder.add(start, ir.Constant(INT64, row * RULE_LANES))
             return load(context, builder, signature.args[5], rules, at)
 
-        # terms come last, by as few steps as can be: they wait for the prediction
+        # terms come last, by as few steps as can be: theirs is the longer way
         places = builder.and_(builder.shl(rest, same(rest.type, 4)), rule(8))
         places = builder.add(places, rule(9))
         parts = []
@@ -583,8 +583,8 @@ terms = _terms_plainly if _plain else _terms
 put_slots = _put_slots_plainly if _plain else _put_slots
 """Put the places of eight contexts' slots into `slots` (uint32) from a lane (uint64) on.
 
-A slot's index is the sum of two terms and a rest; of a term, rules say by lane what is added, the
-shift to the right, the limit at either side and the factor in states (rows 0 to 3, and 4 to 7; 0
-for a context not in use). Row 8 is -1 for a context in use, else 0, row 9 the place of the slot
-with index 0.
+A place counts states. It is that of the slot with index 0 (row 9) and, for a context in use, 16
+times the rest and two terms more; of a term, rules say by lane what is added, the shift to the
+right, the limit at either side and the factor, in states (rows 0 to 3, and 4 to 7; 0 for a context
+not in use). Row 8 is -1 for a context in use, else 0.
 """

@@ -37,8 +37,10 @@ MOVE_BITS = 13
 """An error of 1/2, which is 2^15, moves log-odds by 4 times the rate."""
 
 MOVING = (1 << MOVE_BITS - 1, -ODDS_LIMIT, ODDS_LIMIT, RATE_BASE)
-"""What `moving_vectors` takes. Kernels have it as an argument: constants would be fetched from an
-address of 64 bits at each decision, numbers of the running program stay in registers."""
+"""What `moving_vectors` takes: half a unit of a move, the limits of log-odds, the base of rates.
+
+Kernels have it as an argument: constants would be fetched from an address of 64 bits at each
+decision, numbers of the running program stay in registers."""
 
 SUM_BITS = 20
 """How far a sum is shifted for the index of `squash`, whose unit is 1/256."""
