@@ -7,6 +7,7 @@ Numba; the first image does.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .collector import collector_rests
 from .errors import (
     CodebookError,
     CodebookMismatchError,
@@ -89,7 +90,9 @@ if not TYPE_CHECKING:  # else every name would pass for a public one
     def __getattr__(name: str) -> Any:
         if name not in _PUBLIC:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
+        with collector_rests:
+            module = import_module(f".{_PUBLIC[name]}", __name__)
+        value = getattr(module, name)
         globals()[name] = value
         return value
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 MAX_PARAMETER = 1023
 
-_TRIED = np.unique(np.rint(1.15 ** np.arange(50)).astype(np.int64))
-PARAMETERS = np.append(_TRIED[_TRIED < MAX_PARAMETER], MAX_PARAMETER)
+_TRIED = {round(1.15**power) for power in range(50)} - {0}
+PARAMETERS = np.array(sorted(_TRIED | {MAX_PARAMETER}), np.int64)
 """Parameters that the encoder tries, 1 to 1023 in steps of about 15 %."""
 
 

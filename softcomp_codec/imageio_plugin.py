@@ -24,6 +24,7 @@ from imageio.core.request import (
 from imageio.core.v3_plugin_api import ImageProperties, PluginV3
 
 from .atomic_files import write_atomically
+from .collector import collector_rests
 from .container import CODER_NAMES, MAGIC, Header, frame_header, read_header_from
 from .file_objects import path_of, write_all
 from .metadata import METADATA_OPTIONS, Metadata, metadata_from, metadata_of, with_options
@@ -118,7 +119,8 @@ class ScfPlugin(PluginV3):
             yield self._decode(frame, codebooks)
 
     def _decode(self, frame: int, codebooks: Sequence[Codebook]) -> NDArray[Any]:
-        from .decoder import decode_file
+        with collector_rests:
+            from .decoder import decode_file
 
         decoded = decode_file(
             self._read_file(),
@@ -167,7 +169,8 @@ class ScfPlugin(PluginV3):
         TypeError, ValueError
             An array or option that cannot be, or an image unlike those before; it is not added.
         """
-        from .encoder import encode_pictures
+        with collector_rests:
+            from .encoder import encode_pictures
 
         self._check_open(IOMode.write)
         if unknown := options.keys() - set(_OPTIONS):
@@ -202,7 +205,8 @@ class ScfPlugin(PluginV3):
         )
 
     def _encode(self) -> bytes:
-        from .encoder import encode_pictures
+        with collector_rests:
+            from .encoder import encode_pictures
 
         if self._encoded is None:
             self._encoded = encode_pictures(

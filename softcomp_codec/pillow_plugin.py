@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image, ImageFile, ImagePalette
 
+from .collector import collector_rests
 from .container import (
     FORMAT_VERSION,
     MAGIC,
@@ -180,7 +181,8 @@ class ScfImageFile(ImageFile.ImageFile):
                 self._data = None
 
     def _decode(self, *, allow_truncated: bool) -> Image.Image:
-        from . import decoder, planes
+        with collector_rests:
+            from . import decoder, planes
 
         decoded = decoder.decode_file(
             self._read_file(),
@@ -246,7 +248,8 @@ def save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     TypeError, ValueError
         An option that cannot be.
     """
-    from .encoder import encode
+    with collector_rests:
+        from .encoder import encode
 
     given = image.encoderinfo
     if list(given.get("append_images") or ()):
@@ -269,8 +272,9 @@ def save_all(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> No
     OSError
         As `save`, and frames that differ in size, or in mode where that would change a colour.
     """
-    from .encoder import encode_pictures
-    from .frame_modes import pictures_of, with_common_mode
+    with collector_rests:
+        from .encoder import encode_pictures
+        from .frame_modes import pictures_of, with_common_mode
 
     given = image.encoderinfo
     of_frames = (

@@ -6,10 +6,8 @@ after a hash of every kernel source, so stale code cannot be found. Where no fol
 the kernels compile in every process instead of failing.
 """
 
-import gc
 import hashlib
 import os
-import threading
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
@@ -22,6 +20,8 @@ from numba.core import caching, types
 from numba.core import config as numba_config
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from platformdirs import user_cache_path
+
+from ..collector import collector_rests
 
 config: Any = numba_config
 
@@ -116,7 +116,13 @@ class _Files(caching.IndexDataCacheFile):
 def _make_cache(py_func: Callable[..., Any]) -> Any:
     base: Any = caching.FunctionCache
     implementation = type("Implementation", (base._impl_class,), {"_locator_classes": (_Locator,)})
-    kernel_cache = type("KernelCache", (base,), {"_impl_class": implementation})
+
+    def load_overload(self: Any, *arguments: Any) -> Any:
+        with collector_rests:  # the first one also loads half of Numba
+            return base.load_overload(self, *arguments)
+
+    members = {"_impl_class": implementation, "load_overload": load_overload}
+    kernel_cache = type("KernelCache", (base,), members)
     made: Any = kernel_cache(py_func)
     made._cache_file = _Files(
         cache_path=made._cache_path,
@@ -124,34 +130,6 @@ def _make_cache(py_func: Callable[..., Any]) -> Any:
         source_stamp=made._impl.locator.get_source_stamp(),
     )
     return made
-
-
-class _CollectorRests:
-    """Keeps the collector of cyclic garbage from running; nestable, on any number of threads.
-
-    What compiling allocates stays alive until its end: searching it takes a sixth of the time.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._n_inside = 0
-        self._was_on = False
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._n_inside:
-                self._was_on = gc.isenabled()
-                gc.disable()
-            self._n_inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._n_inside -= 1
-            if not self._n_inside and self._was_on:
-                gc.enable()
-
-
-_collector_rests = _CollectorRests()
 
 
 _LEFT_OUT = ("InlineClosureLikes", "NopythonRewrites")
@@ -173,7 +151,7 @@ class _Pipeline(CompilerBase):
 
     def compile_extra(self, func: Callable[..., Any]) -> Any:
         """Compile a function, and what it calls."""
-        with _collector_rests:
+        with collector_rests:
             return super().compile_extra(func)
 
 
