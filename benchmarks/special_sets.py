@@ -112,9 +112,9 @@ def same(found: Image.Image, image: Image.Image) -> bool:
 
 
 def save(image: Image.Image, codebook: str) -> bytes:
-    """Return an image as an `.scf` file."""
+    """Return an image as an `.scf` file, without metadata, which the peers do not get either."""
     buffer = BytesIO()
-    image.save(buffer, "SCF", codebook=codebook)
+    image.save(buffer, "SCF", codebook=codebook, metadata=False)
     return buffer.getvalue()
 
 
