@@ -128,6 +128,23 @@ def _drops_planes(sample_map: SampleMap | None) -> bool:
     return sample_map is not None and any(not each.has_places for each in sample_map.components)
 
 
+def map_without_copies(picture: Picture) -> SampleMap | None:
+    """Return the map that leaves out constant components and copies of others, nothing else.
+
+    By whatever map a larger picture gets, these are not coded (`map_for`): training need not see
+    them. None stands for the picture's own samples.
+    """
+    mode = picture.mode
+    own = SampleMap.natural(mode)
+    if picture.palette is not None or not mode.is_coded or own is not None:
+        return own
+    known = _constants_and_copies([_stack(picture)], mode)
+    if len(known) == mode.n_planes:
+        known.pop(0)
+    components = [known.get(index, Mapping(PLAIN)) for index in range(mode.n_planes)]
+    return _assembled(mode, components)
+
+
 def coded_picture(picture: Picture, sample_map: SampleMap | None) -> Picture:
     """Return what the coders see of a picture."""
     if sample_map is None:
@@ -151,9 +168,14 @@ def _trial_size(pictures: Sequence[Picture], sample_map: SampleMap | None, effor
 # --- components ---------------------------------------------------------------------------------
 
 
+def _stack(picture: Picture) -> Numbers:
+    """Return a picture's samples with an axis of components."""
+    return picture.array.reshape(*picture.array.shape[:2], -1)
+
+
 def _maps(pictures: Sequence[Picture]) -> list[SampleMap | None]:
     mode = pictures[0].mode
-    stacks = [picture.array.reshape(*picture.array.shape[:2], -1) for picture in pictures]
+    stacks = [_stack(picture) for picture in pictures]
     known = _constants_and_copies(stacks, mode)
     active = [index for index in range(mode.n_planes) if index not in known]
     if not active:

@@ -25,7 +25,7 @@ from .kernels.residual_kernels import MED
 from .mining import plane_label
 from .plane_training import SAMPLE_CELLS, PlaneTrainer, spread_step, untrained_bytes
 from .reference_training import ReferenceOptions, train_reference_part
-from .sample_choice import coded_picture
+from .sample_choice import coded_picture, map_without_copies
 from .sample_map import SampleMap
 from .tiny_coder import serves
 from .tiny_training import makes_superfluous, train_tiny_priors
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .bilevel_prior import BilevelPrior
+    from .coders import Picture
     from .coefficient_prior import CoefficientPrior
     from .coefficient_training import Known
     from .container import Mode
@@ -262,7 +263,7 @@ def _train_parts(
                 images, pool=pool, workers=workers, progress=report, report=measured_tiny
             )
             few_colour = train_few_colour_prior(
-                [(sample.array, sample.mode, sample.palette) for sample in samples],
+                [sample.whole[:3] for sample in samples],  # colours go together in all of a set
                 pool=pool, progress=report, report=measured,
             )  # fmt: skip
             if len(tiny) == 1 and all(makes_superfluous(each) for each in measured_tiny.values()):
@@ -311,11 +312,16 @@ def _silent(stage: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class _Sample:
-    """One training image; `digest` identifies its content."""
+    """One training image; `digest` identifies its content.
+
+    Components that are constant or copies of others are not coded, and left out of `array`, except
+    where only shapes are learnt; `whole` has them.
+    """
 
     array: NDArray[Any]
     mode: Mode
     digest: bytes
+    whole: Picture
     palette: Palette | None = None
 
     @property
@@ -325,13 +331,19 @@ class _Sample:
     @classmethod
     def of(cls, image: ImageLike, *, any_mode: bool) -> _Sample:
         shown = as_picture(image)
-        array, mode, palette = coded_picture(shown, SampleMap.natural(shown.mode))[:3]
+        whole = coded_picture(shown, SampleMap.natural(shown.mode))
+        coded = coded_picture(shown, map_without_copies(shown)) if any_mode else whole
+        array, mode, palette = coded[:3]
         if mode.identifier not in container.MODES:
             raise TypeError(
                 f"cannot train on {shown.mode.name} images: codebooks are for samples of 1, 8 or "
                 "16 bits and up to four components"
             )
         array = array.copy()  # the caller may use its buffer again
+        if coded.array.shape == whole.array.shape:
+            whole = whole._replace(array=array)
+        else:
+            whole = whole._replace(array=whole.array.copy())
         if mode.kind is None and not any_mode:
             raise ValueError(
                 f"cannot train on {mode.name} images without priors: shapes are for "
@@ -341,7 +353,7 @@ class _Sample:
         head = f"{kind} {array.shape[0]} {array.shape[1]} ".encode()
         colours = b"" if palette is None else palette.description()
         digest = hashlib.sha256(head + planes.canonical_samples(array, mode) + colours).digest()
-        return cls(array, mode, digest, palette)
+        return cls(array, mode, digest, whole, palette)
 
     def image(self) -> ImageLike:
         """Return it as `encode` takes it."""
@@ -374,10 +386,9 @@ def _report(
     progress("report on held-out images", 1, 2)
     without = encode_many(arrays, threads=workers, codebook=None)
     progress("report on held-out images", 2, 2)
-    raw = (s.mode.raw_size(s.array.shape[1], s.array.shape[0]) for s in held_out)
     return {
         "images": len(held_out),
-        "raw_bytes": sum(raw),
+        "raw_bytes": sum(sample.whole.raw_size for sample in held_out),
         "file_bytes": sum(map(len, with_book)),
         "file_bytes_without_codebook": sum(map(len, without)),
     }

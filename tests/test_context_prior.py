@@ -617,6 +617,33 @@ def test_parts_of_the_trial_are_trained_again():
     assert np.array_equal(prior.used, without_report.used)
 
 
+def with_alpha(array, alpha):
+    return np.dstack([array, np.full(array.shape[:2], alpha, np.uint8)])
+
+
+UNCODED = {
+    "gray as RGB": ("gray8", (8, 1, 0), lambda array: np.dstack([array] * 3)),
+    "gray as RGBA": ("gray8", (8, 1, 0), lambda array: with_alpha(np.dstack([array] * 3), 9)),
+    "opaque": ("rgb8", (8, 3, planes.RED_DIFFERENCE), lambda array: with_alpha(array, 255)),
+}
+
+
+@pytest.mark.parametrize("shown", UNCODED)
+def test_components_that_are_not_coded_are_not_learnt(shown):
+    """A codebook of pictures whose components are alike, or constant, serves such pictures."""
+    mode, key, show = UNCODED[shown]
+    pictures = [show(picture(mode, seed, 150)) for seed in range(6)]
+    book = softcomp_codec.train(pictures[1:], name="x", holdout=0, options=PRIORS_ONLY)
+    assert list(book.priors) == [key]
+    data = softcomp_codec.encode(pictures[0], codebook=book)
+    assert container.read_header(data).codebook_reference
+    assert len(data) < len(softcomp_codec.encode(pictures[0], codebook=None))
+    assert np.array_equal(softcomp_codec.decode(data, codebooks=[book]), pictures[0])
+    report = softcomp_codec.train(pictures, name="x", holdout=0.5, options=PRIORS_ONLY).record
+    n_raw = pictures[0].size * report["report"]["images"]
+    assert report["report"]["raw_bytes"] == n_raw
+
+
 def test_nothing_learned():
     random = [noise((20, 20), 1 << 16, seed).astype(np.uint16) for seed in range(4)]
     with pytest.raises(ValueError, match="teach nothing"):
