@@ -23,7 +23,7 @@ def test_train_on_a_folder(tmp_path):
         shutil.copy(list_samples()[name], folder)
     shutil.copy(list_samples()["digit-7"], folder / "deep")
     (folder / "notes.txt").write_text("no picture")
-    Image.new("RGBA", (4, 4)).save(folder / "alpha.png")
+    Image.frombytes("RGBA", (4, 4), bytes(range(64))).save(folder / "alpha.png")
     Image.new("I;16", (4, 4)).save(folder / "deep.png")
     Image.new("CMYK", (4, 4)).save(folder / "print.tif")
     target = tmp_path / "few.scfb"
