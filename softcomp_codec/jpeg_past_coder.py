@@ -60,6 +60,10 @@ FLAT_SHARE = 55
 TRIAL_BLOCKS = 400
 """Luma blocks on which priors are compared."""
 
+LARGE_TRIAL, CLEAR_SHARE = 8, 20
+"""A picture of so many times these blocks, of which a prior saves one byte in so many, is not coded
+without the prior as well."""
+
 REFERENCE_BYTES = 24
 """What naming a codebook costs a file, or a little more."""
 
@@ -168,7 +172,8 @@ def encode_smallest(
 ) -> tuple[bytes, bool] | None:
     """Return the payload and whether it needs the prior, which is used where it pays.
 
-    It is used in any case where it shall not be coded without (`or_without`).
+    It is used in any case where it shall not be coded without (`or_without`), and where a part of a
+    large picture tells that it pays.
     """
     from .jpeg_recovery import Recovered, Unsampled
 
@@ -176,7 +181,9 @@ def encode_smallest(
     if isinstance(recovered, Unsampled):
         payload = jpeg_samples_coder.encode_payload(picture, recovered, effort)
         return None if payload is None else (payload, False)
-    starts = [prior, None] if prior is not None and or_without else [prior]
+    starts = [prior]
+    if prior is not None and or_without and not _pays_clearly(recovered, prior):
+        starts.append(None)
     if isinstance(recovered, Recovered):
         payloads = _write_payloads(picture, recovered, starts)
     else:
@@ -189,6 +196,15 @@ def encode_smallest(
         return None
     best = sizes.index(min(sizes))
     return payloads[best], starts[best] is not None
+
+
+def _pays_clearly(recovered: Recovered | Unrounded, prior: CoefficientPrior) -> bool:
+    """Whether the middle of a large picture becomes so much smaller that the whole must, too."""
+    luma = recovered.coefficients[0]
+    if luma.shape[0] * luma.shape[1] < LARGE_TRIAL * TRIAL_BLOCKS:
+        return False
+    without = n_trial_bytes(recovered, None)
+    return CLEAR_SHARE * (without - n_trial_bytes(recovered, prior)) >= without
 
 
 def _as_components(array: NDArray[Any], mode: Mode) -> NDArray[Any]:

@@ -165,6 +165,34 @@ def test_auto_finds_the_codebook(monkeypatch):
     assert data == softcomp_codec.encode(picture_of(700), codebook=None)
 
 
+@pytest.mark.parametrize(
+    ("share", "scale", "n_codes"),
+    [(1 << 20, 1 << 20, 2), (1 << 20, 0, 1), (0, 0, 2)],
+    ids=["small", "clear", "unclear"],
+)
+def test_large_pictures_are_coded_once_where_a_part_tells_enough(
+    monkeypatch, share, scale, n_codes
+):
+    """Elsewhere with the prior and without; the file is the same here, where the prior pays."""
+    array = picture_of(810)
+    expected = softcomp_codec.encode(array, codebook=trained(), coder="jpeg-past")
+    whole = []
+    encode_coefficients = coefficient_coder.encode_coefficients
+
+    def note(blocks, tables, sampling, prior):
+        if blocks[0].shape[0] * 8 >= array.shape[0]:
+            whole.append(prior is not None)
+        return encode_coefficients(blocks, tables, sampling, prior)
+
+    monkeypatch.setattr(jpeg_past_coder, "LARGE_TRIAL", scale)
+    monkeypatch.setattr(jpeg_past_coder, "TRIAL_BLOCKS", 24)
+    monkeypatch.setattr(jpeg_past_coder, "CLEAR_SHARE", share)
+    monkeypatch.setattr(coefficient_coder, "encode_coefficients", note)
+    assert softcomp_codec.encode(array, codebook=trained(), coder="jpeg-past") == expected
+    assert len(whole) == n_codes
+    assert whole.count(True) == 1
+
+
 def test_frames():
     arrays = [picture_of(seed) for seed in (800, 801)] + [np.zeros((80, 96, 3), np.uint8)]
     data = softcomp_codec.encode_frames(arrays, codebook=trained())
