@@ -254,6 +254,8 @@ def _write_payloads(
 
 def n_trial_bytes(recovered: Recovered | Unrounded, prior: CoefficientPrior | None) -> int:
     """Return the bytes of some rows of blocks in the middle: quick, to compare priors."""
+    if prior in recovered.trial_bytes:
+        return recovered.trial_bytes[prior]
     past, luma = recovered.past, recovered.coefficients[0]
     n_rows = min(max(2, TRIAL_BLOCKS // luma.shape[1]), luma.shape[0])
     top = (luma.shape[0] - n_rows) // 2 & ~1
@@ -262,7 +264,9 @@ def n_trial_bytes(recovered: Recovered | Unrounded, prior: CoefficientPrior | No
         first = min(top // down, blocks.shape[0] - 1)
         rows.append(blocks[first : first + -(-n_rows // down)])
     code = coefficient_coder.encode_coefficients(rows, past.tables, past.all_sampling, prior)
-    return sum(each.nbytes for each in rows) if code is None else len(code)
+    n_bytes = sum(each.nbytes for each in rows) if code is None else len(code)
+    recovered.trial_bytes[prior] = n_bytes
+    return n_bytes
 
 
 def decode_payload(

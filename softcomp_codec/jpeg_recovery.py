@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .coefficient_prior import CoefficientPrior
     from .jpeg_emulation import Coefficients, Component
     from .quantiser_tables import Table
 
@@ -101,12 +102,17 @@ class Recovered:
         Lowest and highest value of each component's samples; those of the chroma count.
     exact : tuple of float
         Share of each component's blocks whose samples all lie within.
+    trial_bytes : dict
+        What `jpeg_past_coder.n_trial_bytes` found, by prior.
     """
 
     past: Past
     coefficients: list[Coefficients]
     boxes: list[Box]
     exact: tuple[float, ...]
+    trial_bytes: dict[CoefficientPrior | None, int] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
 
 @dataclass(frozen=True)

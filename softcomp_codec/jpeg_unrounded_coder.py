@@ -7,7 +7,7 @@ coefficients is in `jpeg_unrounded_recovery`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,11 +53,16 @@ class Unrounded:
     decoder : int
         `EXACT` or `SCALED`.
     coefficients : list of ndarray, int16, (blocks down, blocks across, 64)
+    trial_bytes : dict
+        What `jpeg_past_coder.n_trial_bytes` found, by prior.
     """
 
     past: Past
     decoder: int
     coefficients: list[Coefficients]
+    trial_bytes: dict[CoefficientPrior | None, int] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
 
 class _Parts(NamedTuple):
