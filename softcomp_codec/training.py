@@ -340,10 +340,8 @@ class _Sample:
                 "16 bits and up to four components"
             )
         array = array.copy()  # the caller may use its buffer again
-        if coded.array.shape == whole.array.shape:
-            whole = whole._replace(array=array)
-        else:
-            whole = whole._replace(array=whole.array.copy())
+        alike = whole.array.shape == array.shape
+        whole = whole._replace(array=array if alike else whole.array.copy())
         if mode.kind is None and not any_mode:
             raise ValueError(
                 f"cannot train on {mode.name} images without priors: shapes are for "
